@@ -1,0 +1,203 @@
+"""The command line: ``python -m gfpmodel COMMAND``.
+
+Every command prints facts as text, or as one JSON object with ``--json``.  Exit status: 0 fine, 1 the answer is no (an
+error or a warning was found), 2 the input cannot be used, with one line that says why.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from gfpmodel import JSON_SCHEMA, __version__
+from gfpmodel.errors import InputError
+from gfpmodel.gfp import layouts as gfp_layouts
+from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
+
+FINE, NO, UNUSABLE = 0, 1, 2
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    try:
+        status = cli.main(args=argv, prog_name="gfpmodel", standalone_mode=False)
+    except InputError as error:
+        status = fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = UNUSABLE
+    except click.ClickException as error:
+        status = fail(error.format_message())
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader left (as in "| head"): nothing more to say, not even at exit
+        status = NO
+    sys.exit(status if isinstance(status, int) else FINE)
+
+
+def fail(message: str) -> int:
+    """Print the one line that says what cannot be used, and return the exit status for it."""
+    line = " ".join(message.split())
+    click.echo(f"gfpmodel: {line}", err=True)
+    return UNUSABLE
+
+
+def emit(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Print facts as text or as one JSON object."""
+    click.echo(json.dumps(facts, indent=1) if as_json else text)
+
+
+def rows(pairs: list[tuple[str, str]]) -> str:
+    """Return label and value pairs as aligned, indented lines."""
+    width = max(len(label) for label, _ in pairs)
+    return "\n".join(f"  {label:<{width}}  {value}" for label, value in pairs)
+
+
+def layout_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add ``--kernel`` and ``--config`` to a command."""
+    command = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")(
+        command
+    )
+    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help="A name that `kernels` lists.")(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def chosen_layout(kernel: str, config: tuple[str, ...]) -> Layout:
+    """Return the layout that ``--kernel`` and ``--config`` name."""
+    return gfp_layouts.layout(kernel, gfp_layouts.parse_config(config))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message=f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA})")
+def cli() -> None:
+    """Run the argument about __GFP_FAST_TRY: gfp bits of named kernels, and a linter of patches to them."""
+
+
+@cli.command()
+@json_option
+def kernels(as_json: bool) -> int:
+    """List the kernels whose layouts are known, their configs and shifts."""
+    found = []
+    for name in gfp_layouts.kernels():
+        variants = list(gfp_layouts.variants(name))
+        found.append(
+            {
+                "name": name,
+                "source": variants[0].source,
+                "configs": [dict(v.config) for v in variants],
+                "shifts": [v.shift for v in variants],
+            }
+        )
+    lines = []
+    for kernel in found:
+        shifts = sorted(set(kernel["shifts"]))
+        options = ", ".join(kernel["configs"][0]) or "no option changes it"
+        lines.append((kernel["name"], f"shift {'..'.join(str(s) for s in dict.fromkeys([shifts[0], shifts[-1]])):<7} {options}"))
+    aliases = gfp_layouts.aliases()
+    text = rows([*lines, *((alias, f"= {name}") for alias, name in aliases.items())])
+    emit({"kernels": found, "aliases": aliases}, text, as_json=as_json)
+    return FINE
+
+
+@cli.command()
+@click.argument("mask")
+@layout_options
+@json_option
+def decode(mask: str, kernel: str, config: tuple[str, ...], as_json: bool) -> int:
+    """Say what a MASK is called, and what it asks for, under one kernel's layout."""
+    from gfpmodel.gfp.meanings import meaning
+    from gfpmodel.gfp.names import decode as decode_mask
+    from gfpmodel.gfp.names import parse_mask
+
+    layout = chosen_layout(kernel, config)
+    decoded = decode_mask(parse_mask(mask), layout)
+    asks = meaning(decoded.mask, layout)
+    facts = {
+        "kernel": layout.kernel,
+        "config": dict(layout.config),
+        "mask": decoded.mask,
+        "hex": f"{decoded.mask:#x}",
+        "text": decoded.text,
+        "compact": decoded.compact,
+        "flags": list(decoded.flags),
+        "leftover": decoded.leftover,
+        "ambiguous": list(decoded.ambiguous),
+        "meaning": asks.to_json(),
+    }
+    lines = [
+        ("mask", f"{decoded.mask:#x} under {layout}"),
+        ("flags", "|".join(decoded.flags) or "none of this layout"),
+        ("perf kmem", decoded.compact or "nothing: perf knows none of the names"),
+        *asks.answers.items(),
+        *(("contradiction", f"{'|'.join(c.flags)}: {c.why}") for c in asks.contradictions),
+        *(("ambiguous", f"{layout.kernel} prints {name} for another mask too") for name in decoded.ambiguous),
+    ]
+    emit(facts, f"{decoded.text}\n{rows(lines)}", as_json=as_json)
+    return FINE
+
+
+@cli.command()
+@click.argument("names")
+@layout_options
+@json_option
+def encode(names: str, kernel: str, config: tuple[str, ...], as_json: bool) -> int:
+    """Print the mask of NAMES such as 'GFP_NOWAIT|__GFP_NOWARN' under one kernel's layout."""
+    from gfpmodel.gfp.names import decode as decode_mask
+    from gfpmodel.gfp.names import encode as encode_names
+
+    layout = chosen_layout(kernel, config)
+    mask = encode_names(names, layout)
+    facts = {
+        "kernel": layout.kernel,
+        "config": dict(layout.config),
+        "mask": mask,
+        "hex": f"{mask:#x}",
+        "text": decode_mask(mask, layout).text,
+    }
+    emit(facts, f"{mask:#x}", as_json=as_json)
+    return FINE
+
+
+@cli.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; each kernel takes those it knows.")
+@json_option
+def diff(old: str, new: str, config: tuple[str, ...], as_json: bool) -> int:
+    """Say what differs between two kernels' layouts, and which numbers changed their meaning."""
+    from gfpmodel.gfp.diffs import diff as diff_layouts
+    from gfpmodel.gfp.diffs import pair
+
+    change = diff_layouts(*pair(old, new, gfp_layouts.parse_config(config)))
+    emit(change.to_json(), change.to_text(), as_json=as_json)
+    return FINE
+
+
+@cli.command()
+@click.argument("file")
+@click.option("--kernel", default=None, help="The kernel it applies to; default: the one its index lines name, else v5.8-rc3.")
+@json_option
+def lint(file: str, kernel: str | None, as_json: bool) -> int:
+    """Report on a patch to the gfp bits what a reviewer would; FILE is a diff, mail or mbox, `-` for stdin."""
+    from gfpmodel.gfp.linter import lint as lint_patch
+
+    report = lint_patch(read_input(file), "<stdin>" if file == "-" else file, kernel)
+    emit(report.to_json(), report.to_text(), as_json=as_json)
+    return FINE if report.ok else NO
+
+
+def read_input(file: str) -> bytes:
+    """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
+    if file == "-":
+        return click.get_binary_stream("stdin").read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file) from None
+

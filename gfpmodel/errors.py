@@ -1,0 +1,27 @@
+"""Errors that a user's input can cause; the command line prints them as one line and exits with 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Input that cannot be used.
+
+    Arguments: what was wrong and what was expected; the file and the line (from 1) it stands in, if any.
+    """
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        self.message, self.file, self.line = message, file, line
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{place}: {message}" if place else message)
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
+    """Return the error for a name that is not known, with the nearest known ones."""
+    names = list(known)
+    begin = [n for n in names if name and n.startswith(name)]
+    near = list(dict.fromkeys([*begin, *get_close_matches(name, names, n=3, cutoff=0.5)]))[:3] or names[:16]
+    offer = f"; did you mean {' or '.join(near)}?" if near else ""
+    return InputError(f"unknown {kind} {name!r}{where}{offer}")

@@ -1,0 +1,172 @@
+"""The gfp bit layouts of named kernels: a mask means nothing without one.
+
+The tables were printed by the kernels' own headers (ORIGIN.md); nothing here is typed in by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from gfpmodel.errors import InputError, unknown
+
+DEFAULT_KERNEL = "v5.8-rc3"
+
+#: A radix tree keeps 3 tags above the gfp bits of one 32-bit word, so the shift may be 29 at most.
+#: Models: lib/radix-tree.c:radix_tree_init (BUILD_BUG_ON, v4.19 and later).
+GFP_T_BITS = 32
+RADIX_TREE_MAX_TAGS = 3
+MAX_BITS_SHIFT = GFP_T_BITS - RADIX_TREE_MAX_TAGS
+
+
+@dataclass(frozen=True, repr=False)
+class Layout:
+    """The gfp bits of one kernel built with one configuration.
+
+    ``bits`` maps each flag that this configuration compiles in (``__GFP_DMA``) to its value, in header order;
+    ``composites`` holds ``GFP_KERNEL`` and its like and the masks of mm/internal.h; ``trace_table`` and
+    ``perf_table`` are the rows of the trace header and of perf kmem, in their order.
+    """
+
+    kernel: str
+    config: Mapping[str, bool]
+    shift: int
+    bits: Mapping[str, int]
+    composites: Mapping[str, int]
+    trace_table: tuple[tuple[str, int], ...]
+    perf_table: tuple[tuple[str, str], ...]
+    compiled_out: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return " ".join([self.kernel, config_text(self.config)]).strip()
+
+    def __repr__(self) -> str:
+        return f"<Layout {self}>"
+
+    @property
+    def bits_mask(self) -> int:
+        """Return ``__GFP_BITS_MASK``."""
+        return (1 << self.shift) - 1
+
+    @property
+    def highest_bit(self) -> int:
+        """Return the number of the highest bit in use."""
+        return max(value.bit_length() for value in self.bits.values()) - 1
+
+    @property
+    def holes(self) -> tuple[int, ...]:
+        """Return the bit numbers below the shift that no flag uses."""
+        used = 0
+        for value in self.bits.values():
+            used |= value
+        return tuple(bit for bit in range(self.shift) if not used >> bit & 1)
+
+    @property
+    def bits_left(self) -> int:
+        """Return how far the shift may still grow before a radix tree's tags leave the 32-bit word."""
+        return MAX_BITS_SHIFT - self.shift
+
+    def flag_at(self, bit: int) -> str | None:
+        """Return the flag that has bit number ``bit``, or None."""
+        return next((name for name, value in self.bits.items() if value >> bit & 1), None)
+
+
+def config_text(config: Mapping[str, bool]) -> str:
+    """Return a configuration as ``LOCKDEP=n KASAN_HW_TAGS=y``."""
+    return " ".join(f"{name}={'y' if on else 'n'}" for name, on in config.items())
+
+
+def parse_config(options: tuple[str, ...] | list[str]) -> dict[str, bool]:
+    """Parse ``LOCKDEP``, ``LOCKDEP=y`` or ``CONFIG_LOCKDEP=n`` into a mapping; the last one of a name wins.
+
+    Raises InputError for anything else.
+    """
+    config = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        if value not in ("", "y", "n") or not name or option.endswith("="):
+            raise InputError(f"bad config {option!r}; expected NAME, NAME=y or NAME=n")
+        config[name.removeprefix("CONFIG_")] = value != "n"
+    return config
+
+
+@lru_cache(maxsize=1)
+def tables() -> dict[str, Any]:
+    """Return the packed tables as they are shipped."""
+    data: dict[str, Any] = json.loads(files(__package__).joinpath("layouts.json").read_text())
+    return data
+
+
+def kernels() -> tuple[str, ...]:
+    """Return the names of the kernels, oldest first."""
+    return tuple(tables()["kernels"])
+
+
+def aliases() -> dict[str, str]:
+    """Return the other names under which a layout can be asked for."""
+    return dict(tables()["aliases"])
+
+
+def kernel_name(name: str) -> str:
+    """Return the full name of a kernel given by name or alias; raises InputError."""
+    full = aliases().get(name, name)
+    if full not in tables()["kernels"]:
+        raise unknown("kernel", name, [*kernels(), *aliases()])
+    return full
+
+
+def config_names(kernel: str) -> tuple[str, ...]:
+    """Return the configuration options that change the layout of a kernel."""
+    return tuple(tables()["kernels"][kernel_name(kernel)]["configs"][0])
+
+
+def layout(kernel: str = DEFAULT_KERNEL, config: Mapping[str, bool] | None = None) -> Layout:
+    """Return the layout of a kernel in one configuration; options that are not given are n.
+
+    Arguments: a name of ``kernels()`` or an alias; option names without ``CONFIG_``.
+    Raises InputError for a kernel or an option that the tables do not have.
+    """
+    name = kernel_name(kernel)
+    known = config_names(name)
+    wanted = dict.fromkeys(known, False)
+    for option, on in (config or {}).items():
+        if option not in wanted:
+            raise unknown("config", option, known, f" of {name} (it knows {', '.join(known) or 'none'})")
+        wanted[option] = on
+    return _layout(name, tuple(wanted.items()))
+
+
+def variants(kernel: str) -> Iterator[Layout]:
+    """Yield the layout of every configuration of a kernel, everything off first."""
+    for config in tables()["kernels"][kernel_name(kernel)]["configs"]:
+        yield layout(kernel, config)
+
+
+@lru_cache(maxsize=None)
+def _layout(kernel: str, config: tuple[tuple[str, bool], ...]) -> Layout:
+    table = tables()["kernels"][kernel]
+    index = table["configs"].index(dict(config))
+
+    def at(value: Any) -> Any:
+        return value[index] if isinstance(value, list) else value
+
+    def row(columns: dict[str, Any]) -> dict[str, int]:
+        return {name: at(value) for name, value in columns.items() if at(value) is not None}
+
+    bits = row(table["bits"])
+    return Layout(
+        kernel=kernel,
+        config=dict(config),
+        shift=at(table["shift"]),
+        bits=bits,
+        composites=row(table["composites"]),
+        trace_table=tuple((name, at(mask)) for name, mask in table["trace"] if at(mask) is not None),
+        perf_table=tuple((name, code) for name, code in table["perf"]),
+        compiled_out=tuple(name for name in table["bits"] if name not in bits),
+        source=table["source"],
+    )

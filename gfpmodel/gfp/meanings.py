@@ -1,0 +1,162 @@
+"""What a mask asks for: may it sleep, whom does it wake, how deep into the reserves, which zone, which lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gfpmodel.gfp.layouts import Layout, kernels, tables
+from gfpmodel.gfp.names import check_mask
+
+GFP_ZONEMASK = 0xF
+GFP_MOVABLE_MASK = 0x18
+MIGRATETYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE")
+ALLOC_HARDER_KERNELS = kernels()[: kernels().index("v5.15") + 1]
+X86_64 = "x86_64 (DMA,DMA32,NORMAL,MOVABLE)"
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Flags that ask for what cannot be had together, and what the kernel does about it."""
+
+    flags: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The answers a reviewer wants of a mask, under one layout.
+
+    ``watermark`` is the part of the zone's min watermark that must stay free in the slow path (None: the request
+    never gets there and must pass the low one); ``dropped`` are bits that gfp_allowed_mask removes at the door;
+    ``undefined`` are bits below the shift that no flag of this layout has.
+    """
+
+    may_sleep: bool
+    wakes_kswapd: bool
+    watermark: Fraction | None
+    zone: str | None
+    migratetype: str | None
+    dropped: int
+    undefined: int
+    contradictions: tuple[Contradiction, ...]
+
+    @property
+    def reserves(self) -> str:
+        """Return how deep the request may go, in words."""
+        if self.watermark is None:
+            return "none: it fails at the low watermark"
+        if self.watermark == 1:
+            return "none: down to the min watermark"
+        if self.watermark == 0:
+            return "all: no watermark is checked"
+        return f"down to {self.watermark} of the min watermark"
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """Return question and answer pairs, as the command line and the widgets show them."""
+        lines = {
+            "may sleep": "yes (direct reclaim)" if self.may_sleep else "no",
+            "wakes kswapd": "yes" if self.wakes_kswapd else "no",
+            "reserves": self.reserves,
+            "zone": self.zone or "none: GFP_ZONE_BAD, the kernel trips VM_BUG_ON",
+            "migratetype": self.migratetype or "none: gfp_migratetype() warns",
+        }
+        if self.dropped:
+            lines["dropped"] = f"{self.dropped:#x}: above __GFP_BITS_MASK, gfp_allowed_mask strips it silently"
+        if self.undefined:
+            lines["undefined"] = f"{self.undefined:#x}: no flag of this layout"
+        return lines
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain data for ``--json``."""
+        return {
+            "may_sleep": self.may_sleep,
+            "wakes_kswapd": self.wakes_kswapd,
+            "reserves": self.reserves,
+            "watermark": None if self.watermark is None else str(self.watermark),
+            "zone": self.zone,
+            "migratetype": self.migratetype,
+            "dropped": self.dropped,
+            "undefined": self.undefined,
+            "contradictions": [{"flags": list(c.flags), "why": c.why} for c in self.contradictions],
+        }
+
+
+def meaning(mask: int, layout: Layout) -> Meaning:
+    """Say what a mask asks the page allocator for, once the kernel has booted.
+
+    Zones are those of x86-64.  Leaves out the caller's task flags (PF_MEMALLOC, scoped NOFS/NOIO), realtime tasks
+    (which later kernels give the __GFP_HIGH reserve), cpusets, NUMA and memcg.  Raises InputError for a wide mask.
+    Models: mm/page_alloc.c:gfp_to_alloc_flags and :__zone_watermark_ok, include/linux/gfp.h:gfp_zone (v5.8).
+    """
+    effective = check_mask(mask) & layout.bits_mask
+    has = _tester(effective, layout)
+    known = 0
+    for value in layout.bits.values():
+        known |= value
+    fast_try = has("FAST_TRY")
+    return Meaning(
+        may_sleep=has("DIRECT_RECLAIM"),
+        wakes_kswapd=has("KSWAPD_RECLAIM") and not fast_try,
+        watermark=None if fast_try else _watermark(effective, layout),
+        zone=tables()["zone_lookup"][X86_64].get(hex(effective & GFP_ZONEMASK)),
+        migratetype=_migratetype(effective),
+        dropped=mask & ~layout.bits_mask,
+        undefined=effective & ~known,
+        contradictions=tuple(_contradictions(effective, layout)),
+    )
+
+
+def _tester(mask: int, layout: Layout) -> Callable[[str], bool]:
+    """Return a test for one flag of a mask, named without its ``__GFP_``."""
+    return lambda name: bool(mask & layout.bits.get(f"__GFP_{name}", 0))
+
+
+def _migratetype(mask: int) -> str | None:
+    index = (mask & GFP_MOVABLE_MASK) >> 3
+    return MIGRATETYPES[index] if index < len(MIGRATETYPES) else None
+
+
+def _watermark(mask: int, layout: Layout) -> Fraction:
+    """Return the part of min that the slow path keeps free.
+
+    In the older kernels __GFP_ATOMIC buys the extra quarter by itself (ALLOC_HARDER).  Later any request that cannot
+    reclaim directly gets it, but only on top of __GFP_HIGH (ALLOC_NON_BLOCK under ALLOC_MIN_RESERVE); stable 6.1,
+    which our v6.1 is (6.1.192), took that change and kept the __GFP_ATOMIC bit.
+    """
+    has = _tester(mask, layout)
+    if has("MEMALLOC") and not has("NOMEMALLOC"):
+        return Fraction(0)
+    left = Fraction(1, 2) if has("HIGH") else Fraction(1)
+    if layout.kernel in ALLOC_HARDER_KERNELS:
+        harder = has("ATOMIC") and not has("DIRECT_RECLAIM")
+    else:
+        harder = has("HIGH") and not has("DIRECT_RECLAIM")
+    return left * Fraction(3, 4) if harder and not has("NOMEMALLOC") else left
+
+
+def _contradictions(mask: int, layout: Layout) -> Iterator[Contradiction]:
+    """Yield the combinations of a mask that cannot both be honoured."""
+    has = _tester(mask, layout)
+    for both, why in (
+        ("MOVABLE RECLAIMABLE", "no such migratetype: gfp_migratetype() warns (3 is the HIGHATOMIC list)"),
+        ("MEMALLOC NOMEMALLOC", "NOMEMALLOC wins: the reserves stay closed"),
+        ("ATOMIC DIRECT_RECLAIM", "the slow path warns once and drops ATOMIC"),
+        ("NORETRY NOFAIL", "NORETRY gives up where NOFAIL must loop: NOFAIL wins"),
+        ("RETRY_MAYFAIL NOFAIL", "RETRY_MAYFAIL may fail, NOFAIL may not: NOFAIL wins"),
+        ("NORETRY RETRY_MAYFAIL", "try less and try harder at once: NORETRY gives up first"),
+        ("FAST_TRY DIRECT_RECLAIM", "might_sleep() still fires, but the slow path that would reclaim is skipped"),
+        ("FAST_TRY KSWAPD_RECLAIM", "a failure returns before anything would wake kswapd"),
+        ("FAST_TRY NOFAIL", "it returns NULL all the same"),
+        ("FAST_TRY HIGH", "the reserves are opened in the slow path, which is skipped"),
+        ("FAST_TRY MEMALLOC", "the reserves are opened in the slow path, which is skipped"),
+    ):
+        if all(has(name) for name in both.split()):
+            yield Contradiction(tuple(f"__GFP_{name}" for name in both.split()), why)
+    if has("NOFAIL") and not has("DIRECT_RECLAIM") and not has("FAST_TRY"):
+        yield Contradiction(("__GFP_NOFAIL",), "it may not sleep to keep its promise: the slow path warns, and up to v6.6 returns NULL")
+    if hex(mask & GFP_ZONEMASK) not in tables()["zone_lookup"][X86_64]:
+        zones = tuple(name for name, value in layout.bits.items() if mask & value & GFP_ZONEMASK)
+        yield Contradiction(zones, "two zones at once: GFP_ZONE_BAD, VM_BUG_ON in gfp_zone()")
