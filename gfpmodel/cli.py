@@ -62,7 +62,9 @@ def layout_options(command: Callable[..., int]) -> Callable[..., int]:
     command = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")(
         command
     )
-    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help="A name that `kernels` lists.")(command)
+    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help="A name that `kernels` lists.")(
+        command
+    )
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -83,22 +85,14 @@ def cli() -> None:
 @json_option
 def kernels(as_json: bool) -> int:
     """List the kernels whose layouts are known, their configs and shifts."""
-    found = []
+    found, lines = [], []
     for name in gfp_layouts.kernels():
         variants = list(gfp_layouts.variants(name))
-        found.append(
-            {
-                "name": name,
-                "source": variants[0].source,
-                "configs": [dict(v.config) for v in variants],
-                "shifts": [v.shift for v in variants],
-            }
-        )
-    lines = []
-    for kernel in found:
-        shifts = sorted(set(kernel["shifts"]))
-        options = ", ".join(kernel["configs"][0]) or "no option changes it"
-        lines.append((kernel["name"], f"shift {'..'.join(str(s) for s in dict.fromkeys([shifts[0], shifts[-1]])):<7} {options}"))
+        shifts = [v.shift for v in variants]
+        configs = [dict(v.config) for v in variants]
+        found.append({"name": name, "source": variants[0].source, "configs": configs, "shifts": shifts})
+        span = "..".join(map(str, sorted({min(shifts), max(shifts)})))
+        lines.append((name, f"shift {span:<7} {', '.join(configs[0]) or 'no option changes it'}"))
     aliases = gfp_layouts.aliases()
     text = rows([*lines, *((alias, f"= {name}") for alias, name in aliases.items())])
     emit({"kernels": found, "aliases": aliases}, text, as_json=as_json)
@@ -113,7 +107,7 @@ def decode(mask: str, kernel: str, config: tuple[str, ...], as_json: bool) -> in
     """Say what a MASK is called, and what it asks for, under one kernel's layout."""
     from gfpmodel.gfp.meanings import meaning
     from gfpmodel.gfp.names import decode as decode_mask
-    from gfpmodel.gfp.names import parse_mask
+    from gfpmodel.gfp.names import lookup, parse_mask
 
     layout = chosen_layout(kernel, config)
     decoded = decode_mask(parse_mask(mask), layout)
@@ -136,7 +130,10 @@ def decode(mask: str, kernel: str, config: tuple[str, ...], as_json: bool) -> in
         ("perf kmem", decoded.compact or "nothing: perf knows none of the names"),
         *asks.answers.items(),
         *(("contradiction", f"{'|'.join(c.flags)}: {c.why}") for c in asks.contradictions),
-        *(("ambiguous", f"{layout.kernel} prints {name} for another mask too") for name in decoded.ambiguous),
+        *(
+            ("ambiguous", f"{name} also names {lookup(name, layout):#x} in {layout.kernel}")
+            for name in decoded.ambiguous
+        ),
     ]
     emit(facts, f"{decoded.text}\n{rows(lines)}", as_json=as_json)
     return FINE
@@ -167,7 +164,9 @@ def encode(names: str, kernel: str, config: tuple[str, ...], as_json: bool) -> i
 @cli.command()
 @click.argument("old")
 @click.argument("new")
-@click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; each kernel takes those it knows.")
+@click.option(
+    "--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; each kernel takes those it knows."
+)
 @json_option
 def diff(old: str, new: str, config: tuple[str, ...], as_json: bool) -> int:
     """Say what differs between two kernels' layouts, and which numbers changed their meaning."""
@@ -181,7 +180,9 @@ def diff(old: str, new: str, config: tuple[str, ...], as_json: bool) -> int:
 
 @cli.command()
 @click.argument("file")
-@click.option("--kernel", default=None, help="The kernel it applies to; default: the one its index lines name, else v5.8-rc3.")
+@click.option(
+    "--kernel", default=None, help="The kernel it applies to; default: the one its index lines name, else v5.8-rc3."
+)
 @json_option
 def lint(file: str, kernel: str | None, as_json: bool) -> int:
     """Report on a patch to the gfp bits what a reviewer would; FILE is a diff, mail or mbox, `-` for stdin."""
@@ -195,9 +196,8 @@ def lint(file: str, kernel: str | None, as_json: bool) -> int:
 def read_input(file: str) -> bytes:
     """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
     if file == "-":
-        return click.get_binary_stream("stdin").read()
+        return sys.stdin.buffer.read()
     try:
         return Path(file).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file) from None
-

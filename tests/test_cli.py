@@ -54,7 +54,9 @@ def test_decode_json_has_the_fixed_keys(run) -> None:
 
 
 def test_config_prefix_is_optional_and_may_be_repeated(run) -> None:
-    one = run("decode", "1", "--kernel", "v6.12", "--config", "CONFIG_LOCKDEP=y", "--config", "KASAN_HW_TAGS", "--json")[1]
+    one = run(
+        "decode", "1", "--kernel", "v6.12", "--config", "CONFIG_LOCKDEP=y", "--config", "KASAN_HW_TAGS", "--json"
+    )[1]
     assert json.loads(one)["config"] == {"LOCKDEP": True, "KASAN_HW_TAGS": True, "SLAB_OBJ_EXT": False}
 
 

@@ -5,6 +5,7 @@ from gfpmodel.gfp.layouts import Layout, config_names, kernels, layout, variants
 from gfpmodel.gfp.linter import lint
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode, encode
+from gfpmodel.gfp.patches import read_patch
 from gfpmodel.gfp.shift_users import shift_report, with_shift
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "layout",
     "lint",
     "meaning",
+    "read_patch",
     "reread",
     "shift_report",
     "variants",

@@ -10,14 +10,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 from unidiff.patch import Line
 
 from gfpmodel.gfp import cexpr
 from gfpmodel.gfp.headers import Condition, Statement, statements
-from gfpmodel.gfp.layouts import GFP_T_BITS, Layout, config_names, kernels, layout, variants, tables
+from gfpmodel.gfp.layouts import (
+    GFP_T_BITS,
+    MAX_BITS_SHIFT,
+    Layout,
+    config_names,
+    config_text,
+    kernels,
+    layout,
+    tables,
+    variants,
+)
 from gfpmodel.gfp.patches import Patch
 
 LAST_BIT = "___GFP_LAST_BIT"
@@ -35,6 +45,16 @@ class Word:
     old_shift: int
     bits: Mapping[str, int]
     shift: int
+
+    @property
+    def config_text(self) -> str:
+        """Return the configuration in words."""
+        return config_text(self.config) or "any"
+
+    @property
+    def bits_left(self) -> int:
+        """Return how far the shift may still grow after the patch, as ``Layout.bits_left``."""
+        return MAX_BITS_SHIFT - self.shift
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,7 @@ def _guarded(lines: Iterator[Line], kernel: str) -> list[Statement]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def option_of(kernel: str, flag: str) -> str | None:
     """Return the option that compiles a flag in; None if no single option decides it."""
     present = [(v.config, flag in v.bits) for v in variants(kernel)]
@@ -148,7 +168,9 @@ def _configs(patch: Patch, kernel: str, changed: list[Statement]) -> Iterator[di
     """Yield every configuration of the options that the kernel's layout or the patch knows."""
     options = list(dict.fromkeys([*config_names(kernel), *(o for s in changed for o in s.options)]))
     if len(options) > MAX_OPTIONS:
-        raise patch.error(f"the flags depend on {len(options)} options; at most {MAX_OPTIONS} can be tried", changed[0].line)
+        raise patch.error(
+            f"the flags depend on {len(options)} options; at most {MAX_OPTIONS} can be tried", changed[0].line
+        )
     for values in product((False, True), repeat=len(options)):
         yield dict(zip(options, values, strict=True))
 
@@ -158,9 +180,7 @@ def base_layout(kernel: str, config: Mapping[str, bool]) -> Layout:
     return layout(kernel, {name: config.get(name, False) for name in config_names(kernel)})
 
 
-def _word(
-    patch: Patch, kernel: str, config: dict[str, bool], changed: list[Statement], enum: list[Statement]
-) -> Word:
+def _word(patch: Patch, kernel: str, config: dict[str, bool], changed: list[Statement], enum: list[Statement]) -> Word:
     """Return the gfp word in one configuration."""
     old = base_layout(kernel, config)
     numbers = _enum_numbers(patch, enum, config)
@@ -202,7 +222,9 @@ def _value(patch: Patch, s: Statement, config: Mapping[str, bool], numbers: Mapp
     try:
         value = cexpr.evaluate(s.value, lambda name: _lookup(name, config, numbers))
     except ValueError as error:
-        good = "a number, IS_ENABLED(CONFIG_X) or ___GFP_LAST_BIT" if s.kind == "shift" else "0x..u or BIT(___GFP_X_BIT)"
+        good = (
+            "a number, IS_ENABLED(CONFIG_X) or ___GFP_LAST_BIT" if s.kind == "shift" else "0x..u or BIT(___GFP_X_BIT)"
+        )
         raise patch.error(f"{error} for {s.name}; expected {good}", s.line) from None
     if value < 0:
         raise patch.error(f"{s.name} is negative; expected bits", s.line)

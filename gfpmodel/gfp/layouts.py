@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -147,7 +147,7 @@ def variants(kernel: str) -> Iterator[Layout]:
         yield layout(kernel, config)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _layout(kernel: str, config: tuple[tuple[str, bool], ...]) -> Layout:
     table = tables()["kernels"][kernel]
     index = table["configs"].index(dict(config))

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from unidiff.patch import Hunk, Line, PatchedFile
 
-from gfpmodel.gfp.changes import HEADERS, Change, Word, apply, base_layout
+from gfpmodel.gfp.changes import HEADERS, Change, Word, apply
 from gfpmodel.gfp.headers import code_lines
 from gfpmodel.gfp.layouts import (
     DEFAULT_KERNEL,
@@ -22,7 +22,6 @@ from gfpmodel.gfp.layouts import (
     config_text,
     kernel_name,
     kernels,
-    variants,
     tables,
 )
 from gfpmodel.gfp.patches import Patch, read_patch
@@ -91,13 +90,18 @@ class Report:
         """Return whether there is no error and no warning."""
         return all(finding.severity == "note" for finding in self.findings)
 
+    def within(self, path: str, hunk: Hunk) -> list[Finding]:
+        """Return the findings that lie in one hunk of a file."""
+        end = hunk.target_start + hunk.target_length
+        return [f for f in self.findings if f.file == path and hunk.target_start <= (f.line or 0) < end]
+
     def to_text(self) -> str:
         """Return the report as a reviewer's list."""
         lines = [f"{self.patch}: against {self.base} ({self.base_why})"]
         for word in self.words if self.new_flags else ():
             values = ", ".join(f"{flag} {word.bits[flag]:#x}" for flag in self.new_flags if flag in word.bits)
-            shift = f"shift {word.old_shift} -> {word.shift}, {MAX_BITS_SHIFT - word.shift} bits left"
-            lines.append(f"  {config_text(word.config) or 'any config'}: {values or 'no new flag'}; {shift}")
+            shift = f"shift {word.old_shift} -> {word.shift}, {word.bits_left} bits left"
+            lines.append(f"  {word.config_text}: {values or 'no new flag'}; {shift}")
         for f in self.findings:
             place = f"{f.file}:{f.line}: " if f.file else ""
             holds = f" [{f.config}]" if f.config else ""
@@ -119,7 +123,7 @@ class Report:
                     "config": config_text(word.config),
                     "old_shift": word.old_shift,
                     "shift": word.shift,
-                    "bits_left": MAX_BITS_SHIFT - word.shift,
+                    "bits_left": word.bits_left,
                     "flags": {flag: hex(word.bits[flag]) for flag in self.new_flags if flag in word.bits},
                 }
                 for word in self.words
@@ -413,8 +417,10 @@ def perf_code_clash(facts: Facts) -> Iterator[Finding]:
             message = f'the code "{code}" of {name} is {others[0]}\'s already'
             place = facts.change.place(flag) and facts.finding("perf-code-clash", flag, None, message)
             line = _line_with(facts.patch, PERF_TABLE, f'"{name}"')
-            yield place if line is None and place else Finding(
-                "perf-code-clash", SEVERITIES["perf-code-clash"], PERF_TABLE, line, flag, None, message
+            yield (
+                place
+                if line is None and place
+                else Finding("perf-code-clash", SEVERITIES["perf-code-clash"], PERF_TABLE, line, flag, None, message)
             )
 
 
@@ -446,11 +452,11 @@ def mask_drops_flag(facts: Facts) -> Iterator[Finding]:
     """No mask that slab keeps has the new flag: kmalloc() with it asks for pages without it."""
     for flag in facts.change.new_flags:
         word = re.compile(rf"\b{flag}\b")
-        kept = any(
-            macro in SLAB_MASKS and line.is_added and word.search(code) for macro, line, code in facts.defines
-        )
+        kept = any(macro in SLAB_MASKS and line.is_added and word.search(code) for macro, line, code in facts.defines)
         if not kept:
-            message = f"{' and '.join(SLAB_MASKS)} ({INTERNAL}) lack {flag}: SLAB and SLUB drop it before they ask for pages"
+            message = (
+                f"{' and '.join(SLAB_MASKS)} ({INTERNAL}) lack {flag}: SLAB and SLUB drop it before they ask for pages"
+            )
             yield facts.finding("mask-drops-flag", flag, None, message)
 
 
@@ -479,7 +485,9 @@ def comment_only(facts: Facts) -> Iterator[Finding]:
 def no_user(facts: Facts) -> Iterator[Finding]:
     """The patch adds no caller that passes the new flag."""
     for flag in facts.change.new_flags:
-        names = {flag} | {macro for macro, line, code in facts.defines if line.is_added and flag in code and macro[0] == "G"}
+        names = {flag} | {
+            macro for macro, line, code in facts.defines if line.is_added and flag in code and macro[0] == "G"
+        }
         names -= {f"_{flag}", *SLAB_MASKS}
         word = re.compile(rf"\b(?:{'|'.join(sorted(names))})\b")
         if not any(_passes(word, code, before) for _, _, code, before in facts.code()):

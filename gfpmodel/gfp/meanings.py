@@ -156,7 +156,9 @@ def _contradictions(mask: int, layout: Layout) -> Iterator[Contradiction]:
         if all(has(name) for name in both.split()):
             yield Contradiction(tuple(f"__GFP_{name}" for name in both.split()), why)
     if has("NOFAIL") and not has("DIRECT_RECLAIM") and not has("FAST_TRY"):
-        yield Contradiction(("__GFP_NOFAIL",), "it may not sleep to keep its promise: the slow path warns, and up to v6.6 returns NULL")
+        yield Contradiction(
+            ("__GFP_NOFAIL",), "it may not sleep to keep its promise: the slow path warns, and up to v6.6 returns NULL"
+        )
     if hex(mask & GFP_ZONEMASK) not in tables()["zone_lookup"][X86_64]:
         zones = tuple(name for name, value in layout.bits.items() if mask & value & GFP_ZONEMASK)
         yield Contradiction(zones, "two zones at once: GFP_ZONE_BAD, VM_BUG_ON in gfp_zone()")

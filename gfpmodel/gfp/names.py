@@ -16,8 +16,8 @@ class Decoded:
     """A mask in the words of one kernel.
 
     ``text`` is what a trace event prints, ``compact`` what perf kmem makes of it, ``flags`` the single flags of the
-    mask, ``leftover`` the bits that no row of the trace table covers, and ``ambiguous`` the printed names that this
-    kernel also prints for another mask.
+    mask, ``leftover`` the bits that no row of the trace table covers, and ``ambiguous`` the printed names that are
+    this kernel's names of another mask, too.
     """
 
     layout: Layout
@@ -95,9 +95,7 @@ def compact(text: str, layout: Layout) -> str:
 
     Models: tools/perf/builtin-kmem.c:compact_gfp_flags (v5.8).
     """
-    return "|".join(
-        code for token in text.split("|") for name, code in layout.perf_table if name == token
-    )
+    return "|".join(code for token in text.split("|") for name, code in layout.perf_table if name == token)
 
 
 def lookup(name: str, layout: Layout) -> int:

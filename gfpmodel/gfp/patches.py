@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from functools import cached_property
 
-from unidiff import PatchSet
-from unidiff.patch import Hunk, Line, PatchedFile
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk, Line, PatchedFile, PatchSet
 
-from gfpmodel.errors import InputError
+from gfpmodel.errors import InputError, unknown
 
 _DIFF = re.compile(r"^diff --git a/(?P<path>\S+) b/")
 _INDEX = re.compile(r"^index (?P<old>[0-9a-f]{4,40})\.\.(?P<new>[0-9a-f]{4,40})")
@@ -42,6 +41,13 @@ class Patch:
         for file in self.files:
             for hunk in file:
                 yield file, hunk
+
+    def hunks_of(self, path: str) -> list[Hunk]:
+        """Return the hunks of one file, in order; raises InputError for a file that the patch does not touch."""
+        for file in self.files:
+            if file.path == path:
+                return list(file)
+        raise unknown("file", path, [file.path for file in self.files], f" in {self.name}")
 
     def error(self, message: str, line: Line | None = None) -> InputError:
         """Return an error that points at a line of the patch."""
@@ -99,7 +105,7 @@ def _parse(lines: list[str], name: str) -> tuple[PatchedFile, ...]:
             yield line
 
     try:
-        files = tuple(PatchSet(counted()))  # type: ignore[arg-type]
+        files = tuple(PatchSet(counted()))
     except UnidiffParseError as error:
         raise InputError(_what_unidiff_wanted(str(error)), name, at) from None
     if not any(len(file) for file in files):
@@ -124,7 +130,9 @@ def _check_mangling(files: tuple[PatchedFile, ...], lines: list[str], name: str)
             for line in hunk:
                 if _ENTITY.search(line.value):
                     entity = _ENTITY.search(line.value)[0]  # type: ignore[index]
-                    raise InputError(f"HTML entity {entity} in a diff line; expected plain text", name, line.diff_line_no)
+                    raise InputError(
+                        f"HTML entity {entity} in a diff line; expected plain text", name, line.diff_line_no
+                    )
             last = max(line.diff_line_no or 0 for line in hunk)
             after = lines[last] if last < len(lines) else ""
             if re.match(r"[+-](?!-)", after) or re.match(r"\+\+(?!\+)", after):

@@ -57,5 +57,5 @@ def test_each_kernel_takes_the_options_it_knows() -> None:
     old, new = pair("v5.8-rc3", "v6.1", {"KASAN_HW_TAGS": True, "LOCKDEP": True})
     assert dict(old.config) == {"LOCKDEP": True}
     assert new.config["KASAN_HW_TAGS"]
-    with pytest.raises(InputError, match="unknown config 'MEMCG' of v5.8-rc3 and v6.1; expected one of"):
+    with pytest.raises(InputError, match=r"unknown config 'MEMCG' of v5.8-rc3 and v6.1; expected one of"):
         pair("v5.8-rc3", "v6.1", {"MEMCG": True})

@@ -46,7 +46,18 @@ def test_sleep_and_kswapd() -> None:
 
 @pytest.mark.parametrize(
     ("low_bits", "zone"),
-    [(0, "NORMAL"), (1, "DMA"), (2, "NORMAL"), (4, "DMA32"), (8, "NORMAL"), (9, "DMA"), (0xA, "MOVABLE"), (0xC, "DMA32"), (3, None), (0xF, None)],
+    [
+        (0, "NORMAL"),
+        (1, "DMA"),
+        (2, "NORMAL"),
+        (4, "DMA32"),
+        (8, "NORMAL"),
+        (9, "DMA"),
+        (0xA, "MOVABLE"),
+        (0xC, "DMA32"),
+        (3, None),
+        (0xF, None),
+    ],
 )
 def test_zone(low_bits: int, zone: str | None) -> None:
     for kernel in kernels():

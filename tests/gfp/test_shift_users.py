@@ -12,7 +12,11 @@ LOCKDEP = layout("v5.8-rc3+FAST_TRY", {"LOCKDEP": True})
 
 @pytest.mark.parametrize(
     ("shift", "boot", "slab_bug", "idr_marker"),
-    [(23, 0x7FF33F, 0xFF800006, 0x00800004), (24, 0xFFF33F, 0xFF000006, 0x01000004), (25, 0x1FFF33F, 0xFE000006, 0x02000004)],
+    [
+        (23, 0x7FF33F, 0xFF800006, 0x00800004),
+        (24, 0xFFF33F, 0xFF000006, 0x01000004),
+        (25, 0x1FFF33F, 0xFE000006, 0x02000004),
+    ],
 )
 def test_masks_at_each_shift(shift: int, boot: int, slab_bug: int, idr_marker: int) -> None:
     it = with_shift(FAST_TRY, shift)

@@ -1,0 +1,95 @@
+# The commands of this repository; `make` alone lists them.
+# A fresh machine needs git, make and python3-venv (3.11 or newer), nothing else.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+PY     := .venv/bin/python
+PYTEST := $(PY) -m pytest
+READY  := .venv/.ready
+VENDOR := book/assets/vendor/embed.js
+BOOK   := _build/.book
+
+# with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
+BOOK_SOURCES := _config.yml _toc.yml tools/vendor_js.py tools/fetch_js.py \
+                $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
+
+# inside the project, so that a read-only install caches its compiled code too
+export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
+
+.PHONY: help book test lab bench record lint clean distclean setup chromium
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS='#' read -r target text; do printf '%-15s %s\n' "$$target" "$$text"; done
+
+book: $(BOOK) ## build the book into _build/html; any warning is an error
+	@echo
+	@echo 'The book is built. Open it with a browser (no server needed):'
+	@echo '_build/html/index.html'
+
+test: $(BOOK) chromium ## run every test: the package, the chapters, the built pages in Chromium
+	@mkdir -p _build/reports; status=0; \
+	echo '== package and tools'; \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
+	    --cov --cov-report=term --junitxml=_build/reports/package.xml || status=1; \
+	echo '== chapters: every cell run again, every output compared'; \
+	$(PYTEST) -q book --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
+	    --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=60 -n auto --dist loadfile \
+	    --junitxml=_build/reports/chapters.xml || status=1; \
+	echo '== pages of the built book'; \
+	$(PYTEST) -q -m pages tests/test_pages.py --junitxml=_build/reports/pages.xml || status=1; \
+	exit $$status
+
+lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
+	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
+
+bench: $(READY) ## measure start-up times; table here, JSON in _build/bench.json
+	@$(PY) bench/bench_start.py
+
+record: $(READY) ## run the notebooks and store their outputs
+	@$(PY) tools/nbrecord.py
+
+lint: $(READY) ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+clean: ## remove what was built, keep .venv and the fetched JavaScript
+	rm -rf _build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -r {} +
+
+distclean: clean ## remove .venv and the fetched JavaScript too
+	rm -rf .venv book/assets/vendor
+
+setup: $(READY) $(VENDOR)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.x'; exit 1; }
+	@echo 'setting up .venv (a minute or two)'
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENDOR): tools/fetch_js.py | $(READY)
+	@$(PY) tools/fetch_js.py
+	@touch $@
+
+# --all, because a warm build with -W does not see the warnings of pages that it does not read again
+$(BOOK): $(BOOK_SOURCES) $(READY) $(VENDOR)
+	@rm -rf _build/html
+	@.venv/bin/jupyter-book build --all -q -W -n --keep-going .
+	@touch $@
+
+# only root can install it; without it the page tests are skipped and say so
+chromium:
+	@if [ ! -x /usr/bin/chromium ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo 'installing chromium for the page tests'; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	fi || echo 'chromium could not be installed'
+	@[ -x /usr/bin/chromium ] || \
+	    echo 'left out: tests/test_pages.py (there is no /usr/bin/chromium; as root: apt-get install chromium)'

@@ -1,0 +1,63 @@
+"""Figures drawn with matplotlib, as inline SVG with the same facts as text: for chapters, slides and the README."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from io import StringIO
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, kernels, variants
+from gfpmodel.show.pictures import Picture, table
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"  # told apart by the colour-blind, and by their lightness in print
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """Return a figure as one SVG element that says ``alt`` to a screen reader; the same figure gives the same bytes."""
+    out = StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gfpmodel"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    body = out.getvalue()[out.getvalue().index("<svg") :]
+    used = set(re.findall(r"#([\w-]+)", body))
+    body = re.sub(r' id="([\w-]+)"', lambda m: m[0] if m[1] in used else "", body)  # two figures share a page
+    head = f'<svg role="img" aria-label="{escape(alt)}" style="max-width: 100%; height: auto; background: white"'
+    return body.replace("<svg", head, 1).strip()
+
+
+def room_figure() -> Figure:
+    """Draw ``__GFP_BITS_SHIFT`` of every kernel, as a range over its configurations, against the limit of 29."""
+    figure = Figure(figsize=(8, 3.6), facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    names = [kernel.split(" ")[0] for kernel in kernels()]
+    for at, kernel in enumerate(kernels()):
+        shifts = [v.shift for v in variants(kernel)]
+        marker, colour = ("s", ORANGE) if "FAST_TRY" in kernel else ("o", BLUE)
+        axes.plot([at, at], [min(shifts), max(shifts)], color=GREY, linewidth=2, zorder=1)
+        axes.scatter([at], [min(shifts)], marker="_", s=90, color=GREY, zorder=2)
+        axes.scatter([at], [max(shifts)], marker=marker, s=60, color=colour, zorder=2)
+        left = f"{MAX_BITS_SHIFT - max(shifts)} left"
+        axes.annotate(left, (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+    axes.axhline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
+    limit = f"{MAX_BITS_SHIFT}: above it the radix tree's BUILD_BUG_ON stops the build"
+    axes.annotate(limit, (0, MAX_BITS_SHIFT), (0, 4), textcoords="offset points", fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+    axes.set_ylim(22, 31)
+    axes.set_ylabel("__GFP_BITS_SHIFT")
+    axes.set_title("Room in the gfp word; the RFC is the square", fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def room() -> Picture:
+    """Show how many more flags fit, kernel by kernel, before a radix tree's tags leave the 32-bit word."""
+    rows = []
+    for kernel in kernels():
+        shifts = [v.shift for v in variants(kernel)]
+        rows.append((kernel, min(shifts), max(shifts), MAX_BITS_SHIFT - max(shifts)))
+    facts = table(["kernel", "lowest shift", "highest shift", "bits left at worst"], rows)
+    ranges = "; ".join(f"{kernel} {low} to {high}" for kernel, low, high, _ in rows)
+    alt = f"Range of __GFP_BITS_SHIFT over the configurations of each kernel, limit {MAX_BITS_SHIFT}: {ranges}"
+    return Picture(f"<figure>{svg(room_figure(), alt)}</figure>", facts.text)

@@ -1,0 +1,93 @@
+"""Widgets for the chapters.  Every one works without a kernel: its frames are made ahead and linked in the browser.
+
+Where a kernel is running, a text box is added for input of one's own; the built page hides it (class gfp-live-only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import ipywidgets as W
+
+from gfpmodel.errors import InputError
+from gfpmodel.gfp.layouts import Layout, config_text, kernels, variants
+from gfpmodel.gfp.names import encode
+from gfpmodel.gfp.shift_users import with_shift
+from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
+
+FULL = W.Layout(width="98%", max_width="46rem")
+LABEL = {"description_width": "5rem"}
+
+
+def pane(picture: Picture) -> W.HTML:
+    """Return one frame."""
+    return W.HTML(picture.html, layout=W.Layout(width="100%"))
+
+
+def choice(label: str, options: Iterable[str], index: int = 0) -> W.Dropdown:
+    """Return a labelled drop-down list that opens on option ``index``."""
+    return W.Dropdown(options=list(options), index=index, description=label, layout=FULL, style=LABEL)
+
+
+def linked(control: W.Dropdown | W.SelectionSlider, frames: Sequence[W.Widget]) -> W.Stack:
+    """Return the frames as a stack that follows a control's index in the browser, without a kernel."""
+    stack = W.Stack(list(frames), selected_index=control.index)
+    W.jslink((control, "index"), (stack, "selected_index"))
+    return stack
+
+
+def layout_browser(kernel: str) -> W.VBox:
+    """Return a browser of the gfp word of every kernel and configuration, opening on ``kernel``."""
+    names = kernels()
+    boxes = []
+    for name in names:
+        layouts = list(variants(name))
+        config = choice("config", [config_text(v.config) or "no option changes it" for v in layouts])
+        boxes.append(W.VBox([config, linked(config, [pane(word(v)) for v in layouts])]))
+    control = choice("kernel", names, names.index(kernel))
+    return W.VBox([W.HTML(style()), control, linked(control, boxes)])
+
+
+def mask_reader(masks: Mapping[str, int], layouts: Sequence[Layout]) -> W.VBox:
+    """Return a reader of masks under layouts.
+
+    Arguments: the masks by label; the layouts to read them under.  With a kernel, any other mask can be typed in.
+    """
+    which = choice("mask", masks)
+    boxes = [linked(which, [pane(reading(mask, v)) for mask in masks.values()]) for v in layouts]
+    under = choice("under", [str(v) for v in layouts])
+    return W.VBox([W.HTML(style()), which, under, linked(under, boxes), typed_mask(layouts, under)])
+
+
+def typed_mask(layouts: Sequence[Layout], under: W.Dropdown) -> W.VBox:
+    """Return a box for a mask of one's own (number or names), read under the layout that ``under`` has chosen."""
+    box = W.Text(description="your own", placeholder="0x2800 or GFP_NOWAIT|__GFP_NOWARN", layout=FULL, style=LABEL)
+    shown = W.HTML()
+
+    def update(_: object) -> None:
+        layout = layouts[under.index]
+        try:
+            shown.value = reading(encode(box.value, layout), layout).html if box.value.strip() else ""
+        except InputError as error:
+            shown.value = f'<p role="alert">{escape(str(error))}</p>'
+
+    box.observe(update, "value")
+    under.observe(update, "index")
+    live = W.VBox([box, shown])
+    live.add_class("gfp-live-only")
+    return live
+
+
+def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
+    """Return a slider over ``__GFP_BITS_SHIFT`` that shows what becomes of a flag, for each of some layouts."""
+    slider = W.SelectionSlider(
+        options=[str(shift) for shift in shifts],
+        value=str(layouts[0].shift),
+        description="shift",
+        layout=FULL,
+        style=LABEL,
+    )
+    boxes = [linked(slider, [pane(shift_story(flag, with_shift(v, shift))) for shift in shifts]) for v in layouts]
+    under = choice("config", [config_text(v.config) for v in layouts])
+    return W.VBox([W.HTML(style()), under, slider, linked(under, boxes)])

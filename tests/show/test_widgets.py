@@ -1,0 +1,78 @@
+"""Widgets: every position has its frame, links run in the browser, and the live box answers or says what is wrong."""
+
+import ipywidgets as W
+import pytest
+
+from gfpmodel.gfp import kernels, layout, variants
+from gfpmodel.show.widgets import layout_browser, mask_reader, shift_slider
+
+RFC, RFC_LOCKDEP = variants("v5.8-rc3+FAST_TRY")
+
+
+def walk(widget: W.Widget) -> list[W.Widget]:
+    """Return a widget and all below it."""
+    return [widget, *(w for child in getattr(widget, "children", ()) for w in walk(child))]
+
+
+def controls(widget: W.Widget) -> list[W.Widget]:
+    return [w for w in walk(widget) if isinstance(w, W.Dropdown | W.SelectionSlider)]
+
+
+def stacks(widget: W.Widget) -> list[W.Stack]:
+    return [w for w in walk(widget) if isinstance(w, W.Stack)]
+
+
+@pytest.fixture
+def reader() -> W.VBox:
+    return mask_reader({"kernel": 0xCC0, "bit": 0x800000}, [RFC, layout("v6.1"), layout("v4.4")])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layout_browser("v5.8-rc3"),
+        lambda: shift_slider("__GFP_FAST_TRY", [RFC, RFC_LOCKDEP], range(22, 31)),
+        lambda: mask_reader({"a": 1, "b": 2}, [RFC, layout("v6.1")]),
+    ],
+)
+def test_every_control_has_a_label_and_starts_where_its_stack_does(make) -> None:
+    widget = make()
+    assert all(control.description for control in controls(widget))
+    indices = {control.index for control in controls(widget)}
+    for stack in stacks(widget):
+        assert stack.selected_index in indices
+        assert len(stack.children) in {len(control.options) for control in controls(widget)}
+
+
+def test_layout_browser_has_every_kernel_and_config() -> None:
+    outer = stacks(layout_browser("v6.1"))[0]
+    assert outer.selected_index == kernels().index("v6.1")
+    inner = [stacks(box)[0] for box in outer.children]
+    assert sum(len(stack.children) for stack in inner) == 53
+
+
+def test_shift_slider_has_a_frame_a_shift() -> None:
+    outer = stacks(shift_slider("__GFP_FAST_TRY", [RFC, RFC_LOCKDEP], range(22, 31)))[0]
+    for box in outer.children:
+        frames = [frame.value for frame in box.children]
+        assert len(frames) == 9
+        assert all(f"__GFP_BITS_SHIFT {shift}" in frame for shift, frame in zip(range(22, 31), frames, strict=True))
+
+
+def test_live_box_reads_names_and_numbers_under_the_chosen_layout(reader: W.VBox) -> None:
+    live = reader.children[-1]
+    assert "gfp-live-only" in live._dom_classes
+    box, shown = live.children
+    box.value = "GFP_NOWAIT|__GFP_NOWARN"
+    assert "0x2800 under v5.8-rc3+FAST_TRY" in shown.value
+    controls(reader)[1].index = 2
+    assert "0x2000200 under v4.4" in shown.value
+    box.value = ""
+    assert shown.value == ""
+
+
+def test_live_box_says_what_is_wrong_and_escapes_it(reader: W.VBox) -> None:
+    box, shown = reader.children[-1].children
+    box.value = "<img src=x>"
+    assert "expected names" in shown.value
+    assert "<img" not in shown.value

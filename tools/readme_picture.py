@@ -1,0 +1,33 @@
+"""Draw the picture of the README's first screen from the package's own tables.
+
+Usage: python tools/readme_picture.py [--check]    --check writes nothing and exits 1 when the stored picture is stale
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gfpmodel.show.figures import room_figure, svg
+
+PICTURE = Path(__file__).resolve().parent.parent / "book/assets/room.svg"
+ALT = "__GFP_BITS_SHIFT of 13 kernels, as a range over their configurations, against the limit of 29"
+
+
+def main(argv: list[str]) -> int:
+    """Write the picture, or compare it with what is stored."""
+    drawn = svg(room_figure(), ALT) + "\n"
+    if argv == ["--check"]:
+        if PICTURE.read_text() != drawn:
+            print(f"{PICTURE.name} is stale: run python tools/readme_picture.py", file=sys.stderr)
+            return 1
+        return 0
+    if argv:
+        print(__doc__, file=sys.stderr)
+        return 2
+    PICTURE.write_text(drawn)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
