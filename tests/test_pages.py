@@ -34,7 +34,7 @@ TIMEOUT_MS = 15_000
 # files below _static are the theme's templates, not pages
 PAGES = sorted(
     page.relative_to(SITE).as_posix() for page in SITE.rglob("*.html") if page.relative_to(SITE).parts[0] != "_static"
-)
+) or ["no page"]
 #: What the widgets of a page show: pictures and texts, not the controls themselves.
 SHOWN = """() => [...document.querySelectorAll('.widget-html-content, .jupyter-widgets img, .widget-image')]
     .filter(e => e.checkVisibility()).map(e => e.src || e.innerHTML).join('\\n')"""
@@ -59,7 +59,7 @@ def need(condition: bool, what: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
-    need(bool(PAGES), "the book is not built (make book)")
+    need(SITE.is_dir(), "the book is not built (make book)")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium

@@ -110,14 +110,7 @@ def reread(mask: int, old: Layout, new: Layout) -> Reading:
     """Read a mask logged under ``old`` with the eyes of ``new``; ``correct`` is None if ``new`` lacks a name of it."""
     then = decode(mask, old)
     try:
-        correct = encode("|".join(then.flags), new) if not _unnamed(mask, old) else None
+        correct = encode("|".join(then.flags), new) if not mask & ~old.defined else None
     except InputError:
         correct = None
     return Reading(mask, then, decode(mask, new), correct)
-
-
-def _unnamed(mask: int, layout: Layout) -> int:
-    """Return the bits of a mask that no flag of the layout has."""
-    for value in layout.bits.values():
-        mask &= ~value
-    return mask

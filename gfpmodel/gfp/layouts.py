@@ -59,12 +59,14 @@ class Layout:
         return max(value.bit_length() for value in self.bits.values()) - 1
 
     @property
+    def defined(self) -> int:
+        """Return the mask of all flags that this configuration compiles in."""
+        return sum(self.bits.values())
+
+    @property
     def holes(self) -> tuple[int, ...]:
         """Return the bit numbers below the shift that no flag uses."""
-        used = 0
-        for value in self.bits.values():
-            used |= value
-        return tuple(bit for bit in range(self.shift) if not used >> bit & 1)
+        return unused_bits(self.bits, self.shift)
 
     @property
     def bits_left(self) -> int:
@@ -74,6 +76,14 @@ class Layout:
     def flag_at(self, bit: int) -> str | None:
         """Return the flag that has bit number ``bit``, or None."""
         return next((name for name, value in self.bits.items() if value >> bit & 1), None)
+
+
+def unused_bits(bits: Mapping[str, int], shift: int) -> tuple[int, ...]:
+    """Return the bit numbers below a shift that no flag of ``bits`` uses."""
+    used = 0
+    for value in bits.values():
+        used |= value
+    return tuple(bit for bit in range(shift) if not used >> bit & 1)
 
 
 def config_text(config: Mapping[str, bool]) -> str:

@@ -93,9 +93,6 @@ def meaning(mask: int, layout: Layout) -> Meaning:
     """
     effective = check_mask(mask) & layout.bits_mask
     has = _tester(effective, layout)
-    known = 0
-    for value in layout.bits.values():
-        known |= value
     fast_try = has("FAST_TRY")
     return Meaning(
         may_sleep=has("DIRECT_RECLAIM"),
@@ -104,7 +101,7 @@ def meaning(mask: int, layout: Layout) -> Meaning:
         zone=tables()["zone_lookup"][X86_64].get(hex(effective & GFP_ZONEMASK)),
         migratetype=_migratetype(effective),
         dropped=mask & ~layout.bits_mask,
-        undefined=effective & ~known,
+        undefined=effective & ~layout.defined,
         contradictions=tuple(_contradictions(effective, layout)),
     )
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import lint
-from gfpmodel.gfp.linter import RULES, SEVERITIES, Report
+from gfpmodel.gfp.facts import SEVERITIES
+from gfpmodel.gfp.linter import Report
+from gfpmodel.gfp.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 MAIL = ROOT / "book/data/fast-try-v1.txt"

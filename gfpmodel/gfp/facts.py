@@ -1,0 +1,201 @@
+"""What the lint rules look at: a patch's changes to the gfp word, the name tables, the masks and the code."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from unidiff.patch import Hunk, Line, PatchedFile
+
+from gfpmodel.gfp.changes import HEADERS, Change, Word
+from gfpmodel.gfp.headers import code_lines
+from gfpmodel.gfp.layouts import config_text, tables
+from gfpmodel.gfp.patches import Patch
+
+TRACE_TABLES = ("include/trace/events/mmflags.h", "include/trace/events/gfpflags.h")
+PERF_TABLE = "tools/perf/builtin-kmem.c"
+INTERNAL = "mm/internal.h"
+SLAB_MASKS = ("GFP_RECLAIM_MASK", "GFP_CONSTRAINT_MASK")
+
+SEVERITIES = {
+    "bit-collision": "error",
+    "shift-too-small": "error",
+    "shift-too-large": "error",
+    "shift-hole": "warning",
+    "no-trace-name": "warning",
+    "no-perf-name": "warning",
+    "perf-code-clash": "warning",
+    "no-kernel-doc": "warning",
+    "mask-drops-flag": "warning",
+    "bit-renumbered": "note",
+    "comment-only": "note",
+    "no-user": "note",
+    "no-gfp-change": "note",
+}
+
+_TRACE_ROW = re.compile(
+    r"\{\s*\((?:__force\s+)?unsigned long\)\s*(?P<a>\w+)\s*,\s*\"(?P<name>[^\"]+)\"\s*\}"
+    r"|gfpflag_string\(\s*(?P<b>\w+)\s*\)|TRACE_GFP_EM\(\s*(?P<c>\w+)\s*\)"
+)
+_PERF_ROW = re.compile(r"\{\s*\"(?P<name>\w+)\"\s*,\s*\"(?P<code>[^\"]*)\"\s*\}")
+_DEFINE = re.compile(r"^\s*#\s*define\s+(?P<name>_*GFP_\w+)\b")
+GFP_WORD = re.compile(r"\b_*GFP_\w+")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One remark: the rule, its severity, the kernel file and line in the patched tree, the flag and where it holds.
+
+    ``config`` names the configurations in which it holds (None: in all, or it does not depend on them).
+    """
+
+    rule: str
+    severity: str
+    file: str | None
+    line: int | None
+    flag: str | None
+    config: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the rules look at."""
+
+    patch: Patch
+    kernel: str
+    change: Change
+
+    def finding(self, rule: str, flag: str | None, config: str | None, message: str) -> Finding:
+        """Return a finding placed at the line that defines the flag (None: the shift, else the header's first)."""
+        place = self.change.place(flag) or self.change.place(None)
+        if place is None and self.change.added:
+            place = self.change.added[0][0], self.change.added[0][1].line
+        at = (place[0], place[1].target_line_no) if place else None
+        return self.finding_at(rule, at, flag, message, config)
+
+    def finding_at(
+        self, rule: str, place: tuple[str, int | None] | None, flag: str | None, message: str, config: str | None = None
+    ) -> Finding:
+        """Return a finding at a file and line of its own (None: at no place)."""
+        path, line = place or (None, None)
+        return Finding(rule, SEVERITIES[rule], path, line, flag, config, message)
+
+    def where(self, words: list[Word]) -> str | None:
+        """Name a set of configurations in as few options as do; None for all of them."""
+        every = self.change.words
+        if len(words) == len(every):
+            return None
+        shared = dict(words[0].config)
+        for word in words:
+            shared = {name: on for name, on in shared.items() if word.config[name] == on}
+        for name in list(shared):  # drop an option that does not narrow the set
+            rest = {n: on for n, on in shared.items() if n != name}
+            if sum(all(w.config[n] == on for n, on in rest.items()) for w in every) == len(words):
+                shared = rest
+        if sum(all(w.config[n] == on for n, on in shared.items()) for w in every) == len(words):
+            return config_text(shared)
+        return ", or ".join(config_text(word.config) for word in words)
+
+    @cached_property
+    def trace_rows(self) -> Counter[tuple[str, str]]:
+        """Return the (flag, printed name) rows that the patch adds (+1) and removes (-1) in the trace table."""
+        return self._rows(TRACE_TABLES, _TRACE_ROW, _trace_row)
+
+    @cached_property
+    def perf_rows(self) -> Counter[tuple[str, str]]:
+        """Return the (printed name, code) rows that the patch adds and removes in perf kmem's table."""
+        return self._rows((PERF_TABLE,), _PERF_ROW, lambda row: (row["name"], row["code"]))
+
+    @cached_property
+    def touches_rows(self) -> bool:
+        """Return whether a row of either table is changed, be it only moved."""
+        return any(
+            (_TRACE_ROW.search(line.value) or _PERF_ROW.search(line.value)) and "GFP_" in line.value
+            for file, hunk in self.patch.hunks()
+            if file.path in (*TRACE_TABLES, PERF_TABLE)
+            for line in hunk
+            if not line.is_context
+        )
+
+    def _rows(
+        self, paths: tuple[str, ...], pattern: re.Pattern[str], read: Callable[[re.Match[str]], tuple[str, str]]
+    ) -> Counter[tuple[str, str]]:
+        rows: Counter[tuple[str, str]] = Counter()
+        for file, hunk in self.patch.hunks():
+            if file.path not in paths:
+                continue
+            for side, sign in ((hunk.source_lines(), -1), (hunk.target_lines(), 1)):
+                for line, code in code_lines(side):
+                    for match in pattern.finditer(code) if not line.is_context else ():
+                        rows[read(match)] += sign
+        return Counter({row: n for row, n in rows.items() if n and "GFP_" in row[0]})
+
+    def printed(self, flag: str) -> str:
+        """Return the name under which the trace table prints a flag, or would by this kernel's habit."""
+        names = [name for (f, name), n in self.trace_rows.items() if f == flag and n > 0]
+        old_style = self.kernel == "v4.4"
+        return names[0] if names else (flag[2:] if old_style else flag)
+
+    @cached_property
+    def defines(self) -> list[tuple[str, Line, str]]:
+        """Return (macro, line, code) of every added or removed line inside a GFP_ macro of a header."""
+        found = []
+        for file, hunk in self.patch.hunks():
+            if file.path in (*HEADERS, INTERNAL):
+                for side in (hunk.source_lines(), hunk.target_lines()):
+                    found += [row for row in _macro_lines(hunk, list(side), self.kernel) if not row[1].is_context]
+        return found
+
+    def added_lines(self, *paths: str) -> Iterator[Line]:
+        """Yield the lines that the patch adds to some files."""
+        for file, hunk in self.patch.hunks():
+            if file.path in paths:
+                yield from (line for line in hunk if line.is_added)
+
+    def code(self) -> Iterator[tuple[PatchedFile, Line, str, str]]:
+        """Yield every added line of code outside the headers and tables: file, line, code, and the code before it."""
+        tables_and_headers = (*HEADERS, *TRACE_TABLES, PERF_TABLE, INTERNAL)
+        for file, hunk in self.patch.hunks():
+            if file.path in tables_and_headers or not file.path.endswith((".c", ".h", ".S", ".rs")):
+                continue
+            before = ""
+            for line, code in code_lines(hunk.target_lines()):
+                if line.is_added:
+                    yield file, line, code, before
+                before = f"{before[-200:]} {code}"
+
+
+def _trace_row(row: re.Match[str]) -> tuple[str, str]:
+    if row["c"]:
+        return f"__GFP_{row['c']}", f"__GFP_{row['c']}"
+    flag = row["a"] or row["b"]
+    return flag, row["name"] or flag
+
+
+def _macro_lines(hunk: Hunk, lines: list[Line], kernel: str) -> Iterator[tuple[str, Line, str]]:
+    """Yield each line that belongs to a GFP_ macro, with the macro's name, across continuation lines."""
+    match = _DEFINE.match(hunk.section_header)
+    macro = match["name"] if match else ""
+    continued = True
+    for line, code in code_lines(lines):
+        if match := _DEFINE.match(code):
+            macro = match["name"]
+        elif not continued or code.lstrip().startswith("#"):
+            macro = ""
+        elif not macro and code.rstrip().endswith(("\\", ")")):
+            macro = _mask_of(code, kernel)
+        if macro and GFP_WORD.search(code):
+            yield macro, line, code
+        continued = code.rstrip().endswith("\\") or (not macro and not code.strip())
+
+
+def _mask_of(code: str, kernel: str) -> str:
+    """Guess the mask whose continuation line a hunk begins with, from the flags on the line."""
+    words = set(GFP_WORD.findall(code))
+    exprs = tables()["kernels"][kernel]["exprs"]
+    best = max(SLAB_MASKS, key=lambda mask: len(words & set(exprs[mask]["or"])))
+    return best if words & set(exprs[best]["or"]) else ""

@@ -1,0 +1,213 @@
+"""The lint rules: each a generator from the facts of a patch to its findings.
+
+Only what *the patch* makes is reported, never what the base kernel had already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from gfpmodel.gfp.changes import HEADERS, Word
+from gfpmodel.gfp.facts import GFP_WORD, INTERNAL, PERF_TABLE, SLAB_MASKS, TRACE_TABLES, Facts, Finding
+from gfpmodel.gfp.headers import code_lines
+from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, tables, unused_bits
+
+_TESTED = re.compile(r"(?<!&)&=?\s*~?\s*\(?\s*(?:\w+\s*\|\s*)*$|~\s*\(?\s*(?:\w+\s*\|\s*)*$|[=!]=\s*$")
+_TEST_FOLLOWS = re.compile(r"^\s*\)?\s*(?:&(?!&)|[=!]=)")
+
+
+def _hex(value: int) -> str:
+    return f"{value:#x}"
+
+
+def bit_collision(facts: Facts) -> Iterator[Finding]:
+    """A flag takes a bit that another flag has."""
+    pairs: dict[tuple[str, str], list[Word]] = {}
+    for word in facts.change.words:
+        flags = list(word.bits)
+        for i, flag in enumerate(flags):
+            for other in flags[i + 1 :]:
+                old = word.old_bits.get(flag, 0) & word.old_bits.get(other, 0)
+                if word.bits[flag] & word.bits[other] and not old:
+                    pairs.setdefault((other, flag), []).append(word)
+    for (late, early), words in pairs.items():
+        flag, other = (early, late) if _changed(early, words) and not _changed(late, words) else (late, early)
+        shared = _hex(words[0].bits[flag] & words[0].bits[other])
+        message = f"{flag} takes {shared}, which is {other}'s"
+        yield facts.finding("bit-collision", flag, facts.where(words), message)
+
+
+def _changed(flag: str, words: list[Word]) -> bool:
+    return any(word.old_bits.get(flag) != word.bits[flag] for word in words)
+
+
+def shift_too_small(facts: Facts) -> Iterator[Finding]:
+    """``__GFP_BITS_SHIFT`` does not cover a flag: gfp_allowed_mask strips it, and its bit is also a radix tree tag."""
+    uncovered: dict[str, list[Word]] = {}
+    for word in facts.change.words:
+        for flag, value in word.bits.items():
+            before = word.old_bits.get(flag, 0)
+            if value >> word.shift and not before >> word.old_shift:
+                uncovered.setdefault(flag, []).append(word)
+    for flag, words in uncovered.items():
+        word = words[0]
+        message = (
+            f"__GFP_BITS_SHIFT {word.shift} does not cover {flag} ({_hex(word.bits[flag])}): the allocator strips it, "
+            f"and the bit doubles as a radix tree tag; the shift must be {word.bits[flag].bit_length()}"
+        )
+        yield facts.finding("shift-too-small", flag, facts.where(words), message)
+
+
+def shift_too_large(facts: Facts) -> Iterator[Finding]:
+    """The shift leaves no room for the three radix tree tags in the 32-bit word."""
+    words = [w for w in facts.change.words if w.shift > MAX_BITS_SHIFT >= w.old_shift]
+    if words:
+        message = f"__GFP_BITS_SHIFT {words[0].shift} is over {MAX_BITS_SHIFT}: BUILD_BUG_ON in radix_tree_init()"
+        yield facts.finding("shift-too-large", None, facts.where(words), message)
+
+
+def shift_hole(facts: Facts) -> Iterator[Finding]:
+    """The patch leaves a bit below the shift that no flag uses."""
+    holes: dict[tuple[int, ...], list[Word]] = {}
+    for word in facts.change.words:
+        new, old = unused_bits(word.bits, word.shift), unused_bits(word.old_bits, word.old_shift)
+        if len(new) > len(old):
+            holes.setdefault(tuple(bit for bit in new if bit not in old), []).append(word)
+    for bits, words in holes.items():
+        numbers = ", ".join(str(bit) for bit in bits)
+        message = f"__GFP_BITS_SHIFT {words[0].shift} counts bit {numbers}, which no flag uses there"
+        yield facts.finding("shift-hole", None, facts.where(words), message)
+
+
+def bit_renumbered(facts: Facts) -> Iterator[Finding]:
+    """A flag that was there before gets another number: old logs and out-of-tree modules read wrong."""
+    moved: dict[str, list[Word]] = {}
+    for word in facts.change.words:
+        for flag, value in word.bits.items():
+            if word.old_bits.get(flag, value) != value:
+                moved.setdefault(flag, []).append(word)
+    for flag, words in moved.items():
+        old, new = _hex(words[0].old_bits[flag]), _hex(words[0].bits[flag])
+        message = f"{flag} moves from {old} to {new}: the number in an old log or module means something else"
+        yield facts.finding("bit-renumbered", flag, facts.where(words), message)
+
+
+def no_trace_name(facts: Facts) -> Iterator[Finding]:
+    """A new flag has no row in the trace table, or an old one loses its row: it prints as a number."""
+    named = {flag for (flag, _), n in facts.trace_rows.items() if n > 0}
+    lost = {flag for (flag, _), n in facts.trace_rows.items() if n < 0} - named
+    known = {flag for word in facts.change.words for flag in word.bits}
+    for flag in [*facts.change.new_flags, *sorted(lost & known)]:
+        if flag not in named:
+            message = f"{flag} has no row in the trace table ({_trace_file(facts)}): it prints as a hex number"
+            yield facts.finding("no-trace-name", flag, None, message)
+
+
+def _trace_file(facts: Facts) -> str:
+    return TRACE_TABLES[1] if facts.kernel == "v4.4" else TRACE_TABLES[0]
+
+
+def no_perf_name(facts: Facts) -> Iterator[Finding]:
+    """A new flag has no code in perf kmem's table: perf drops it without a word."""
+    for flag in facts.change.new_flags:
+        printed = facts.printed(flag)
+        if not any(name == printed and n > 0 for (name, _), n in facts.perf_rows.items()):
+            message = f'perf kmem has no row "{printed}" ({PERF_TABLE}): it drops the flag silently'
+            yield facts.finding("no-perf-name", flag, None, message)
+
+
+def perf_code_clash(facts: Facts) -> Iterator[Finding]:
+    """A row that the patch adds uses the short code of another flag."""
+    base = [(name, code) for name, code in tables()["kernels"][facts.kernel]["perf"]]
+    added = [row for row, n in facts.perf_rows.items() if n > 0]
+    rows = [row for row in base if facts.perf_rows[row] >= 0] + added
+    for name, code in added:
+        other = next((other for other, same in rows if same == code and other != name), None)
+        if other:
+            flag = name if name.startswith("__") else f"__{name}"
+            message = f'the code "{code}" of {name} is {other}\'s already'
+            line = next((x.target_line_no for x in facts.added_lines(PERF_TABLE) if f'"{name}"' in x.value), None)
+            yield facts.finding_at("perf-code-clash", (PERF_TABLE, line), flag, message)
+
+
+def no_kernel_doc(facts: Facts) -> Iterator[Finding]:
+    """A new flag has no line in the header's documentation."""
+    for flag in facts.change.new_flags:
+        doc = re.compile(rf"^\s*/?\*+\s*%?{flag}\b")
+        if not any(doc.match(line.value) for line in facts.added_lines(*HEADERS)):
+            message = f"no kernel-doc line explains {flag}; the header documents its flags as %__GFP_X"
+            yield facts.finding("no-kernel-doc", flag, None, message)
+
+
+def mask_drops_flag(facts: Facts) -> Iterator[Finding]:
+    """No mask that slab keeps has the new flag: kmalloc() with it asks for pages without it."""
+    for flag in facts.change.new_flags:
+        word = re.compile(rf"\b{flag}\b")
+        kept = any(macro in SLAB_MASKS and line.is_added and word.search(code) for macro, line, code in facts.defines)
+        if not kept:
+            message = (
+                f"{' and '.join(SLAB_MASKS)} ({INTERNAL}) lack {flag}: SLAB and SLUB drop it before they ask for pages"
+            )
+            yield facts.finding("mask-drops-flag", flag, None, message)
+
+
+def comment_only(facts: Facts) -> Iterator[Finding]:
+    """A hunk that speaks of gfp flags changes comments only."""
+    for file, hunk in facts.patch.hunks():
+        if not file.path.endswith((".c", ".h")) or file.path in HEADERS:
+            continue
+        changed = [line for line in hunk if line.is_added or line.is_removed]
+        words = [word for line in changed for word in GFP_WORD.findall(line.value)]
+        code = [*code_lines(hunk.source_lines()), *code_lines(hunk.target_lines())]
+        if words and not any(text.strip() for line, text in code if not line.is_context):
+            flag = next((word for word in words if word in facts.change.new_flags), words[0])
+            first = next((line for line in changed if line.is_added), changed[0])
+            at = first.target_line_no or first.source_line_no
+            message = f"this hunk changes comments only; {flag} does nothing here"
+            yield facts.finding_at("comment-only", (file.path, at), flag, message)
+
+
+def no_user(facts: Facts) -> Iterator[Finding]:
+    """The patch adds no caller that passes the new flag."""
+    for flag in facts.change.new_flags:
+        names = {flag} | {
+            macro for macro, line, code in facts.defines if line.is_added and flag in code and macro[0] == "G"
+        }
+        names -= {f"_{flag}", *SLAB_MASKS}
+        word = re.compile(rf"\b(?:{'|'.join(sorted(names))})\b")
+        if not any(_passes(word, code, before) for _, _, code, before in facts.code()):
+            yield facts.finding("no-user", flag, None, f"no caller in the patch passes {flag}; it only tests for it")
+
+
+def _passes(word: re.Pattern[str], code: str, before: str) -> bool:
+    """Return whether a line passes a flag on, rather than tests or clears it."""
+    for match in word.finditer(code):
+        ahead = f"{before} {code[: match.start()]}"
+        if not _TESTED.search(ahead) and not _TEST_FOLLOWS.search(code[match.end() :]):
+            return True
+    return False
+
+
+def no_gfp_change(facts: Facts) -> Iterator[Finding]:
+    """The patch changes no flag, composite, mask or table of names."""
+    if not (facts.change.touched or facts.touches_rows or facts.defines):
+        message = "the patch changes no gfp flag, mask or table of names: there is nothing to review here"
+        yield facts.finding_at("no-gfp-change", None, None, message)
+
+
+RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    bit_collision,
+    shift_too_small,
+    shift_too_large,
+    shift_hole,
+    no_trace_name,
+    no_perf_name,
+    perf_code_clash,
+    no_kernel_doc,
+    mask_drops_flag,
+    bit_renumbered,
+    comment_only,
+    no_user,
+    no_gfp_change,
+)
