@@ -45,8 +45,9 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up times; table here, JSON in _build/bench.json
+bench: $(READY) ## measure start-up and live widgets; tables here, JSON in _build/bench*.json
 	@$(PY) bench/bench_start.py
+	@$(PY) bench/bench_live.py
 
 record: $(READY) ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
