@@ -25,3 +25,11 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Inpu
     near = list(dict.fromkeys([*begin, *get_close_matches(name, names, n=3, cutoff=0.5)]))[:3] or names[:16]
     offer = f"; did you mean {' or '.join(near)}?" if near else ""
     return InputError(f"unknown {kind} {name!r}{where}{offer}")
+
+
+class MisuseError(InputError):
+    """A call that the kernel would answer with a crash or a corrupted list; nothing was changed."""
+
+
+class GeometryError(InputError):
+    """A machine that cannot exist, or is too large to be modelled."""

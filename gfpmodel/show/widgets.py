@@ -91,3 +91,14 @@ def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
     boxes = [linked(slider, [pane(shift_story(flag, with_shift(v, shift))) for shift in shifts]) for v in layouts]
     under = choice("config", [config_text(v.config) for v in layouts])
     return W.VBox([W.HTML(style()), under, slider, linked(under, boxes)])
+
+
+def stepper(frames: Sequence[Picture]) -> W.VBox:
+    """Return a player of frames: play, scrub forth and back, by mouse or arrow keys."""
+    last = len(frames) - 1
+    slider = W.IntSlider(min=0, max=last, description="step", layout=FULL, style=LABEL)
+    play = W.Play(min=0, max=last, interval=1500, show_repeat=False)
+    stack = W.Stack([pane(frame) for frame in frames], selected_index=0)
+    W.jslink((play, "value"), (slider, "value"))
+    W.jslink((slider, "value"), (stack, "selected_index"))
+    return W.VBox([W.HTML(style()), W.HBox([play, slider]), stack])

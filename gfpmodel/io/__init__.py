@@ -1,0 +1,1 @@
+"""Real data in and out: recorded truth, op scripts, trace text."""

@@ -1,0 +1,62 @@
+"""Verify recorded truth: files told apart by what is in them, each with its first difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gfpmodel.errors import InputError
+from gfpmodel.io import golden
+
+#: What can be verified: a test of a file's content, and what replays it.
+READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[int, Any]]], ...] = (
+    (golden.is_golden, golden.verify),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one file: how many operations agreed, the first difference, or why it cannot be used."""
+
+    file: str
+    ops: int = 0
+    difference: golden.Difference | None = None
+    unusable: InputError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Return whether everything in the file agrees with the model."""
+        return self.difference is None and self.unusable is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as the command line prints it."""
+        facts: dict[str, Any] = {"file": self.file, "ok": self.ok, "ops": self.ops, "first_difference": None}
+        if self.difference:
+            facts["first_difference"] = dict(vars(self.difference))
+        if self.unusable:
+            facts["unusable"] = str(self.unusable)
+        return facts
+
+    def __str__(self) -> str:
+        if self.unusable:
+            return f"unusable  {self.unusable}"
+        if self.difference:
+            where = f"{self.file}:{self.difference.line}: {self.difference.field}"
+            return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}"
+        return f"ok        {self.file}: {self.ops} operations"
+
+
+def verify_file(name: str) -> Verdict:
+    """Verify one file."""
+    path = Path(name)
+    try:
+        if not path.is_file():
+            raise InputError("no such file", name)
+        for recognise, replay in READERS:
+            if recognise(path):
+                return Verdict(name, *replay(path))
+        raise InputError("no recording that is known: expected a golden vector (.jsonl.gz)", name)
+    except InputError as error:
+        return Verdict(name, unusable=error)

@@ -1,0 +1,422 @@
+"""The public object: a booted machine whose allocator can be called, looked at and checked."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.errors import GeometryError, MisuseError
+from gfpmodel.gfp import Layout, encode, layout
+from gfpmodel.mm import state as st
+from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, fill_pcp_list, list_pages
+from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
+from gfpmodel.mm.jit import view
+from gfpmodel.mm.mmzone import Machine, Sizes, boot_sizes
+from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK, Results, check_masks, pack_ops
+from gfpmodel.mm.page_alloc import (
+    NO_RESULT,
+    OP_ALLOC,
+    OP_ARG_SHIFT,
+    OP_CPU_SHIFT,
+    OP_DRAIN,
+    OP_FREE,
+    OP_FREE_HANDLE,
+    OP_ORDER_SHIFT,
+    free_boot_range,
+    run_ops,
+)
+from gfpmodel.mm.picture import picture
+from gfpmodel.mm.rules import ORDINARY, Rule
+from gfpmodel.mm.snapshot import Snapshot, ZoneState
+
+ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
+BIG_MACHINE = 1 << 25  # rows: 384 MiB
+
+
+class PageAllocator:
+    """A machine after boot.
+
+    Arguments: its description; the row of a proposal whose flag (or own function) is served by that row; how many
+    events the ring holds (0: none are recorded) and which kinds.  Masks may be numbers or names; names are those of
+    the proposal's kernel, or of v5.8-rc3 without one.  Raises GeometryError.
+
+    Models: mm/page_alloc.c (v5.8-rc3) on one node; leaves out reclaim, compaction, OOM, kswapd's work, memcg.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        proposal: Rule | None = None,
+        events: int = 0,
+        kinds: tuple[int, ...] = ALL_KINDS,
+    ) -> None:
+        self.machine = machine
+        self.proposal = proposal
+        self.layout: Layout = layout(proposal.kernel if proposal else ORDINARY.kernel)
+        self.sizes: Sizes = boot_sizes(machine)
+        first_page = round_up(st.AREAS_END + machine.cpus * st.MAX_NR_ZONES * st.PCP_ROWS, ALIGNMENT)
+        base = machine.start & ~(ALIGNMENT - 1)
+        self._offset = base - first_page  # pfn of row 0; the rows of pages keep the alignment of their pfns
+        self._first, self._end = first_page, round_up(machine.end, ALIGNMENT) - self._offset
+        self._pages = zeroed_rows(self._end)
+        self._zones = np.zeros(st.ZONE_WORDS * (st.MAX_NR_ZONES + 1), np.int64)
+        self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
+        self._ring = Ring(events, kinds) if events else None
+        self._arrays = (view(self._pages), view(self._zones), view(self._blocks))
+        self._trace = view(self._ring.array) if self._ring is not None else None
+        self.ops_run = 0  #: operations since boot; events are numbered by it
+        self._boot()
+
+    # boot
+
+    def _boot(self) -> None:
+        """Build lists and counters, then release the memory in the kernel's order."""
+        self._empty_lists()
+        self._set_machine()
+        for zone in self.machine.zones:
+            self._set_zone(zone.index)
+            order = self.machine.pageblock_order
+            first = round_up(zone.start - self._offset, 1 << order) >> order
+            self._blocks[first : (zone.end - 1 - self._offset >> order) + 1] = st.MIGRATE_MOVABLE
+        for zone in self.machine.zones:
+            for start, end in self.machine.usable(zone):
+                free_boot_range(*self._arrays, zone.index, start - self._offset, end - self._offset)
+        for start, end in self.machine.cma:
+            order = self.machine.pageblock_order
+            self._blocks[start - self._offset >> order : end - self._offset >> order] = st.MIGRATE_CMA
+            zone_index = next(z.index for z in self.machine.zones if z.start <= start < z.end)
+            free_boot_range(*self._arrays, zone_index, start - self._offset, end - self._offset)
+
+    def _empty_lists(self) -> None:
+        """Make every list empty and every count 0."""
+        table = self._pages[: st.ROW * self._first].reshape(-1, st.ROW)
+        table[:, st.NEXT] = table[:, st.PREV] = np.arange(self._first)
+        areas = table[: st.AREAS_END].reshape(-1, st.AREA_ROWS, st.ROW)
+        areas[:, st.NR_FREE_ROW] = 0
+        pcps = table[st.AREAS_END : st.AREAS_END + self.machine.cpus * st.MAX_NR_ZONES * st.PCP_ROWS]
+        self._counts = pcps.reshape(self.machine.cpus, st.MAX_NR_ZONES, st.PCP_ROWS, st.ROW)[:, :, st.COUNTS_ROW]
+        self._counts[:] = 0
+
+    def _set_machine(self) -> None:
+        """Fill in the words of the machine, the zonelist and the two request rules."""
+        words = self._words(st.MACHINE)
+        words[st.PAGEBLOCK_ORDER] = self.machine.pageblock_order
+        words[st.TYPE_OF_REQUEST] = 0 if self.sizes.mobility_disabled else st.MIGRATE_PCPTYPES
+        words[st.BOOST_FACTOR] = self.machine.watermark_boost_factor
+        words[st.ALLOWED] = self.layout.bits_mask
+        words[st.CMA_ON] = bool(self.machine.cma)
+        words[st.VERBATIM] = self.machine.slowpath == "verbatim"
+        words[st.PFN_OFFSET], words[st.FIRST_PAGE], words[st.PAGES_END] = self._offset, self._first, self._end
+        lower = -1
+        for index in range(st.MAX_NR_ZONES):
+            if index in self.sizes.zones:
+                self._words(index)[st.NEXT_ZONE] = lower
+                lower = index
+            words[st.FIRST_ZONE + index] = lower
+        for bits in range(16):
+            words[st.HIGHEST_ZONE + bits] = ZONE_OF_MASK.get(bits, st.ZONE_DMA)
+        for at, rule in enumerate((ORDINARY, self.proposal or ORDINARY)):
+            numbers = rule.numbers()
+            begin = st.RULES + at * st.RULE_WORDS
+            words[begin : begin + len(numbers)] = numbers
+        words[st.RULE_BIT] = self.proposal.flag if self.proposal else 0
+
+    def _set_zone(self, index: int) -> None:
+        """Fill in the words of a zone and the sizes of its pcp lists."""
+        sizes, words = self.sizes.zones[index], self._words(index)
+        words[st.ZONE_START] = sizes.zone.start - self._offset
+        words[st.ZONE_END] = sizes.zone.end - self._offset
+        words[st.UNSEEN] = sizes.zone.spanned - sizes.managed
+        words[st.WMARK : st.WMARK + 3] = sizes.wmark
+        words[st.RESERVE : st.RESERVE + st.MAX_NR_ZONES] = sizes.lowmem_reserve
+        self._counts[:, index, st.HIGH] = sizes.high
+        self._counts[:, index, st.BATCH] = sizes.batch
+
+    def _words(self, zone: int) -> NDArray[np.int64]:
+        return self._zones[zone * st.ZONE_WORDS : (zone + 1) * st.ZONE_WORDS]
+
+    # one operation at a time
+
+    def alloc_pages(self, gfp: int | str = "GFP_KERNEL", order: int = 0, cpu: int = 0) -> int | None:
+        """Allocate 2**order pages on a cpu; returns the first pfn, or None where the kernel returns NULL.
+
+        Raises InputError for a mask that asks for two zones or two migratetypes, MisuseError for an unknown cpu.
+        """
+        mask = encode(gfp, self.layout) if isinstance(gfp, str) else int(gfp)
+        if order < 0:
+            raise MisuseError(f"order {order}; expected 0 to {st.MAX_ORDER - 1}")
+        self._check_cpu(cpu)
+        check_masks(np.array([mask], np.int64))
+        word = pack_ops(np.array([OP_ALLOC]), cpu, min(order, MAX_OP_ORDER), mask)
+        pfn = int(self.run(word).pfns[0])
+        return None if pfn == NO_RESULT else pfn
+
+    def free_pages(self, pfn: int, order: int = 0, cpu: int = 0) -> None:
+        """Free 2**order pages on a cpu; raises MisuseError for anything but a whole allocated block."""
+        self._check_cpu(cpu)
+        if not 0 <= pfn < NO_RESULT or not 0 <= order < st.MAX_ORDER:
+            raise self._misuse(pfn, order)
+        self.run(pack_ops(np.array([OP_FREE]), cpu, order, pfn))
+
+    def drain(self, cpu: int | None = None) -> None:
+        """Give the pages of a cpu's lists back to the buddy lists; without a cpu, of all cpus in turn."""
+        for one in range(self.machine.cpus) if cpu is None else (cpu,):
+            self._check_cpu(one)
+            self.run(pack_ops(np.array([OP_DRAIN]), one, 0, 0))
+
+    # many operations
+
+    def run(self, ops: NDArray[np.int64], lru_movable: bool = False) -> Results:
+        """Run packed operations (pack_ops) in compiled code; returns their results.
+
+        ``lru_movable``: the caller puts every __GFP_MOVABLE block on an LRU list, so that stealing counts it.
+        Raises MisuseError at an operation that is misuse, before it is run; those before it have been run.
+        """
+        results = self.prepare(ops)
+        stopped = self.resume(ops, results, 0, len(ops), lru_movable=lru_movable)
+        if stopped < len(ops):
+            raise self.explain(ops, results, stopped)
+        return results
+
+    def prepare(self, ops: NDArray[np.int64]) -> Results:
+        """Check the cpus, masks and handles of packed operations and return room for their results."""
+        kinds = ops & 3
+        allocations = kinds == OP_ALLOC
+        if len(ops):
+            self._check_cpu(int((ops >> OP_CPU_SHIFT & 0xFFFF).max()))
+        arguments = ops >> OP_ARG_SHIFT
+        check_masks(arguments[allocations])
+        handles = kinds == OP_FREE_HANDLE
+        unknown = handles & (arguments >= np.cumsum(allocations))
+        if unknown.any():
+            at = int(np.argmax(unknown))
+            raise MisuseError(f"operation {at} frees the result of allocation {arguments[at]}, which comes later")
+        self._words(st.MACHINE)[st.LAST_RESULT] = 0
+        if self._ring is not None:
+            self._ring.array[FIRST_OP] = self.ops_run
+        return Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
+
+    def resume(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool = False) -> int:
+        """Run operations ``start`` to ``stop`` after prepare; returns the number of the first misuse, or ``stop``."""
+        self._words(st.MACHINE)[st.LRU_MOVABLE] = lru_movable
+        columns = (view(ops), view(results.pfns), view(results.irq_off))
+        stopped = int(run_ops(*self._arrays, self._trace, *columns, start, stop))
+        self.ops_run += stopped - start
+        return stopped
+
+    def explain(self, ops: NDArray[np.int64], results: Results, number: int) -> MisuseError:
+        """Return the error for the operation at which a run stopped."""
+        word = int(ops[number])
+        argument = word >> OP_ARG_SHIFT
+        pfn = int(results.pfns[argument]) if word & 3 == OP_FREE_HANDLE else argument
+        error = self._misuse(pfn, word >> OP_ORDER_SHIFT & MAX_OP_ORDER)
+        return error if len(ops) == 1 else MisuseError(f"operation {number}: {error.message}")
+
+    # misuse
+
+    def _check_cpu(self, cpu: int) -> None:
+        if not 0 <= cpu < self.machine.cpus:
+            raise MisuseError(f"unknown cpu {cpu}; this machine has 0 to {self.machine.cpus - 1}")
+
+    def _misuse(self, pfn: int, order: int) -> MisuseError:
+        """Return the error for freeing what is no allocated block of this order."""
+        return MisuseError(f"free of pfn {pfn}, order {order}: {self._why_not(pfn, order)}")
+
+    def _why_not(self, pfn: int, order: int) -> str:
+        if not 0 <= order < st.MAX_ORDER:
+            return f"there is no such order; expected 0 to {st.MAX_ORDER - 1}"
+        if not any(zone.start <= pfn < zone.end for zone in self.machine.zones):
+            return "the pfn is in no zone"
+        state, found = self.page_state(pfn)
+        reasons = {
+            st.IN_USE: f"the block was allocated with order {found}",
+            st.ON_PCP: "it is free already, on a pcp list (double free)",
+            st.FREE_BUDDY: f"it is free already, a free block of order {found} (double free)",
+        }
+        return reasons.get(state) or self._where(pfn)
+
+    def _where(self, pfn: int) -> str:
+        """Say what a page is at which no block begins."""
+        for order in range(1, st.MAX_ORDER):
+            head = pfn & ~((1 << order) - 1)
+            state, found = self.page_state(head) if head - self._offset >= self._first else (0, 0)
+            if state and head + (1 << found) > pfn:
+                what = "an allocated block" if state == st.IN_USE else "a free block"
+                return f"it is in the middle of {what}, pfn {head} of order {found}"
+        return "the page was never given to the allocator"
+
+    def page_state(self, pfn: int) -> tuple[int, int]:
+        """Return the state (IN_USE, ON_PCP, FREE_BUDDY or 0) and the order that begins at a pfn."""
+        flags = int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS])
+        return flags & st.STATE_MASK, flags & st.ORDER_MASK
+
+    # looking
+
+    def events(self, clear: bool = True) -> list[Event]:
+        """Return the events in the ring, oldest first, and empty it."""
+        if self._ring is None:
+            return []
+        found = list(self._ring)
+        if clear:
+            self._ring.clear()
+        return found
+
+    @property
+    def ring(self) -> Ring | None:
+        """Return the ring of events, or None if none are recorded."""
+        return self._ring
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size of the arrays, the ring excepted; what boot does not touch takes no memory yet."""
+        return self._pages.nbytes + self._zones.nbytes + self._blocks.nbytes
+
+    def nr_free(self, zone: int) -> int:
+        """Return NR_FREE_PAGES of a zone; pages on pcp lists are not in it."""
+        return int(self._words(zone)[st.NR_FREE])
+
+    def counters(self, zone: int) -> dict[str, int]:
+        """Return a zone's counters by name."""
+        words = self._words(zone)
+        return {
+            "free": int(words[st.NR_FREE]),
+            "free_cma": int(words[st.NR_FREE_CMA]),
+            "boost": int(words[st.BOOST]),
+            "nr_reserved_highatomic": int(words[st.NR_HIGHATOMIC]),
+            "flags": int(words[st.ZONE_FLAGS]),
+        }
+
+    def pcp_count(self, cpu: int, zone: int) -> int:
+        """Return how many pages a cpu's lists hold in a zone."""
+        return int(self._counts[cpu, zone, st.COUNT])
+
+    def migratetype(self, pfn: int) -> int:
+        """Return the type of the pageblock that a pfn lies in."""
+        return int(self._blocks[pfn - self._offset >> self.machine.pageblock_order])
+
+    def contend(self, zone: int, held: bool) -> None:
+        """Say whether another cpu holds a zone's lock now: a trylock fails then."""
+        self._words(zone)[st.CONTENDED] = held
+
+    def _list(self, head: int) -> NDArray[np.int64]:
+        """Return the pfns on a list, head to tail."""
+        out = np.empty(count_list(self._arrays[0], head), np.int64)
+        list_pages(self._arrays[0], head, view(out))
+        return out + self._offset
+
+    def free_list(self, zone: int, order: int, migratetype: int) -> NDArray[np.int64]:
+        """Return the first pfns of the blocks on a free list, head to tail."""
+        return self._list((zone * st.MAX_ORDER + order) * st.AREA_ROWS + migratetype)
+
+    def pcp_list(self, cpu: int, zone: int, migratetype: int) -> NDArray[np.int64]:
+        """Return the pfns on a pcp list, head to tail."""
+        return self._list(st.AREAS_END + (cpu * st.MAX_NR_ZONES + zone) * st.PCP_ROWS + migratetype)
+
+    def block_types(self, zone: int) -> NDArray[np.uint8]:
+        """Return the types of a zone's pageblocks, the partial ones at its ends included."""
+        sizes, order = self.sizes.zones[zone], self.machine.pageblock_order
+        first, last = (pfn - self._offset >> order for pfn in (sizes.zone.start, sizes.zone.end - 1))
+        return self._blocks[first : last + 1]
+
+    def zone_state(self, index: int) -> ZoneState:
+        """Return one zone as it is now."""
+        cpus = range(self.machine.cpus)
+        pcp = tuple(
+            tuple(tuple(self.pcp_list(cpu, index, t).tolist()) for t in range(st.MIGRATE_PCPTYPES)) for cpu in cpus
+        )
+        return ZoneState(
+            index=index,
+            **self.counters(index),
+            free_lists=tuple(
+                tuple(tuple(self.free_list(index, order, t).tolist()) for t in range(len(st.MIGRATE_NAMES)))
+                for order in range(st.MAX_ORDER)
+            ),
+            pcp_count=tuple(self.pcp_count(cpu, index) for cpu in cpus),
+            pcp_lists=pcp,
+            cached=tuple(tuple(tuple(map(self._cached_type, one)) for one in lists) for lists in pcp),
+            blocks=tuple(self.block_types(index).tolist()),
+        )
+
+    def _cached_type(self, pfn: int) -> int:
+        return int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS]) >> st.TYPE_SHIFT & 7
+
+    def snapshot(self) -> Snapshot:
+        """Return all that can be seen: equal snapshots mean that nothing changed."""
+        flags = self._pages[st.ROW * self._first + st.FLAGS :: st.ROW]
+        rows = np.flatnonzero(flags & st.STATE_MASK == st.IN_USE)
+        orders = flags[rows] & st.ORDER_MASK
+        pfns = rows + self._first + self._offset
+        return Snapshot(
+            tuple(self.zone_state(index) for index in self.sizes.zones),
+            tuple(zip(pfns.tolist(), orders.tolist(), strict=True)),
+        )
+
+    def check(self) -> None:
+        """Check every invariant of the state; raises AssertionError that says which one does not hold, and where."""
+        for index, sizes in self.sizes.zones.items():
+            fault, page = check_zone(*self._arrays[:2], index, self.machine.cpus, sizes.managed)
+            if fault:
+                where = f", pfn {page + self._offset}" if page >= self._first else ""
+                raise AssertionError(f"zone {sizes.zone.name}{where}: {FAULTS[fault]}")
+
+    def restore(self, snapshot: Snapshot, sizes: Sizes | None = None) -> None:
+        """Bring the lists, counters and block types into the state of a snapshot, of this machine or of a real one.
+
+        ``sizes`` replaces what boot computed: a kernel's own watermarks, reserves and pcp sizes.  Blocks that are
+        neither free nor in ``snapshot.in_use`` stay out of reach: freeing one is misuse.
+        """
+        self.sizes = sizes or self.sizes
+        self._empty_lists()
+        self._pages[st.ROW * self._first + st.FLAGS :: st.ROW] = 0
+        for zone in snapshot.zones:
+            self._set_zone(zone.index)
+            self._restore_zone(zone)
+        for pfn, order in snapshot.in_use:
+            index = next(z.index for z in self.machine.zones if z.start <= pfn < z.end)
+            self._pages[st.ROW * (pfn - self._offset) + st.FLAGS] = st.IN_USE | order | index << st.ZONE_SHIFT
+            self._words(index)[st.UNSEEN] -= 1 << order
+
+    def _restore_zone(self, zone: ZoneState) -> None:
+        words, pages = self._words(zone.index), self._arrays[0]
+        words[[st.NR_FREE, st.NR_FREE_CMA, st.BOOST]] = zone.free, zone.free_cma, zone.boost
+        words[[st.NR_HIGHATOMIC, st.ZONE_FLAGS]] = zone.nr_reserved_highatomic, zone.flags
+        words[st.MANAGED] = self.sizes.zones[zone.index].managed
+        self.block_types(zone.index)[:] = zone.blocks
+        for order, lists in enumerate(zone.free_lists):
+            for t, pfns in enumerate(lists):
+                fill_free_list(pages, zone.index, order, t, self._rows(pfns))
+        for cpu, lists in enumerate(zone.pcp_lists):
+            for t, pfns in enumerate(lists):
+                cached = view(np.array(zone.cached[cpu][t], np.int64))
+                fill_pcp_list(pages, zone.index, cpu, t, self._rows(pfns), cached)
+        words[st.UNSEEN] = self.sizes.zones[zone.index].zone.spanned - zone.free - sum(zone.pcp_count)
+
+    def _rows(self, pfns: tuple[int, ...]) -> Any:
+        return view(np.array(pfns, np.int64) - self._offset)
+
+    def __repr__(self) -> str:
+        return picture(self)
+
+
+def zeroed_rows(rows: int) -> NDArray[np.uint32]:
+    """Return the array of so many rows, all zero; raises GeometryError if there is no memory for it.
+
+    The rows of a big machine are kept out of huge pages: boot writes one row in 1024, so three quarters of the memory
+    need not exist until they are used.
+    """
+    try:
+        if rows < BIG_MACHINE or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+            return np.zeros(st.ROW * rows, np.uint32)
+        memory = mmap.mmap(-1, st.ROW * 4 * rows)
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        return np.frombuffer(memory, np.uint32)
+    except (MemoryError, OSError):
+        raise GeometryError(f"no memory for {rows} rows of {st.ROW * 4} bytes") from None
+
+
+def round_up(number: int, step: int) -> int:
+    """Return the next multiple of a power of two."""
+    return -(-number // step) * step

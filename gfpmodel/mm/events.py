@@ -1,0 +1,213 @@
+"""The ring of events: what a request did, in the order in which the kernel does it.
+
+The engine records an event where the kernel has the tracepoint, takes the lock or wakes kswapd.  The first nine kinds
+are those of the recorded vectors; the others carry the kernel's further tracepoints and what `locking` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gfpmodel.mm.jit import compiled, inlined
+from gfpmodel.mm.state import Trace
+
+(
+    LOCK,
+    UNLOCK,
+    REFILL_DONE,
+    BULK_FREE,
+    EXTFRAG,
+    WATERMARK_BOOST,
+    MOVE_BLOCK,
+    HIGHATOMIC,
+    WAKE_KSWAPD,
+    MM_PAGE_ALLOC,
+    MM_PAGE_FREE,
+    MM_PAGE_ALLOC_ZONE_LOCKED,
+    MM_PAGE_PCPU_DRAIN,
+    IRQ_SAVE,
+    IRQ_RESTORE,
+    TRYLOCK,
+) = range(16)
+
+
+class Kind(NamedTuple):
+    """A kind of event: its short and its long name, and what its fields are called (the zone comes first in all)."""
+
+    letter: str
+    name: str
+    fields: tuple[str, ...]
+
+
+KINDS = (
+    Kind("L", "zone_lock", ()),
+    Kind("U", "zone_unlock", ()),
+    Kind("B", "rmqueue_bulk", ("migratetype", "batch", "got")),
+    Kind("F", "free_pcppages_bulk", ("count",)),
+    Kind(
+        "X",
+        "mm_page_alloc_extfrag",
+        (
+            "pfn",
+            "alloc_order",
+            "fallback_order",
+            "alloc_migratetype",
+            "fallback_migratetype",
+            "change_ownership",
+        ),
+    ),
+    Kind("W", "boost_watermark", ("boost",)),
+    Kind("M", "move_freepages_block", ("pfn", "migratetype", "moved", "movable")),
+    Kind("H", "reserve_highatomic_pageblock", ("pfn", "reserved")),
+    Kind("K", "wakeup_kswapd", ("order", "highest_zoneidx")),
+    Kind("A", "mm_page_alloc", ("pfn", "order", "migratetype", "gfp_flags")),
+    Kind("R", "mm_page_free", ("pfn", "order")),
+    Kind("Z", "mm_page_alloc_zone_locked", ("pfn", "order", "migratetype")),
+    Kind("D", "mm_page_pcpu_drain", ("pfn", "order", "migratetype")),
+    Kind("I", "local_irq_save", ()),
+    Kind("J", "local_irq_restore", ()),
+    Kind("T", "zone_trylock", ("taken",)),
+)
+RECORDED_KINDS = tuple(range(LOCK, MM_PAGE_ALLOC))  #: the kinds that a golden file has
+ALL_KINDS = tuple(range(len(KINDS)))
+NO_PAGE = -1  #: the pfn of an mm_page_alloc that returned NULL, and the zone of an event outside any
+
+# The words of the ring: a header, then one row an event.
+EVENTS, OP, CPU, IRQ_OFF, ENABLED, CAPACITY, FIRST_OP = range(7)
+HEADER = 8
+OP_FIELD, CPU_FIELD, KIND_FIELD, ZONE_FIELD, FIRST_FIELD = range(5)
+WIDTH = 10
+
+
+@inlined
+def trace_op(trace: Trace, op: int, cpu: int) -> None:
+    """Say which operation of this run, on which cpu, the next events belong to."""
+    if trace is not None:
+        trace[OP] = trace[FIRST_OP] + op
+        trace[CPU] = cpu
+        trace[IRQ_OFF] = 0
+
+
+@compiled
+def trace_event(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
+    """Append an event to the ring; a full ring loses its oldest one, as ftrace's does."""
+    if trace is not None and trace[ENABLED] >> kind & 1:
+        at = HEADER + WIDTH * (trace[EVENTS] & (trace[CAPACITY] - 1))
+        trace[at + OP_FIELD] = trace[OP]
+        trace[at + CPU_FIELD] = trace[CPU]
+        trace[at + KIND_FIELD] = kind
+        trace[at + ZONE_FIELD] = zone
+        trace[at + FIRST_FIELD] = a
+        trace[at + FIRST_FIELD + 1] = b
+        trace[at + FIRST_FIELD + 2] = c
+        trace[at + FIRST_FIELD + 3] = d
+        trace[at + FIRST_FIELD + 4] = e
+        trace[at + FIRST_FIELD + 5] = f
+        trace[EVENTS] += 1
+
+
+@inlined
+def spin_lock(trace: Trace, zone: int) -> None:
+    """Record that zone->lock is taken."""
+    if trace is not None:
+        trace_event(trace, LOCK, zone, 0, 0, 0, 0, 0, 0)
+
+
+@inlined
+def spin_unlock(trace: Trace, zone: int) -> None:
+    """Record that zone->lock is released."""
+    if trace is not None:
+        trace_event(trace, UNLOCK, zone, 0, 0, 0, 0, 0, 0)
+
+
+@inlined
+def local_irq_save(trace: Trace, zone: int) -> None:
+    """Record that interrupts go off, and count it: the `q` of a recorded vector."""
+    if trace is not None:
+        trace[IRQ_OFF] += 1
+        trace_event(trace, IRQ_SAVE, zone, 0, 0, 0, 0, 0, 0)
+
+
+@inlined
+def local_irq_restore(trace: Trace, zone: int) -> None:
+    """Record that interrupts are as before."""
+    if trace is not None:
+        trace_event(trace, IRQ_RESTORE, zone, 0, 0, 0, 0, 0, 0)
+
+
+class Event(NamedTuple):
+    """One event: the number of the operation it belongs to, its cpu, kind, zone, and the kind's further fields."""
+
+    op: int
+    cpu: int
+    kind: int
+    zone: int
+    values: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the kernel's tracepoint or function."""
+        return KINDS[self.kind].name
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """Return the further fields by name."""
+        return dict(zip(KINDS[self.kind].fields, self.values, strict=True))
+
+    def golden(self) -> list[str | int]:
+        """Return the event as a recorded vector writes it."""
+        return [KINDS[self.kind].letter, self.zone, *self.values]
+
+    def __str__(self) -> str:
+        where = [f"zone={self.zone}"] if self.zone != NO_PAGE else []
+        return " ".join([f"[{self.cpu}] {self.name}:", *where, *(f"{k}={v}" for k, v in self.fields.items())])
+
+
+class Ring:
+    """The preallocated ring of the last events.
+
+    Arguments: how many events it holds (rounded up to a power of two), and which kinds are recorded.
+    """
+
+    def __init__(self, capacity: int = 1 << 12, kinds: tuple[int, ...] = ALL_KINDS) -> None:
+        self.capacity = 1 << max(capacity - 1, 1).bit_length()
+        self.array = np.zeros(HEADER + WIDTH * self.capacity, np.int64)
+        self.array[CAPACITY] = self.capacity
+        self.array[ENABLED] = sum(1 << kind for kind in set(kinds))
+
+    def __len__(self) -> int:
+        return min(int(self.array[EVENTS]), self.capacity)
+
+    @property
+    def lost(self) -> int:
+        """Return how many events the ring has overwritten."""
+        return max(int(self.array[EVENTS]) - self.capacity, 0)
+
+    @property
+    def irq_off(self) -> int:
+        """Return how often the last operation turned interrupts off."""
+        return int(self.array[IRQ_OFF])
+
+    @property
+    def first_op(self) -> int:
+        """Return the number of the first operation of this run; numbers go on from run to run."""
+        return int(self.array[FIRST_OP])
+
+    def clear(self) -> None:
+        """Forget all events."""
+        self.array[EVENTS] = 0
+
+    def rows(self) -> np.ndarray[Any, Any]:
+        """Return the events as a table of int64, oldest first: op, cpu, kind, zone, and six fields."""
+        table = self.array[HEADER:].reshape(self.capacity, WIDTH)
+        count = int(self.array[EVENTS])
+        if count <= self.capacity:
+            return table[:count].copy()
+        return np.roll(table, -(count % self.capacity), axis=0)
+
+    def __iter__(self) -> Iterator[Event]:
+        for op, cpu, kind, zone, *values in self.rows().tolist():
+            yield Event(op, cpu, kind, zone, tuple(values[: len(KINDS[kind].fields)]))

@@ -1,0 +1,63 @@
+"""The type of a row of `gfpmodel.proposals`: how one kind of request is served, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gfpmodel.gfp import encode, layout
+from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
+from gfpmodel.mm.state import MAX_ORDER, REFILL_NO, REFILL_TRYLOCK, REFILL_YES, SCAN_OWN, ZONE_MOVABLE
+
+#: Set in a mask beside the 32 bits of a gfp_t: "through the proposal's own function", as __alloc_page_lockless() was.
+OWN_FUNCTION = 1 << 32
+
+REFILLS = {"no": REFILL_NO, "yes": REFILL_YES, "trylock": REFILL_TRYLOCK}
+WATERMARKS = {"low": ALLOC_WMARK_LOW, "min": ALLOC_WMARK_MIN, "none": ALLOC_NO_WATERMARKS}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a request is served.
+
+    ``request`` is the mask as names of ``kernel``; ``flag`` the bit (or OWN_FUNCTION) that makes the allocator
+    follow this row, 0 if the request goes the ordinary path.  ``scan`` is the first and the last pcp list looked at,
+    None standing for the requested type.  ``refill`` says whether an empty list may be refilled under the zone lock,
+    ``watermark`` which mark of a zone counts, ``highest_zone`` and ``highest_order`` what is asked at most.
+    ``lock`` and ``lock_rt`` are the kind of the zone lock without and with PREEMPT_RT.
+    """
+
+    name: str
+    title: str
+    request: str
+    flag: int = 0
+    kernel: str = "v5.8-rc3"
+    scan: tuple[int | None, int | None] = (None, None)
+    refill: Literal["no", "yes", "trylock"] = "yes"
+    watermark: Literal["low", "min", "none"] = "low"
+    slow_path: bool = True
+    highest_zone: int = ZONE_MOVABLE
+    highest_order: int = MAX_ORDER - 1
+    lock: Literal["spin", "raw", "try"] = "spin"
+    lock_rt: Literal["sleeping", "raw", "try"] = "sleeping"
+
+    @property
+    def mask(self) -> int:
+        """Return the mask of a request that follows this row."""
+        return encode(self.request, layout(self.kernel)) | self.flag
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return the row as the engine reads it."""
+        first, last = (SCAN_OWN if end is None else end for end in self.scan)
+        return (
+            first,
+            last,
+            REFILLS[self.refill],
+            WATERMARKS[self.watermark],
+            int(self.slow_path),
+            self.highest_zone,
+            self.highest_order,
+        )
+
+
+ORDINARY = Rule("ordinary", "what every request without a proposal gets", "GFP_KERNEL")

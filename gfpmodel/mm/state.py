@@ -1,0 +1,165 @@
+"""The words of the engine's arrays, and the small functions that read and write them.
+
+Four arrays hold a machine; every function of the engine takes them in this order:
+
+``pages``  uint32, three words a row.  A row is a ``struct page``: next, prev, flags.  List heads are rows too: first
+           those of every zone's free areas, then those of the per-cpu lists, then the pages, so that row 0 is never a
+           page and serves as NULL.
+``zones``  int64, 64 words for each of the four zones, then those of the machine.
+``blocks`` uint8, the migratetype of each pageblock.
+``trace``  int64, the ring of events, or None: then the compiled code has no trace of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.mm.jit import i64, inlined, u64
+
+Pages = NDArray[np.uint32]
+Zones = NDArray[np.int64]
+Blocks = NDArray[np.uint8]
+Trace = NDArray[np.int64] | None
+
+MAX_ORDER = 11
+PAGE_ALLOC_COSTLY_ORDER = 3
+NULL = 0
+
+MIGRATE_UNMOVABLE, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_HIGHATOMIC = 0, 1, 2, 3
+MIGRATE_PCPTYPES = 3
+MIGRATE_CMA = 4  #: with CONFIG_CMA; without it 4 is MIGRATE_ISOLATE, whose list is always empty here
+MIGRATE_TYPES_WRITTEN = 5  #: free lists of an order
+MIGRATE_NAMES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE", "HIGHATOMIC", "CMA")
+
+ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE = 0, 1, 2, 3
+MAX_NR_ZONES = 4
+ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
+
+# A row of `pages`: 12 bytes, so that a page and its buddies of order 0 and 1 mostly share a cache line.
+ROW = 3
+NEXT, PREV, FLAGS = 0, 1, 2
+
+# The flags of a page: order, state, zone, and the migratetype that the kernel caches in page->index.
+ORDER_MASK = 0xF
+FREE_BUDDY, ON_PCP, IN_USE = 0x10, 0x20, 0x30
+STATE_MASK = 0x30
+ZONE_SHIFT = 6
+ZONE_MASK = 0xC0
+TYPE_SHIFT = 8
+TYPE_MASK = 0x700
+PG_LRU = 0x800
+
+# A zone's free area of one order: a row for each list head, and nr_free in the first word of the last.
+AREA_ROWS = 8
+NR_FREE_ROW = 7
+AREAS_END = MAX_NR_ZONES * MAX_ORDER * AREA_ROWS
+
+# A struct per_cpu_pages: three list heads, and a row with count, high and batch: together less than a cache line.
+PCP_ROWS = 4
+COUNTS_ROW = 3
+COUNT, HIGH, BATCH = 0, 1, 2
+
+# The words of a zone.
+ZONE_WORDS = 64
+NR_FREE, NR_FREE_CMA, BOOST, WMARK, RESERVE = 0, 1, 2, 3, 6  # three watermarks, four lowmem reserves
+NEXT_ZONE, ZONE_START, ZONE_END, MANAGED, NR_HIGHATOMIC, ZONE_FLAGS, CONTENDED = range(10, 17)
+UNSEEN = 17  #: pages that are neither free nor known to be in use: never given to the allocator, or before a dump
+ZONE_BOOSTED_WATERMARK = 1
+
+# The words of the machine, read and written as those of a fifth zone.
+MACHINE = MAX_NR_ZONES
+PAGEBLOCK_ORDER, TYPE_OF_REQUEST, BOOST_FACTOR, ALLOWED, CMA_ON, VERBATIM, LRU_MOVABLE = 0, 1, 2, 3, 4, 5, 6
+PFN_OFFSET, FIRST_PAGE, PAGES_END, FIRST_ZONE, LAST_RESULT, RULE_BIT = 7, 8, 9, 10, 14, 15
+HIGHEST_ZONE = 16  # sixteen words: the highest zone index for the low four bits of a mask
+RULES = 32  # two request rules of eight words each
+RULE_WORDS = 8
+
+# The words of a request rule (a row of gfpmodel.proposals as numbers).
+SCAN_FIRST, SCAN_LAST, REFILL, MARK, SLOW_PATH, MAX_ZONE, TOP_ORDER = range(7)
+SCAN_OWN = -1
+REFILL_NO, REFILL_YES, REFILL_TRYLOCK = 0, 1, 2
+
+
+@inlined
+def get(pages: Pages, row: int, word: int) -> Any:
+    """Read a word of a row: ``page->next`` is ``get(pages, page, NEXT)``."""
+    return i64(pages[u64(ROW * row + word)])
+
+
+@inlined
+def put(pages: Pages, row: int, word: int, value: int) -> None:
+    """Write a word of a row."""
+    pages[u64(ROW * row + word)] = value
+
+
+@inlined
+def zget(zones: Zones, zone: int, word: int) -> Any:
+    """Read a word of a zone, or of the machine."""
+    return zones[u64(ZONE_WORDS * zone + word)]
+
+
+@inlined
+def zput(zones: Zones, zone: int, word: int, value: int) -> None:
+    """Write a word of a zone, or of the machine."""
+    zones[u64(ZONE_WORDS * zone + word)] = value
+
+
+@inlined
+def zadd(zones: Zones, zone: int, word: int, value: int) -> None:
+    """Add to a word of a zone."""
+    zones[u64(ZONE_WORDS * zone + word)] += value
+
+
+@inlined
+def free_area(zone: int, order: int) -> Any:
+    """Return the first row of a zone's free area: the head of the UNMOVABLE list; the other types follow."""
+    return (zone * MAX_ORDER + order) * AREA_ROWS
+
+
+@inlined
+def per_cpu_pages(cpu: int, zone: int) -> Any:
+    """Return the first row of a cpu's lists in a zone."""
+    return AREAS_END + (cpu * MAX_NR_ZONES + zone) * PCP_ROWS
+
+
+@inlined
+def get_pageblock_migratetype(zones: Zones, blocks: Blocks, page: int) -> Any:
+    """Return the type of the pageblock that a page lies in."""
+    return i64(blocks[u64(page >> zget(zones, MACHINE, PAGEBLOCK_ORDER))])
+
+
+@inlined
+def page_to_pfn(zones: Zones, page: int) -> Any:
+    """Return the page frame number of a row."""
+    return page + zget(zones, MACHINE, PFN_OFFSET)
+
+
+@inlined
+def list_add(pages: Pages, page: int, head: int) -> None:
+    """Put a page at the head of a list."""
+    first = get(pages, head, NEXT)
+    put(pages, first, PREV, page)
+    put(pages, page, NEXT, first)
+    put(pages, page, PREV, head)
+    put(pages, head, NEXT, page)
+
+
+@inlined
+def list_add_tail(pages: Pages, page: int, head: int) -> None:
+    """Put a page at the tail of a list."""
+    last = get(pages, head, PREV)
+    put(pages, last, NEXT, page)
+    put(pages, page, NEXT, head)
+    put(pages, page, PREV, last)
+    put(pages, head, PREV, page)
+
+
+@inlined
+def list_del(pages: Pages, page: int) -> None:
+    """Take a page off the list it is on."""
+    after, before = get(pages, page, NEXT), get(pages, page, PREV)
+    put(pages, after, PREV, before)
+    put(pages, before, NEXT, after)

@@ -1,0 +1,81 @@
+"""The proposals under review, one row each; a new one is a row and nothing else.
+
+What was proposed, by whom and what became of it: the fact sheet of the discussion, sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from gfpmodel.errors import unknown
+from gfpmodel.mm.rules import OWN_FUNCTION, Rule
+from gfpmodel.mm.state import MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE, PAGE_ALLOC_COSTLY_ORDER, ZONE_NORMAL
+
+PATCHED = "v5.8-rc3+FAST_TRY"
+
+_ROWS = (
+    Rule(
+        "fast_try",
+        "v1, __GFP_FAST_TRY: the cpu's lists from the requested type upward, no refill",
+        request="__GFP_FAST_TRY",
+        flag=0x800000,
+        kernel=PATCHED,
+        scan=(None, MIGRATE_RECLAIMABLE),
+        refill="no",
+        slow_path=False,
+    ),
+    Rule(
+        "no_locks",
+        "v2, __GFP_NO_LOCKS: all three lists of the cpu, no refill",
+        request="0x800000",
+        flag=0x800000,
+        kernel=PATCHED,
+        scan=(MIGRATE_UNMOVABLE, MIGRATE_RECLAIMABLE),
+        refill="no",
+        slow_path=False,
+    ),
+    Rule(
+        "lockless",
+        "v3, __rcu_alloc_page_lockless(): a function; all three lists, zones up to Normal, no watermark",
+        request="none",
+        flag=OWN_FUNCTION,
+        scan=(MIGRATE_UNMOVABLE, MIGRATE_RECLAIMABLE),
+        refill="no",
+        watermark="none",
+        slow_path=False,
+        highest_zone=ZONE_NORMAL,
+        highest_order=0,
+    ),
+    Rule(
+        "nowait",
+        "no change: a mask that never sleeps, but takes the zone lock",
+        request="GFP_NOWAIT|__GFP_NOWARN",
+    ),
+    Rule("atomic", "no change: the same with access to reserves", request="GFP_ATOMIC|__GFP_NOWARN"),
+    Rule("gfp0", "no change: mask 0 does not even wake kswapd", request="none"),
+    Rule("raw_zone_lock", "zone->lock becomes a raw lock, on RT too", request="none", lock="raw", lock_rt="raw"),
+    Rule(
+        "trylock",
+        "alloc_pages_nolock() of v6.15: refill and split if a trylock gets the zone lock",
+        request="__GFP_NOWARN|__GFP_ZERO|__GFP_NOMEMALLOC",
+        flag=OWN_FUNCTION,
+        refill="trylock",
+        watermark="min",
+        slow_path=False,
+        highest_order=PAGE_ALLOC_COSTLY_ORDER,
+        lock="try",
+        lock_rt="try",
+    ),
+    Rule(
+        "deferred_refill",
+        "what v5.11 did: a work item in a clean context allocates, the caller only takes from its cache",
+        request="GFP_KERNEL|__GFP_NOWARN",
+    ),
+)
+
+PROPOSALS = {row.name: row for row in _ROWS}
+
+
+def proposal(name: str) -> Rule:
+    """Return a row by name; raises InputError with the nearest known names."""
+    if name not in PROPOSALS:
+        raise unknown("proposal", name, PROPOSALS)
+    return PROPOSALS[name]
