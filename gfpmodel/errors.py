@@ -21,8 +21,10 @@ class InputError(ValueError):
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
     """Return the error for a name that is not known, with the nearest known ones."""
     names = list(known)
-    begin = [n for n in names if name and n.startswith(name)]
-    near = list(dict.fromkeys([*begin, *get_close_matches(name, names, n=3, cutoff=0.5)]))[:3] or names[:16]
+    lower = {n.lower(): n for n in names}
+    begin = [n for low, n in lower.items() if name and low.startswith(name.lower())]
+    close = [lower[low] for low in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    near = list(dict.fromkeys([*begin, *close]))[:3] or names[:16]
     offer = f"; did you mean {' or '.join(near)}?" if near else ""
     return InputError(f"unknown {kind} {name!r}{where}{offer}")
 

@@ -6,40 +6,51 @@ import ast
 import re
 from collections.abc import Callable
 
-_CAST = re.compile(r"\(\s*(?:__force\s+)?(?:gfp_t|unsigned(?:\s+(?:int|long))?|int)\s*\)")
+_CAST = re.compile(r"\(\s*(?:__force\s+)?(?:gfp_t|u32|unsigned(?:\s+(?:int|long))?|int)(?:\s+__force)?\s*\)")
 _SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
+_MAX_LENGTH = 2000  # characters; the longest real one has a tenth of that
+_MAX_BIT = 64
 _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.BitOr: lambda a, b: a | b,
     ast.BitAnd: lambda a, b: a & b,
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
-    ast.LShift: lambda a, b: a << min(b, 64),
+    ast.Mult: lambda a, b: a * b,
+    ast.LShift: lambda a, b: a << min(b, _MAX_BIT),
 }
 
 
 def evaluate(text: str, name: Callable[[str], int]) -> int:
-    """Evaluate an expression of integers, names, ``| & ~ + - <<``, ``BIT(x)`` and ``IS_ENABLED(x)``.
+    """Evaluate an expression of integers, names, ``| & ~ + - * <<``, ``BIT(x)`` and ``IS_ENABLED(x)``.
 
     Arguments: the C text; a function from an identifier to its value.
     Raises ValueError for any other construct, and whatever ``name`` raises.
     """
-    python = _SUFFIX.sub(r"\1", _CAST.sub("", text)).strip()
-    try:
-        tree = ast.parse(python, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"cannot read {text.strip()!r}") from None
-    return _value(tree, text, name)
+    return _value(_parse(text), text, name)
 
 
 def condition(text: str, name: Callable[[str], int]) -> bool:
     """Evaluate an ``#if`` condition of ``defined(X)``, ``IS_ENABLED(X)``, ``! && ||``; raises ValueError."""
     python = re.sub(r"!(?!=)", " not ", text.replace("&&", " and ").replace("||", " or "))
-    python = re.sub(r"\bdefined\s+(\w+)", r"defined(\1)", python)
+    return _truth(_parse(re.sub(r"\bdefined\s+(\w+)", r"defined(\1)", python)), text, name)
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two texts are the same expression, whatever their blanks, casts, suffixes and parentheses."""
     try:
-        tree = ast.parse(python.strip(), mode="eval").body
+        return ast.dump(_parse(one)) == ast.dump(_parse(other))
+    except ValueError:
+        return one.split() == other.split()
+
+
+def _parse(text: str) -> ast.expr:
+    python = _SUFFIX.sub(r"\1", _CAST.sub("", text)).strip()
+    if len(python) > _MAX_LENGTH:
+        raise ValueError(f"cannot read an expression of {len(python)} characters")
+    try:
+        return ast.parse(python, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"cannot read {text.strip()!r}") from None
-    return _truth(tree, text, name)
 
 
 def _truth(node: ast.expr, text: str, name: Callable[[str], int]) -> bool:
@@ -60,7 +71,7 @@ def _value(node: ast.expr, text: str, name: Callable[[str], int]) -> int:
         case ast.UnaryOp(op=ast.Invert(), operand=operand):
             return ~_value(operand, text, name)
         case ast.Call(func=ast.Name(id="BIT"), args=[arg], keywords=[]):
-            return 1 << min(_value(arg, text, name), 64)
+            return 1 << min(_value(arg, text, name), _MAX_BIT)
         case ast.Call(func=ast.Name(id="IS_ENABLED" | "defined"), args=[ast.Name(id=option)], keywords=[]):
             return name(option)
         case ast.BinOp(op=op, left=left, right=right) if type(op) in _OPERATORS:

@@ -1,22 +1,22 @@
 """Work out the layout that a patch makes of a kernel's gfp header, in every configuration.
 
-Both styles are read: ``#define ___GFP_X 0x..u`` with a hand-kept shift, and the enum of bit numbers that came with
-commit 772dd0342727 ("mm: enumerate all gfp flags").  The base is the shipped table, not a source tree, and a patch
-whose old lines contradict it is refused.
+The header is a list of statements, rebuilt from the shipped table: plain defines with a hand-kept shift, or the enum of
+bit numbers that came with commit 772dd0342727 ("mm: enumerate all gfp flags").  The hunks are applied to the list, and
+the list is evaluated once for each configuration.  A patch whose old lines are not in the list is refused.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
-from unidiff.patch import Line
+from unidiff.patch import Hunk, Line
 
+from gfpmodel.errors import InputError
 from gfpmodel.gfp import cexpr
-from gfpmodel.gfp.headers import Condition, Statement, statements
+from gfpmodel.gfp.headers import UNSEEN, Guards, Statement, statements
 from gfpmodel.gfp.layouts import (
     GFP_T_BITS,
     MAX_BITS_SHIFT,
@@ -45,6 +45,7 @@ class Word:
     old_shift: int
     bits: Mapping[str, int]
     shift: int
+    kept_free: int | None = None  #: the bit that the enum keeps for no flag
 
     @property
     def config_text(self) -> str:
@@ -59,11 +60,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Change:
-    """What a patch makes of a kernel's gfp word; ``added`` are the statements it adds, with their file."""
+    """What a patch makes of a kernel's gfp word, and the statements it adds, removes or puts under another #if."""
 
     words: tuple[Word, ...]
-    added: tuple[tuple[str, Statement], ...]
-    touched: bool
+    touched: tuple[tuple[str, Statement], ...]
 
     @property
     def new_flags(self) -> tuple[str, ...]:
@@ -71,106 +71,127 @@ class Change:
         old = {flag for word in self.words for flag in word.old_bits}
         return tuple(dict.fromkeys(flag for word in self.words for flag in word.bits if flag not in old))
 
-    def place(self, flag: str | None) -> tuple[str, Line] | None:
-        """Return the file and the added line that define a flag (None: the shift)."""
-        for path, s in self.added:
-            if (flag is None and s.kind == "shift") or (flag == s.flag and s.kind != "shift"):
-                return path, s.line
-        return None
+    def place(self, flag: str | None) -> tuple[str, int | None] | None:
+        """Return the file and line that define a flag (None: the shift), an added line rather than a removed one."""
+        kinds = ("shift",) if flag is None else ("define", "enum")
+        found = [(path, s.line) for path, s in self.touched if s.kind in kinds and flag in (None, s.flag)]
+        found.sort(key=lambda at: at[1] is None or not at[1].is_added)
+        return (found[0][0], line_number(found[0][1])) if found else None
+
+
+def line_number(line: Line | None) -> int | None:
+    """Return the number of a line in the patched file, or in the old one for a line that is gone."""
+    return (line.target_line_no or line.source_line_no) if line else None
 
 
 def apply(patch: Patch, kernel: str) -> Change:
-    """Apply the gfp header hunks of a patch to a kernel's layouts.
+    """Apply the gfp header hunks of a patch to a kernel's header.
 
-    Raises InputError, with the patch's line, when an old line is not in that kernel's header, or when an added value or
-    condition cannot be read.
+    Arguments: the patch; a full kernel name.  Raises InputError, with the patch's line, when an old line is not in that
+    kernel's header, or when an added value or condition cannot be read.
     """
-    hunks = [(file.path, hunk) for file, hunk in patch.hunks() if file.path in HEADERS]
-    before = [s for _, hunk in hunks for s in _guarded(hunk.source_lines(), kernel)]
-    after = [(path, s) for path, hunk in hunks for s in _guarded(hunk.target_lines(), kernel)]
-    added = [(path, s) for path, s in after if s.line.is_added]
-    changed = [s for s in before if s.line.is_removed] + [s for _, s in added]
-    _check_conditions(patch, [s for _, s in added])
-    _check_base(patch, kernel, before, [s for _, s in added])
-    enum = _patched_enum(patch, kernel, [[*hunk] for _, hunk in hunks], changed)
-    words = tuple(_word(patch, kernel, config, changed, enum) for config in _configs(patch, kernel, changed))
-    return Change(words, tuple(added), touched=bool(changed))
-
-
-def _guarded(lines: Iterator[Line], kernel: str) -> list[Statement]:
-    """Return statements, with a condition that was opened above the hunk inferred from a flag that it guards."""
-    found = statements(lines)
-    for s in found:
-        for condition, branch in s.guards:
-            if condition.test is None and (option := option_of(kernel, s.flag)):
-                condition.test = f"CONFIG_{option}" if (s.value != "0") == branch else f"!CONFIG_{option}"
-    return found
+    header = list(base_header(kernel))
+    touched: list[tuple[str, Statement]] = []
+    for path, hunk in patch.hunks():
+        if path in HEADERS:
+            touched += [(path, s) for s in _apply_hunk(patch, kernel, path, hunk, header)]
+    options = list(dict.fromkeys([*config_names(kernel), *(o for _, s in touched for o in s.options)]))
+    if len(options) > MAX_OPTIONS:
+        raise patch.error(f"the flags depend on {len(options)} options; at most {MAX_OPTIONS} can be tried")
+    words = tuple(_word(patch, kernel, config, header) for config in _configs(options))
+    return Change(words, tuple(touched))
 
 
 @cache
-def option_of(kernel: str, flag: str) -> str | None:
-    """Return the option that compiles a flag in; None if no single option decides it."""
-    present = [(v.config, flag in v.bits) for v in variants(kernel)]
-    if len({there for _, there in present}) == 1:
-        return None
-    names = config_names(kernel)
-    return next((n for n in names if all(config[n] == there for config, there in present)), None)
-
-
-def base_enum(kernel: str) -> list[Statement]:
-    """Return the enum of bit numbers of a kernel's header; empty where the header has none."""
-    if tables()["kernels"][kernel]["shift_formula"] != LAST_BIT:
-        return []
+def base_header(kernel: str) -> tuple[Statement, ...]:
+    """Return the statements of a kernel's header: enumerators, defines, the shift."""
+    shift = tables()["kernels"][kernel]["shift_formula"]
     full = max(variants(kernel), key=lambda v: len(v.bits))
-    entries = []
+    enum, defines = [], []
     for bit in range(full.shift):
         flag = full.flag_at(bit)
-        option = option_of(kernel, flag) if flag else None
-        guards = [(Condition(f"CONFIG_{option}"), True)] if option else []
-        entries.append(Statement("enum", f"_{flag}_BIT" if flag else UNUSED_BIT, "", Line("", " "), guards))
-    return [*entries, Statement("enum", LAST_BIT, "", Line("", " "), [])]
+        option = _option_of(kernel, flag) if flag else None
+        guards: Guards = ((f"CONFIG_{option}", True),) if option else ()
+        enum.append(Statement("enum", f"_{flag}_BIT" if flag else UNUSED_BIT, "", guards))
+        if flag:
+            value = f"BIT(_{flag}_BIT)" if shift == LAST_BIT else f"{full.bits[flag]:#x}"
+            defines.append(Statement("define", f"_{flag}", value, guards))
+            if option:
+                defines.append(Statement("define", f"_{flag}", "0", ((f"CONFIG_{option}", False),)))
+    enum = [*enum, Statement("enum", LAST_BIT, "")] if shift == LAST_BIT else []
+    return (*enum, *defines, Statement("shift", "__GFP_BITS_SHIFT", shift))
 
 
-def _patched_enum(patch: Patch, kernel: str, hunks: list[list[Line]], changed: list[Statement]) -> list[Statement]:
-    """Return the enum after the patch, walking each hunk along it."""
-    entries = base_enum(kernel)
-    added = {id(s.line): s for s in changed if s.kind == "enum" and s.line.is_added}
-    for lines in hunks:
-        old = {id(s.line): s.name for s in statements(x for x in lines if not x.is_added) if s.kind == "enum"}
-        names = [s.name for s in entries]
-        at = next((names.index(old[id(line)]) for line in lines if id(line) in old), len(entries))
-        for line in lines:
-            if id(line) in added:
-                entries.insert(at, added[id(line)])
-                at += 1
-            elif name := old.get(id(line)):
-                if at >= len(entries) or entries[at].name != name:
-                    raise patch.error(f"{name} does not stand here in {kernel}'s enum of gfp bits", line)
-                if line.is_removed:
-                    del entries[at]
-                else:
-                    at += 1
-    return entries
+def _option_of(kernel: str, flag: str) -> str | None:
+    """Return the option that compiles a flag in; None for a flag that is always there."""
+    present = [(v.config, flag in v.bits) for v in variants(kernel)]
+    if all(there for _, there in present):
+        return None
+    return next(n for n in config_names(kernel) if all(config[n] == there for config, there in present))
 
 
-def _numbers(enum: list[Statement], config: Mapping[str, bool]) -> dict[str, int]:
-    """Number the enumerators as a compiler does."""
-    numbers: dict[str, int] = {}
-    following = 0
-    for s in enum:
-        if s.true_in(config):
-            numbers[s.name] = cexpr.evaluate(s.value, numbers.__getitem__) if s.value else following
-            following = numbers[s.name] + 1
-    return numbers
+def _find(header: list[Statement] | tuple[Statement, ...], s: Statement) -> int | None:
+    """Return where a statement stands in a header."""
+    return next((at for at, entry in enumerate(header) if entry.is_same(s)), None)
 
 
-def _configs(patch: Patch, kernel: str, changed: list[Statement]) -> Iterator[dict[str, bool]]:
-    """Yield every configuration of the options that the kernel's layout or the patch knows."""
-    options = list(dict.fromkeys([*config_names(kernel), *(o for s in changed for o in s.options)]))
-    if len(options) > MAX_OPTIONS:
-        raise patch.error(
-            f"the flags depend on {len(options)} options; at most {MAX_OPTIONS} can be tried", changed[0].line
-        )
+def _apply_hunk(patch: Patch, kernel: str, path: str, hunk: Hunk, header: list[Statement]) -> list[Statement]:
+    """Apply a hunk to the header and return the statements it touches."""
+    _check_base(patch, kernel, path, hunk, header)
+    outer = _outer(hunk, header)
+    old = {id(s.line): s for s in statements(hunk.source_lines(), outer)}
+    new = {id(s.line): s for s in statements(hunk.target_lines(), outer)}
+    at = next((_find(header, s) for s in old.values() if s.kind == "enum"), None)
+    touched = []
+    for line in hunk:
+        before, after = old.get(id(line)), new.get(id(line))
+        if before and before.kind == "enum":
+            if at is None or at >= len(header) or not header[at].is_same(before):
+                raise patch.error(f"{before.name} does not stand here in {kernel}'s enum of gfp bits", line)
+            here: int | None = at
+        else:
+            here = _find(header, before) if before else None
+        if before and after and before.guards != after.guards:
+            header[_index(here)] = after  # a context line whose #if was changed
+            touched.append(after)
+        elif before and not after:
+            del header[_index(here)]
+            touched.append(before)
+        elif after and not before:
+            if after.kind == "enum" and at is None:
+                raise patch.error(f"no line around {after.name} says where it goes; expected a diff with context", line)
+            header.insert(_index(at) if after.kind == "enum" else len(header), after)
+            touched.append(after)
+        if after and after.kind == "enum" and at is not None:
+            at += 1
+    return touched
+
+
+def _index(at: int | None) -> int:
+    """Return a position that _check_base has made sure of."""
+    assert at is not None
+    return at
+
+
+def _outer(hunk: Hunk, header: list[Statement]) -> Guards:
+    """Return what encloses a hunk's first line: what the header has around a statement the hunk shows."""
+    for s in statements(hunk.source_lines()):
+        seen = [guard for guard in s.guards if guard[0] != UNSEEN]
+        turned = (UNSEEN, False) in s.guards
+        if len(seen) == len(s.guards):
+            continue  # behind the #endif of what encloses the first line
+        known = header[_index(_find(header, s))].guards
+        rest = known[: len(known) - len(seen)]
+        if not rest:
+            return ()
+        *before, (test, branch) = rest
+        return (*before, (test, branch != turned))
+    closes = any(UNSEEN not in dict(s.guards) for s in statements(hunk.target_lines()))
+    return ((UNSEEN, True),) if closes else ()
+
+
+def _configs(options: list[str]) -> Iterator[dict[str, bool]]:
+    """Yield every configuration of some options."""
     for values in product((False, True), repeat=len(options)):
         yield dict(zip(options, values, strict=True))
 
@@ -180,109 +201,77 @@ def base_layout(kernel: str, config: Mapping[str, bool]) -> Layout:
     return layout(kernel, {name: config.get(name, False) for name in config_names(kernel)})
 
 
-def _word(patch: Patch, kernel: str, config: dict[str, bool], changed: list[Statement], enum: list[Statement]) -> Word:
+def _word(patch: Patch, kernel: str, config: Mapping[str, bool], header: list[Statement]) -> Word:
     """Return the gfp word in one configuration."""
     old = base_layout(kernel, config)
-    numbers = _enum_numbers(patch, enum, config)
-    base = dict(old.bits)
-    if enum:
-        base = {s.flag: 1 << min(numbers[s.name], 2 * GFP_T_BITS) for s in enum if s.name in numbers}
-        for name in (LAST_BIT, UNUSED_BIT):
-            base.pop(name.removesuffix("_BIT")[1:], None)
-    here = [s for s in changed if s.true_in(config) and s.kind != "enum"]
-    values: dict[str, list[tuple[int, int]]] = {}
+    here = [s for s in header if _true_in(patch, s, config)]
+    values: dict[str, int] = {}
+    following = 0
     for s in here:
-        if s.line.is_added or not enum:
-            sign = 1 if s.line.is_added else -1
-            values.setdefault(s.name, []).append((sign, _value(patch, s, config, numbers)))
-    shift = _standing(numbers.get(LAST_BIT, old.shift), values.pop("__GFP_BITS_SHIFT", []))
-    bits = base | {name[1:]: _standing(base.get(name[1:], 0), changes) for name, changes in values.items()}
-    return Word(config, old.bits, old.shift, {name: value for name, value in bits.items() if value}, shift)
+        values[s.name] = _value(patch, s, config, values) if s.value else following
+        following = values[s.name] + 1
+    defined = {s.flag for s in header if s.kind == "define"}
+    bits = {s.flag: values[s.name] for s in here if s.kind == "define" and values[s.name]}
+    bare = [s for s in here if s.kind == "enum" and s.flag not in defined]  # the enum entry alone makes a flag
+    bits |= {s.flag: 1 << min(values[s.name], 2 * GFP_T_BITS) for s in bare}
+    for name in (LAST_BIT, UNUSED_BIT):
+        bits.pop(name.removesuffix("_BIT")[1:], None)
+    if "__GFP_BITS_SHIFT" not in values:
+        raise patch.error(f"nothing defines __GFP_BITS_SHIFT with {config_text(config)}; expected one definition")
+    return Word(config, old.bits, old.shift, bits, values["__GFP_BITS_SHIFT"], values.get(UNUSED_BIT))
 
 
-def _standing(old: int, changes: list[tuple[int, int]]) -> int:
-    """Return the value that stands when old lines are taken away (-1, value) and new ones put in (+1, value)."""
-    count = Counter({old: 1})
-    for sign, value in changes:
-        count[value] += sign
-    added = [value for sign, value in changes if sign > 0]
-    return next((value for value in [*reversed(added), old] if count[value] > 0), 0)
-
-
-def _enum_numbers(patch: Patch, enum: list[Statement], config: Mapping[str, bool]) -> dict[str, int]:
+def _true_in(patch: Patch, s: Statement, config: Mapping[str, bool]) -> bool:
     try:
-        return _numbers(enum, config)
-    except (KeyError, ValueError):
-        line = next((s.line for s in enum if s.value), None)
-        raise patch.error("an enumerator's value cannot be read; expected a number", line) from None
-
-
-def _value(patch: Patch, s: Statement, config: Mapping[str, bool], numbers: Mapping[str, int]) -> int:
-    """Evaluate a statement in one configuration."""
-    try:
-        value = cexpr.evaluate(s.value, lambda name: _lookup(name, config, numbers))
+        return s.true_in(config)
     except ValueError as error:
-        good = (
-            "a number, IS_ENABLED(CONFIG_X) or ___GFP_LAST_BIT" if s.kind == "shift" else "0x..u or BIT(___GFP_X_BIT)"
-        )
-        raise patch.error(f"{error} for {s.name}; expected {good}", s.line) from None
-    if value < 0:
-        raise patch.error(f"{s.name} is negative; expected bits", s.line)
+        raise patch.error(f"{error} in the #if around {s.name}; expected CONFIG_ options", s.line) from None
+
+
+def _value(patch: Patch, s: Statement, config: Mapping[str, bool], values: Mapping[str, int]) -> int:
+    """Evaluate a statement in one configuration, with the names that stand before it."""
+
+    def lookup(name: str) -> int:
+        if name.startswith("CONFIG_"):
+            return int(config.get(name.removeprefix("CONFIG_"), False))
+        if name not in values:
+            raise ValueError(f"{name} is not defined")
+        return values[name]
+
+    try:
+        value = cexpr.evaluate(s.value, lookup)
+    except ValueError as error:
+        good = {"shift": "a number, IS_ENABLED(CONFIG_X) or ___GFP_LAST_BIT", "enum": "a number"}
+        wanted = good.get(s.kind, "0x..u or BIT(___GFP_X_BIT)")
+        raise patch.error(f"{error} for {s.name}; expected {wanted}", s.line) from None
+    highest = (1 << 2 * GFP_T_BITS) if s.kind == "define" else 2 * GFP_T_BITS
+    if not 0 <= value <= highest:
+        raise patch.error(f"{s.name} is {value}; expected a bit of a 32-bit word", s.line)
     return value
 
 
-def _lookup(name: str, config: Mapping[str, bool], numbers: Mapping[str, int]) -> int:
-    if name.startswith("CONFIG_"):
-        return int(config.get(name.removeprefix("CONFIG_"), False))
-    if name not in numbers:
-        raise ValueError(f"{name} is not defined")
-    return numbers[name]
+def _check_base(patch: Patch, kernel: str, path: str, hunk: Hunk, header: list[Statement]) -> None:
+    """Refuse a hunk whose old lines are neither this kernel's header nor put there earlier by the same series."""
+    source = statements(hunk.source_lines())
+    for s in source:
+        if _find(header, s) is None:
+            raise _misfit(patch, kernel, s)
+    home = HEADERS[1] if HEADERS[1] in tables()["kernels"][kernel]["blobs"] else HEADERS[0]
+    shown = [*source, *statements(hunk.target_lines())]
+    if shown and path != home:
+        raise patch.error(f"{path} has no gfp bits in {kernel}; expected {home}", shown[0].line)
 
 
-def _check_conditions(patch: Patch, added: list[Statement]) -> None:
-    """Refuse an added line under an #if that cannot be read."""
-    for s in added:
-        try:
-            s.true_in({})
-        except ValueError as error:
-            raise patch.error(f"{error} in the #if around {s.name}; expected CONFIG_ options", s.line) from None
-
-
-def _check_base(patch: Patch, kernel: str, before: list[Statement], added: list[Statement]) -> None:
-    """Refuse a patch whose old lines are neither this kernel's header nor put there earlier by the same series."""
-    own = {(s.name, s.value): s.line.diff_line_no or 0 for s in added}
-    old = [s for s in before if own.get((s.name, s.value), 1 << 30) > (s.line.diff_line_no or 0)]
-    for s in old:
-        if not _fits(kernel, s):
-            others = [k for k in kernels() if all(_fits(k, other) for other in old)]
-            hint = f"it fits {', '.join(others)}: use --kernel" if others else f"expected {_expected(kernel, s)}"
-            raise patch.error(f"{s.line.value.strip()!r} is not in {kernel}'s gfp header; {hint}", s.line)
-
-
-def _fits(kernel: str, s: Statement) -> bool:
-    """Return whether a line can stand in the kernel's header."""
-    enum = base_enum(kernel)
-    if s.kind == "enum":
-        return s.name in {entry.name for entry in enum}
-    return any(_fits_in(v, s, _numbers(enum, v.config)) for v in variants(kernel))
-
-
-def _fits_in(v: Layout, s: Statement, numbers: Mapping[str, int]) -> bool:
-    """Return whether a flag or shift line can stand in the header of one configuration."""
-    try:
-        value = cexpr.evaluate(s.value, lambda name: _lookup(name, v.config, numbers))
-        here = s.true_in(v.config)
-    except ValueError:
-        return False
-    known = s.kind == "shift" or s.flag in v.bits or s.flag in v.compiled_out
-    return known and here and value == (v.shift if s.kind == "shift" else v.bits.get(s.flag, 0))
-
-
-def _expected(kernel: str, s: Statement) -> str:
-    """Say what the kernel has in place of a line that does not fit."""
-    if s.kind == "shift":
-        return f"a shift of {' or '.join(str(n) for n in sorted({v.shift for v in variants(kernel)}))}"
-    values = sorted({v.bits.get(s.flag, 0) for v in variants(kernel)})
-    if values == [0]:
-        return f"a flag of {kernel} (it has no {s.flag})"
-    return f"{s.flag} = {' or '.join(hex(value) for value in values)}"
+def _misfit(patch: Patch, kernel: str, s: Statement) -> InputError:
+    """Return the error for an old line that the kernel's header does not have."""
+    old = [x for path, hunk in patch.hunks() if path in HEADERS for x in statements(hunk.source_lines())]
+    others = [k for k in kernels() if k != kernel and all(_find(base_header(k), x) is not None for x in old)]
+    expected = [replace(e, line=None).value or "an enum without it" for e in base_header(kernel) if e.name == s.name]
+    if _find(base_header(kernel), s) is not None:
+        hint = "an earlier patch in this file has changed it already"
+    elif others:
+        hint = f"it fits {', '.join(others)}: use --kernel"
+    else:
+        hint = f"expected {' or '.join(expected) or 'a flag that is there'}"
+    text = s.line.value.strip() if s.line else s.name
+    return patch.error(f"{text!r} is not in {kernel}'s gfp header; {hint}", s.line)

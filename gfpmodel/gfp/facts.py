@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from unidiff.patch import Hunk, Line, PatchedFile
+from unidiff.patch import Hunk, Line
 
-from gfpmodel.gfp.changes import HEADERS, Change, Word
+from gfpmodel.gfp.changes import HEADERS, Change, Word, line_number
 from gfpmodel.gfp.headers import code_lines
 from gfpmodel.gfp.layouts import config_text, tables
 from gfpmodel.gfp.patches import Patch
@@ -37,10 +37,13 @@ SEVERITIES = {
 }
 
 _TRACE_ROW = re.compile(
-    r"\{\s*\((?:__force\s+)?unsigned long\)\s*(?P<a>\w+)\s*,\s*\"(?P<name>[^\"]+)\"\s*\}"
+    r"\{\s*\([\w\s]*unsigned long[\w\s]*\)\s*\(?\s*(?P<a>\w+)\s*\)?\s*,\s*\"(?P<name>[^\"]+)\"\s*\}"
     r"|gfpflag_string\(\s*(?P<b>\w+)\s*\)|TRACE_GFP_EM\(\s*(?P<c>\w+)\s*\)"
 )
-_PERF_ROW = re.compile(r"\{\s*\"(?P<name>\w+)\"\s*,\s*\"(?P<code>[^\"]*)\"\s*\}")
+_PERF_ROW = re.compile(
+    r"\{\s*(?:\.original\s*=\s*)?\"(?P<name>\w+)\"\s*,\s*(?:\.compact\s*=\s*)?\"(?P<code>[^\"]*)\"\s*,?\s*\}"
+)
+_MACRO = re.compile(r"^\s*#\s*define\b")
 _DEFINE = re.compile(r"^\s*#\s*define\s+(?P<name>_*GFP_\w+)\b")
 GFP_WORD = re.compile(r"\b_*GFP_\w+")
 
@@ -69,13 +72,15 @@ class Facts:
     kernel: str
     change: Change
 
-    def finding(self, rule: str, flag: str | None, config: str | None, message: str) -> Finding:
-        """Return a finding placed at the line that defines the flag (None: the shift, else the header's first)."""
-        place = self.change.place(flag) or self.change.place(None)
-        if place is None and self.change.added:
-            place = self.change.added[0][0], self.change.added[0][1].line
-        at = (place[0], place[1].target_line_no) if place else None
-        return self.finding_at(rule, at, flag, message, config)
+    def finding(
+        self, rule: str, flag: str | None, config: str | None, message: str, at: tuple[str, int | None] | None = None
+    ) -> Finding:
+        """Return a finding at the line that defines the flag (None: the shift), or at ``at``, or the header's first."""
+        place = self.change.place(flag) or at or self.change.place(None)
+        if place is None and self.change.touched:
+            path, statement = self.change.touched[0]
+            place = path, line_number(statement.line)
+        return self.finding_at(rule, place, flag, message, config)
 
     def finding_at(
         self, rule: str, place: tuple[str, int | None] | None, flag: str | None, message: str, config: str | None = None
@@ -85,7 +90,7 @@ class Facts:
         return Finding(rule, SEVERITIES[rule], path, line, flag, config, message)
 
     def where(self, words: list[Word]) -> str | None:
-        """Name a set of configurations in as few options as do; None for all of them."""
+        """Name a set of configurations by the options they share, or list it; None for all of them."""
         every = self.change.words
         if len(words) == len(every):
             return None
@@ -98,7 +103,8 @@ class Facts:
                 shared = rest
         if sum(all(w.config[n] == on for n, on in shared.items()) for w in every) == len(words):
             return config_text(shared)
-        return ", or ".join(config_text(word.config) for word in words)
+        shown = [config_text(word.config) for word in words[:3]]
+        return ", or ".join([*shown, f"{len(words) - 3} more"] if len(words) > 3 else shown)
 
     @cached_property
     def trace_rows(self) -> Counter[tuple[str, str]]:
@@ -113,10 +119,10 @@ class Facts:
     @cached_property
     def touches_rows(self) -> bool:
         """Return whether a row of either table is changed, be it only moved."""
-        return any(
+        return bool(self.trace_rows or self.perf_rows) or any(
             (_TRACE_ROW.search(line.value) or _PERF_ROW.search(line.value)) and "GFP_" in line.value
-            for file, hunk in self.patch.hunks()
-            if file.path in (*TRACE_TABLES, PERF_TABLE)
+            for path, hunk in self.patch.hunks()
+            if path in (*TRACE_TABLES, PERF_TABLE)
             for line in hunk
             if not line.is_context
         )
@@ -125,12 +131,12 @@ class Facts:
         self, paths: tuple[str, ...], pattern: re.Pattern[str], read: Callable[[re.Match[str]], tuple[str, str]]
     ) -> Counter[tuple[str, str]]:
         rows: Counter[tuple[str, str]] = Counter()
-        for file, hunk in self.patch.hunks():
-            if file.path not in paths:
-                continue
-            for side, sign in ((hunk.source_lines(), -1), (hunk.target_lines(), 1)):
-                for line, code in code_lines(side):
-                    for match in pattern.finditer(code) if not line.is_context else ():
+        for path, hunk in self.patch.hunks():
+            if path in paths:
+                for side, sign in ((hunk.source_lines(), -1), (hunk.target_lines(), 1)):
+                    # a row may take two lines, the first with a macro's backslash at its end
+                    text = "\n".join(code.rstrip().removesuffix("\\") for _, code in code_lines(side))
+                    for match in pattern.finditer(text):
                         rows[read(match)] += sign
         return Counter({row: n for row, n in rows.items() if n and "GFP_" in row[0]})
 
@@ -144,29 +150,46 @@ class Facts:
     def defines(self) -> list[tuple[str, Line, str]]:
         """Return (macro, line, code) of every added or removed line inside a GFP_ macro of a header."""
         found = []
-        for file, hunk in self.patch.hunks():
-            if file.path in (*HEADERS, INTERNAL):
+        for path, hunk in self.patch.hunks():
+            if path in (*HEADERS, INTERNAL):
                 for side in (hunk.source_lines(), hunk.target_lines()):
                     found += [row for row in _macro_lines(hunk, list(side), self.kernel) if not row[1].is_context]
         return found
 
+    def mask_change(self, flag: str) -> int:
+        """Return how often the patch puts a flag into the masks that slab keeps, less how often it takes it out."""
+        kept = re.compile(rf"(?<!~)(?<!~\s)(?<!~\()\b{flag}\b")
+        return sum(
+            (1 if line.is_added else -1) * len(kept.findall(code))
+            for macro, line, code in self.defines
+            if macro in SLAB_MASKS
+        )
+
     def added_lines(self, *paths: str) -> Iterator[Line]:
         """Yield the lines that the patch adds to some files."""
-        for file, hunk in self.patch.hunks():
-            if file.path in paths:
+        for path, hunk in self.patch.hunks():
+            if path in paths:
                 yield from (line for line in hunk if line.is_added)
 
-    def code(self) -> Iterator[tuple[PatchedFile, Line, str, str]]:
-        """Yield every added line of code outside the headers and tables: file, line, code, and the code before it."""
-        tables_and_headers = (*HEADERS, *TRACE_TABLES, PERF_TABLE, INTERNAL)
-        for file, hunk in self.patch.hunks():
-            if file.path in tables_and_headers or not file.path.endswith((".c", ".h", ".S", ".rs")):
+    def removed_at(self, path: str, name: str) -> tuple[str, int | None] | None:
+        """Return the place in a file where the patch takes a name out."""
+        word = re.compile(rf"\b{name}\b")
+        gone = (x for p, hunk in self.patch.hunks() if p == path for x in hunk if x.is_removed and word.search(x.value))
+        line = next(gone, None)
+        return (path, line_number(line)) if line else None
+
+    def code(self) -> Iterator[list[tuple[bool, str]]]:
+        """Yield each hunk's code after the patch as (is added, text) lines: no comments, strings, tables or macros."""
+        for path, hunk in self.patch.hunks():
+            if path in (*TRACE_TABLES, PERF_TABLE) or path.startswith("tools/"):
                 continue
-            before = ""
-            for line, code in code_lines(hunk.target_lines()):
-                if line.is_added:
-                    yield file, line, code, before
-                before = f"{before[-200:]} {code}"
+            if path.endswith((".c", ".h", ".S", ".rs")):
+                lines, in_macro = [], False
+                for line, code in code_lines(hunk.target_lines(), strings=False):
+                    in_macro = in_macro or (path.endswith(".h") and bool(_MACRO.match(code)))
+                    lines.append((line.is_added, "" if in_macro else code))
+                    in_macro = in_macro and code.rstrip().endswith("\\")
+                yield lines
 
 
 def _trace_row(row: re.Match[str]) -> tuple[str, str]:

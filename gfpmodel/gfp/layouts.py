@@ -21,6 +21,7 @@ DEFAULT_KERNEL = "v5.8-rc3"
 GFP_T_BITS = 32
 RADIX_TREE_MAX_TAGS = 3
 MAX_BITS_SHIFT = GFP_T_BITS - RADIX_TREE_MAX_TAGS
+UNCHECKED_KERNELS = ("v4.4",)  #: they have the tags, but no BUILD_BUG_ON
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,8 +9,7 @@ from fractions import Fraction
 from gfpmodel.gfp.layouts import Layout, kernels, tables
 from gfpmodel.gfp.names import check_mask
 
-GFP_ZONEMASK = 0xF
-GFP_MOVABLE_MASK = 0x18
+RETRY_FLAGS = ("NORETRY", "RETRY_MAYFAIL", "REPEAT")  #: how hard direct reclaim tries (REPEAT: v4.4)
 MIGRATETYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE")
 ALLOC_HARDER_KERNELS = kernels()[: kernels().index("v5.15") + 1]
 X86_64 = "x86_64 (DMA,DMA32,NORMAL,MOVABLE)"
@@ -30,7 +29,7 @@ class Meaning:
 
     ``watermark`` is the part of the zone's min watermark that must stay free in the slow path (None: the request
     never gets there and must pass the low one); ``dropped`` are bits that gfp_allowed_mask removes at the door;
-    ``undefined`` are bits below the shift that no flag of this layout has.
+    ``undefined`` are bits below the shift that no flag of this layout has; ``idle`` are flags that change nothing here.
     """
 
     may_sleep: bool
@@ -41,6 +40,7 @@ class Meaning:
     dropped: int
     undefined: int
     contradictions: tuple[Contradiction, ...]
+    idle: tuple[str, ...]
 
     @property
     def reserves(self) -> str:
@@ -57,7 +57,7 @@ class Meaning:
     def answers(self) -> dict[str, str]:
         """Return question and answer pairs, as the command line and the widgets show them."""
         lines = {
-            "may sleep": "yes (direct reclaim)" if self.may_sleep else "no",
+            "may sleep": self._sleep(),
             "wakes kswapd": "yes" if self.wakes_kswapd else "no",
             "reserves": self.reserves,
             "zone": self.zone or "none: GFP_ZONE_BAD, the kernel trips VM_BUG_ON",
@@ -67,7 +67,14 @@ class Meaning:
             lines["dropped"] = f"{self.dropped:#x}: above __GFP_BITS_MASK, gfp_allowed_mask strips it silently"
         if self.undefined:
             lines["undefined"] = f"{self.undefined:#x}: no flag of this layout"
+        if self.idle:
+            lines["no effect"] = f"{'|'.join(self.idle)} without __GFP_DIRECT_RECLAIM"
         return lines
+
+    def _sleep(self) -> str:
+        if self.may_sleep and self.watermark is None:
+            return "yes: might_sleep() fires, though it never reclaims"
+        return "yes (direct reclaim)" if self.may_sleep else "no"
 
     def to_json(self) -> dict[str, object]:
         """Return plain data for ``--json``."""
@@ -80,6 +87,7 @@ class Meaning:
             "migratetype": self.migratetype,
             "dropped": self.dropped,
             "undefined": self.undefined,
+            "no_effect": list(self.idle),
             "contradictions": [{"flags": list(c.flags), "why": c.why} for c in self.contradictions],
         }
 
@@ -98,11 +106,12 @@ def meaning(mask: int, layout: Layout) -> Meaning:
         may_sleep=has("DIRECT_RECLAIM"),
         wakes_kswapd=has("KSWAPD_RECLAIM") and not fast_try,
         watermark=None if fast_try else _watermark(effective, layout),
-        zone=tables()["zone_lookup"][X86_64].get(hex(effective & GFP_ZONEMASK)),
-        migratetype=_migratetype(effective),
+        zone=_zone(effective, layout),
+        migratetype=_migratetype(effective, layout),
         dropped=mask & ~layout.bits_mask,
         undefined=effective & ~layout.defined,
         contradictions=tuple(_contradictions(effective, layout)),
+        idle=() if has("DIRECT_RECLAIM") else tuple(f"__GFP_{name}" for name in RETRY_FLAGS if has(name)),
     )
 
 
@@ -111,8 +120,13 @@ def _tester(mask: int, layout: Layout) -> Callable[[str], bool]:
     return lambda name: bool(mask & layout.bits.get(f"__GFP_{name}", 0))
 
 
-def _migratetype(mask: int) -> str | None:
-    index = (mask & GFP_MOVABLE_MASK) >> 3
+def _zone(mask: int, layout: Layout) -> str | None:
+    lookup: dict[str, str] = tables()["zone_lookup"][X86_64]
+    return lookup.get(hex(mask & layout.composites["GFP_ZONEMASK"]))
+
+
+def _migratetype(mask: int, layout: Layout) -> str | None:
+    index = (mask & layout.composites["GFP_MOVABLE_MASK"]) >> 3
     return MIGRATETYPES[index] if index < len(MIGRATETYPES) else None
 
 
@@ -141,8 +155,8 @@ def _contradictions(mask: int, layout: Layout) -> Iterator[Contradiction]:
         ("MOVABLE RECLAIMABLE", "no such migratetype: gfp_migratetype() warns (3 is the HIGHATOMIC list)"),
         ("MEMALLOC NOMEMALLOC", "NOMEMALLOC wins: the reserves stay closed"),
         ("ATOMIC DIRECT_RECLAIM", "the slow path warns once and drops ATOMIC"),
-        ("NORETRY NOFAIL", "NORETRY gives up where NOFAIL must loop: NOFAIL wins"),
-        ("RETRY_MAYFAIL NOFAIL", "RETRY_MAYFAIL may fail, NOFAIL may not: NOFAIL wins"),
+        ("NORETRY NOFAIL", "NORETRY gives up where NOFAIL must loop"),
+        ("RETRY_MAYFAIL NOFAIL", "RETRY_MAYFAIL may fail, NOFAIL may not"),
         ("NORETRY RETRY_MAYFAIL", "try less and try harder at once: NORETRY gives up first"),
         ("FAST_TRY DIRECT_RECLAIM", "might_sleep() still fires, but the slow path that would reclaim is skipped"),
         ("FAST_TRY KSWAPD_RECLAIM", "a failure returns before anything would wake kswapd"),
@@ -156,6 +170,7 @@ def _contradictions(mask: int, layout: Layout) -> Iterator[Contradiction]:
         yield Contradiction(
             ("__GFP_NOFAIL",), "it may not sleep to keep its promise: the slow path warns, and up to v6.6 returns NULL"
         )
-    if hex(mask & GFP_ZONEMASK) not in tables()["zone_lookup"][X86_64]:
-        zones = tuple(name for name, value in layout.bits.items() if mask & value & GFP_ZONEMASK)
+    if _zone(mask, layout) is None:
+        selectors = mask & layout.composites["GFP_ZONEMASK"]
+        zones = tuple(name for name, value in layout.bits.items() if value & selectors)
         yield Contradiction(zones, "two zones at once: GFP_ZONE_BAD, VM_BUG_ON in gfp_zone()")

@@ -22,6 +22,13 @@ _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|nbsp|#\d+);")
 _ENCODED = re.compile(rb"^Content-Transfer-Encoding:\s*(?:quoted-printable|base64)", re.IGNORECASE | re.MULTILINE)
 
 
+#: The folders of a kernel tree's top level that a patch to the gfp bits may touch.
+KERNEL_FOLDERS = {
+    *("arch", "block", "Documentation", "drivers", "fs", "include", "init", "io_uring", "ipc", "kernel", "lib", "mm"),
+    *("net", "rust", "samples", "scripts", "security", "sound", "tools", "virt"),
+}
+
+
 @dataclass(frozen=True)
 class Patch:
     """A parsed patch: its name for messages, its files, and the pre-image blob ids its index lines give."""
@@ -36,22 +43,29 @@ class Patch:
         """Return files, insertions and deletions, as a diffstat counts them."""
         return len(self.files), sum(f.added for f in self.files), sum(f.removed for f in self.files)
 
-    def hunks(self) -> Iterator[tuple[PatchedFile, Hunk]]:
-        """Yield every hunk with its file, in order."""
+    def hunks(self) -> Iterator[tuple[str, Hunk]]:
+        """Yield every hunk with the path of its file in the kernel tree, in order."""
         for file in self.files:
             for hunk in file:
-                yield file, hunk
+                yield kernel_path(file.path), hunk
 
     def hunks_of(self, path: str) -> list[Hunk]:
         """Return the hunks of one file, in order; raises InputError for a file that the patch does not touch."""
-        for file in self.files:
-            if file.path == path:
-                return list(file)
-        raise unknown("file", path, [file.path for file in self.files], f" in {self.name}")
+        found = [hunk for at, hunk in self.hunks() if at == path]
+        if not found:
+            raise unknown("file", path, [kernel_path(file.path) for file in self.files], f" in {self.name}")
+        return found
 
     def error(self, message: str, line: Line | None = None) -> InputError:
         """Return an error that points at a line of the patch."""
         return InputError(message, self.name, line.diff_line_no if line else None)
+
+
+def kernel_path(path: str) -> str:
+    """Return a path without the folder in front of the kernel tree, as ``diff -urN linux.orig linux`` has it."""
+    parts = path.split("/")
+    below = next((at for at, part in enumerate(parts[:-1]) if part in KERNEL_FOLDERS), 0)
+    return "/".join(parts[below:])
 
 
 def read_patch(data: bytes, name: str) -> Patch:
@@ -60,8 +74,9 @@ def read_patch(data: bytes, name: str) -> Patch:
     Arguments: the file's bytes (UTF-8 text, or a mail in quoted-printable or base64); its name, for messages.
     Raises InputError, with the line, for what is no text, holds no diff, or holds a diff that is torn or mangled.
     """
-    lines = _decode(data, name).splitlines(keepends=True)
-    if not any(line.strip() for line in lines):
+    text = _decode(data, name)
+    lines = re.findall(r"[^\n]*\n|[^\n]+\Z", text)  # a form feed ends no line of a diff, as it would for splitlines()
+    if not text.strip():
         raise InputError("empty; expected a patch (diff --git ..., or --- and +++ lines with @@ hunks)", name)
     if re.match(r"\s*<(?:!doctype|html)", lines[0], re.IGNORECASE):
         raise InputError("an HTML page; expected the text of the mail (save it as text, or take the raw mail)", name, 1)
@@ -89,7 +104,7 @@ def _mail_texts(data: bytes) -> Iterator[bytes]:
     """Yield the decoded text of every mail of a mail file or mbox."""
     for mail in re.split(rb"^From \S.*\n", data, flags=re.MULTILINE):
         for part in message_from_bytes(mail, policy=policy.default).walk():
-            if part.get_content_maintype() == "text":
+            if part.get_content_type() in ("text/plain", "text/x-patch", "text/x-diff"):
                 payload = part.get_payload(decode=True)
                 if isinstance(payload, bytes):
                     yield payload
@@ -109,7 +124,9 @@ def _parse(lines: list[str], name: str) -> tuple[PatchedFile, ...]:
     except UnidiffParseError as error:
         raise InputError(_what_unidiff_wanted(str(error)), name, at) from None
     if not any(len(file) for file in files):
-        raise InputError("no diff in it; expected --- and +++ lines with @@ hunks", name)
+        quoted = next((at for at, line in enumerate(lines, 1) if re.match(r">\s?(?:diff --git|\+\+\+ )", line)), None)
+        what = "the diff is only quoted ('> ')" if quoted else "no diff in it"
+        raise InputError(f"{what}; expected --- and +++ lines with @@ hunks", name, quoted)
     return files
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from gfpmodel.gfp.changes import HEADERS, Word
+from gfpmodel.gfp.callers import passes
+from gfpmodel.gfp.changes import HEADERS, Word, base_layout, line_number
 from gfpmodel.gfp.facts import GFP_WORD, INTERNAL, PERF_TABLE, SLAB_MASKS, TRACE_TABLES, Facts, Finding
 from gfpmodel.gfp.headers import code_lines
-from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, tables, unused_bits
-
-_TESTED = re.compile(r"(?<!&)&=?\s*~?\s*\(?\s*(?:\w+\s*\|\s*)*$|~\s*\(?\s*(?:\w+\s*\|\s*)*$|[=!]=\s*$")
-_TEST_FOLLOWS = re.compile(r"^\s*\)?\s*(?:&(?!&)|[=!]=)")
+from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, UNCHECKED_KERNELS, tables, unused_bits
 
 
 def _hex(value: int) -> str:
@@ -63,21 +61,34 @@ def shift_too_large(facts: Facts) -> Iterator[Finding]:
     """The shift leaves no room for the three radix tree tags in the 32-bit word."""
     words = [w for w in facts.change.words if w.shift > MAX_BITS_SHIFT >= w.old_shift]
     if words:
-        message = f"__GFP_BITS_SHIFT {words[0].shift} is over {MAX_BITS_SHIFT}: BUILD_BUG_ON in radix_tree_init()"
+        unchecked = facts.kernel in UNCHECKED_KERNELS
+        caught = "no check at build time says so" if unchecked else "BUILD_BUG_ON in radix_tree_init()"
+        message = f"__GFP_BITS_SHIFT {words[0].shift} is over {MAX_BITS_SHIFT}: {caught}"
         yield facts.finding("shift-too-large", None, facts.where(words), message)
 
 
 def shift_hole(facts: Facts) -> Iterator[Finding]:
-    """The patch leaves a bit below the shift that no flag uses."""
+    """The patch leaves a bit below the shift that no flag uses.
+
+    A hole where another configuration has a flag is that flag's, and the enum keeps one for no flag at all: such a hole
+    is not new when it moves.
+    """
+    words = facts.change.words
+    kept = words[0].kept_free is not None
+    owner = {value.bit_length() - 1: flag for word in words for flag, value in word.bits.items()}
+    old_owner = {value.bit_length() - 1: flag for word in words for flag, value in word.old_bits.items()}
     holes: dict[tuple[int, ...], list[Word]] = {}
-    for word in facts.change.words:
-        new, old = unused_bits(word.bits, word.shift), unused_bits(word.old_bits, word.old_shift)
-        if len(new) > len(old):
-            holes.setdefault(tuple(bit for bit in new if bit not in old), []).append(word)
-    for bits, words in holes.items():
+    for word in words:
+        before = unused_bits(word.old_bits, word.old_shift)
+        old = {old_owner.get(bit, "kept free" if kept else bit) for bit in before}
+        new = unused_bits(word.bits, word.shift) if word.shift <= MAX_BITS_SHIFT else ()
+        made = tuple(bit for bit in new if owner.get(bit, "kept free" if bit == word.kept_free else bit) not in old)
+        if made:
+            holes.setdefault(made, []).append(word)
+    for bits, where in holes.items():
         numbers = ", ".join(str(bit) for bit in bits)
-        message = f"__GFP_BITS_SHIFT {words[0].shift} counts bit {numbers}, which no flag uses there"
-        yield facts.finding("shift-hole", None, facts.where(words), message)
+        message = f"__GFP_BITS_SHIFT {where[0].shift} counts bit {numbers}, which no flag uses there"
+        yield facts.finding("shift-hole", None, facts.where(where), message)
 
 
 def bit_renumbered(facts: Facts) -> Iterator[Finding]:
@@ -101,7 +112,7 @@ def no_trace_name(facts: Facts) -> Iterator[Finding]:
     for flag in [*facts.change.new_flags, *sorted(lost & known)]:
         if flag not in named:
             message = f"{flag} has no row in the trace table ({_trace_file(facts)}): it prints as a hex number"
-            yield facts.finding("no-trace-name", flag, None, message)
+            yield facts.finding("no-trace-name", flag, None, message, facts.removed_at(_trace_file(facts), flag))
 
 
 def _trace_file(facts: Facts) -> str:
@@ -109,12 +120,16 @@ def _trace_file(facts: Facts) -> str:
 
 
 def no_perf_name(facts: Facts) -> Iterator[Finding]:
-    """A new flag has no code in perf kmem's table: perf drops it without a word."""
-    for flag in facts.change.new_flags:
+    """A new flag has no code in perf kmem's table, or an old one loses its row: perf drops it without a word."""
+    named = {name for (name, _), n in facts.perf_rows.items() if n > 0}
+    lost = {name for (name, _), n in facts.perf_rows.items() if n < 0} - named
+    known = {flag for word in facts.change.words for flag in word.bits}
+    new = facts.change.new_flags
+    for flag in [*new, *sorted(flag for flag in known if facts.printed(flag) in lost and flag not in new)]:
         printed = facts.printed(flag)
-        if not any(name == printed and n > 0 for (name, _), n in facts.perf_rows.items()):
+        if printed not in named:
             message = f'perf kmem has no row "{printed}" ({PERF_TABLE}): it drops the flag silently'
-            yield facts.finding("no-perf-name", flag, None, message)
+            yield facts.finding("no-perf-name", flag, None, message, facts.removed_at(PERF_TABLE, printed))
 
 
 def perf_code_clash(facts: Facts) -> Iterator[Finding]:
@@ -141,21 +156,21 @@ def no_kernel_doc(facts: Facts) -> Iterator[Finding]:
 
 
 def mask_drops_flag(facts: Facts) -> Iterator[Finding]:
-    """No mask that slab keeps has the new flag: kmalloc() with it asks for pages without it."""
-    for flag in facts.change.new_flags:
-        word = re.compile(rf"\b{flag}\b")
-        kept = any(macro in SLAB_MASKS and line.is_added and word.search(code) for macro, line, code in facts.defines)
-        if not kept:
-            message = (
-                f"{' and '.join(SLAB_MASKS)} ({INTERNAL}) lack {flag}: SLAB and SLUB drop it before they ask for pages"
-            )
-            yield facts.finding("mask-drops-flag", flag, None, message)
+    """No mask that slab keeps has a new flag, or one loses an old flag: kmalloc() with it asks for pages without it."""
+    known = {flag for word in facts.change.words for flag in word.bits}
+    new = facts.change.new_flags
+    dropped = [flag for flag in new if facts.mask_change(flag) <= 0]
+    for flag in [*dropped, *sorted(flag for flag in known if flag not in new and facts.mask_change(flag) < 0)]:
+        message = (
+            f"{' and '.join(SLAB_MASKS)} ({INTERNAL}) lack {flag}: SLAB and SLUB drop it before they ask for pages"
+        )
+        yield facts.finding("mask-drops-flag", flag, None, message, facts.removed_at(INTERNAL, flag))
 
 
 def comment_only(facts: Facts) -> Iterator[Finding]:
     """A hunk that speaks of gfp flags changes comments only."""
-    for file, hunk in facts.patch.hunks():
-        if not file.path.endswith((".c", ".h")) or file.path in HEADERS:
+    for path, hunk in facts.patch.hunks():
+        if not path.endswith((".c", ".h")) or path in HEADERS:
             continue
         changed = [line for line in hunk if line.is_added or line.is_removed]
         words = [word for line in changed for word in GFP_WORD.findall(line.value)]
@@ -163,30 +178,23 @@ def comment_only(facts: Facts) -> Iterator[Finding]:
         if words and not any(text.strip() for line, text in code if not line.is_context):
             flag = next((word for word in words if word in facts.change.new_flags), words[0])
             first = next((line for line in changed if line.is_added), changed[0])
-            at = first.target_line_no or first.source_line_no
             message = f"this hunk changes comments only; {flag} does nothing here"
-            yield facts.finding_at("comment-only", (file.path, at), flag, message)
+            yield facts.finding_at("comment-only", (path, line_number(first)), flag, message)
 
 
 def no_user(facts: Facts) -> Iterator[Finding]:
-    """The patch adds no caller that passes the new flag."""
+    """The patch adds no caller that passes the new flag, itself or in a composite."""
+    composites = base_layout(facts.kernel, {}).composites
+    macros = [(macro, code) for macro, line, code in facts.defines if line.is_added and macro not in SLAB_MASKS]
     for flag in facts.change.new_flags:
-        names = {flag} | {
-            macro for macro, line, code in facts.defines if line.is_added and flag in code and macro[0] == "G"
-        }
-        names -= {f"_{flag}", *SLAB_MASKS}
+        names = {flag}
+        while more := {m for m, code in macros for n in names if re.search(rf"\b{n}\b", code)} - names - {f"_{flag}"}:
+            names |= more
+        if names & set(composites):
+            continue  # every caller of that composite passes it now
         word = re.compile(rf"\b(?:{'|'.join(sorted(names))})\b")
-        if not any(_passes(word, code, before) for _, _, code, before in facts.code()):
-            yield facts.finding("no-user", flag, None, f"no caller in the patch passes {flag}; it only tests for it")
-
-
-def _passes(word: re.Pattern[str], code: str, before: str) -> bool:
-    """Return whether a line passes a flag on, rather than tests or clears it."""
-    for match in word.finditer(code):
-        ahead = f"{before} {code[: match.start()]}"
-        if not _TESTED.search(ahead) and not _TEST_FOLLOWS.search(code[match.end() :]):
-            return True
-    return False
+        if not any(passes(word, lines) for lines in facts.code()):
+            yield facts.finding("no-user", flag, None, f"no line of the patch passes {flag} to the allocator")
 
 
 def no_gfp_change(facts: Facts) -> Iterator[Finding]:

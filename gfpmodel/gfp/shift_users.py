@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gfpmodel.errors import InputError
-from gfpmodel.gfp.layouts import GFP_T_BITS, RADIX_TREE_MAX_TAGS, Layout
+from gfpmodel.gfp.layouts import GFP_T_BITS, RADIX_TREE_MAX_TAGS, UNCHECKED_KERNELS, Layout
 from gfpmodel.gfp.names import GFP_T_MAX, check_mask, decode
 
-ROOT_IS_IDR = 4
-GFP_ZONEMASK = 0xF
+XA_FLAGS_TRACK_FREE = 4  #: and ROOT_IS_IDR, the same bit
 TAGS = ("XA_MARK_0 (DIRTY, IDR_FREE)", "XA_MARK_1 (WRITEBACK)", "XA_MARK_2 (TOWRITE)")
 
 
@@ -54,7 +53,7 @@ def alloc_pages_mask(gfp: int, layout: Layout, *, booted: bool = True) -> int:
 
 @dataclass(frozen=True)
 class SlabRequest:
-    """What a slab cache does with the mask of a kmalloc(): the mask it asks pages with, and what it prints."""
+    """What SLUB does with the mask of a kmalloc() that needs a new slab: the mask it asks with, and what it prints."""
 
     mask: int
     warning: str | None
@@ -92,7 +91,7 @@ class RadixTreeRoot:
 
     def root_gfp_mask(self) -> int:
         """Return the mask its nodes are allocated with.  Models: lib/radix-tree.c:root_gfp_mask (v5.8)."""
-        return self.xa_flags & (self.layout.bits_mask & ~GFP_ZONEMASK)
+        return self.xa_flags & (self.layout.bits_mask & ~self.layout.composites["GFP_ZONEMASK"])
 
     def root_tag_get(self, tag: int) -> bool:
         """Return whether a tag (0 to 2) is set.  Models: lib/radix-tree.c:root_tag_get (v5.8)."""
@@ -119,6 +118,29 @@ def tag_bit(tag: int, layout: Layout) -> int:
     return 1 << layout.shift + tag
 
 
+def xa_flags_alloc(layout: Layout) -> int:
+    """Return ``XA_FLAGS_ALLOC``, and with it ``IDR_RT_MARKER``: track free entries, mark 0 marks them.
+
+    It is compiled into every object file that defines an IDR, so a module built with another shift disagrees.
+    Models: include/linux/xarray.h:XA_FLAGS_ALLOC and include/linux/idr.h:IDR_RT_MARKER (v5.8).
+    """
+    return XA_FLAGS_TRACK_FREE | tag_bit(0, layout)
+
+
+#: Who depends on the shift or on the mask made of it: who, what for, what a shift that is too small does.
+DEPENDENTS = (
+    ("page allocator", "gfp_allowed_mask, ANDed to every request", "the new flag is a silent no-op"),
+    ("SLUB", "GFP_SLAB_BUG_MASK, the complement of the mask", "warns, prints a stack and clears the flag"),
+    ("SLAB, SLOB", "gfp_allowed_mask at entry", "the flag is gone before anything could warn"),
+    ("radix tree root", "three tags above the gfp bits of its own mask", "the flag presets a tag on an empty tree"),
+    ("radix tree nodes", "root_gfp_mask(): the root's mask below the shift", "nodes are allocated without the flag"),
+    ("xarray", "three marks at the same places, no gfp bits", "nothing: it stores no mask"),
+    ("IDR, IDA", "a marker in mark 0, compiled into each user", "modules built with another shift disagree"),
+    ("suspend", "pm_restrict_gfp_mask(): IO and FS out of gfp_allowed_mask", "as the page allocator"),
+    ("lib/test_printf.c", "expects the bits above the mask as one number", "the self-test fails"),
+)
+
+
 def tags_above(layout: Layout) -> dict[int, str]:
     """Return the tags that still fit above the gfp bits, by bit number."""
     return {layout.shift + tag: name for tag, name in enumerate(TAGS) if layout.shift + tag < GFP_T_BITS}
@@ -126,7 +148,10 @@ def tags_above(layout: Layout) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class ShiftReport:
-    """What one flag goes through when the shift is ``shift``: kept by the allocator, taken for a tag, slab's words."""
+    """What one flag goes through when the shift is ``shift``: kept by the allocator, taken for a tag, SLUB's words.
+
+    ``builds`` is None for a kernel that does not check the shift when it is built.
+    """
 
     shift: int
     flag: str
@@ -134,7 +159,7 @@ class ShiftReport:
     reaches_allocator: bool
     presets_tag: int | None
     slab_warning: str | None
-    builds: bool
+    builds: bool | None
 
 
 def shift_report(flag: str, layout: Layout) -> ShiftReport:
@@ -151,5 +176,5 @@ def shift_report(flag: str, layout: Layout) -> ShiftReport:
         reaches_allocator=bool(alloc_pages_mask(value, layout) & value),
         presets_tag=next((tag for tag in tags if root.root_tag_get(tag)), None),
         slab_warning=new_slab_mask(value, layout).warning,
-        builds=layout.bits_left >= 0,
+        builds=None if layout.kernel in UNCHECKED_KERNELS else layout.bits_left >= 0,
     )

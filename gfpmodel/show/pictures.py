@@ -132,7 +132,11 @@ def shift_story(flag: str, layout: Layout) -> Picture:
         if report.presets_tag is None
         else f"an empty tree starts with tag {report.presets_tag} set",
         f"kmalloc({flag})": report.slab_warning or "no warning (slab still drops the flag: no mask keeps it)",
-        "does it build?": "yes" if report.builds else "no: BUILD_BUG_ON in radix_tree_init()",
+        "does it build?": {
+            True: "yes",
+            False: "no: BUILD_BUG_ON in radix_tree_init()",
+            None: "yes: this kernel does not check the shift",
+        }[report.builds],
     }
     return word(layout, report.value) + facts(f"{flag} with the shift at {layout.shift}", pairs)
 

@@ -211,3 +211,45 @@ def test_lint_refuses_noise(data: bytes) -> None:
 def test_a_truncated_patch_is_refused_or_read_to_the_cut(name: str, cut: int) -> None:
     result = lint_or_refuse((CORPUS / name).read_bytes()[:cut], name, EXPECTED[name]["kernel"])
     assert isinstance(result, Report) or result.file == name
+
+
+def small(path: str, body: str) -> bytes:
+    """Return a one-hunk diff of one file."""
+    lines = body.split("\n")
+    old, new = (sum(line[:1] != sign for line in lines) for sign in "+-")
+    return f"--- {path}\n+++ {path}\n@@ -1,{old} +1,{new} @@\n{body}\n".encode()
+
+
+def test_a_tree_in_front_of_the_path_does_not_hide_the_header() -> None:
+    body = " #define ___GFP_ACCOUNT 0x400000u\n+#define ___GFP_NEW 0x800000u"
+    assert lint(small("linux-5.8.orig/include/linux/gfp.h", body)).new_flags == ("__GFP_NEW",)
+
+
+def test_rows_and_masks_that_lose_an_old_flag() -> None:
+    cases = [
+        ("tools/perf/builtin-kmem.c", '-\t{ "__GFP_WRITE",\t"WR" },\n+', "no-perf-name"),
+        ("include/trace/events/mmflags.h", '-\t{(unsigned long)__GFP_WRITE,\t"__GFP_WRITE"},\t\\\n+', "no-trace-name"),
+        (
+            "mm/internal.h",
+            "-#define GFP_CONSTRAINT_MASK (__GFP_HARDWALL|__GFP_WRITE)\n+#define GFP_CONSTRAINT_MASK (__GFP_HARDWALL)",
+            "mask-drops-flag",
+        ),
+    ]
+    for path, body, rule in cases:
+        [finding] = lint(small(path, body)).findings
+        assert (finding.rule, finding.flag, finding.file) == (rule, "__GFP_WRITE", path)
+
+
+def test_a_row_over_two_lines_is_a_row() -> None:
+    body = ' x\n+\t{ "__GFP_WRITE",\n+\t  "NF" },'
+    assert [f.rule for f in lint(small("tools/perf/builtin-kmem.c", body)).findings] == ["perf-code-clash"]
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    assert [f.rule for f in lint(small("mm/x.c", " int a;\n \x0c\n+int b;\n int c;")).findings] == ["no-gfp-change"]
+
+
+def test_a_quoted_diff_is_not_the_patch() -> None:
+    quoted = b"".join(b"> " + line for line in MAIL.read_bytes().splitlines(keepends=True))
+    with pytest.raises(InputError, match="only quoted"):
+        lint(quoted, "reply")

@@ -110,3 +110,14 @@ def test_answers_are_words_for_every_case() -> None:
     bad = asks("__GFP_DMA|__GFP_HIGHMEM|__GFP_MOVABLE|__GFP_RECLAIMABLE|0xff000000")
     assert set(bad.answers) >= {"may sleep", "zone", "migratetype", "reserves", "dropped"}
     assert "GFP_ZONE_BAD" in bad.answers["zone"]
+
+
+def test_retry_flags_do_nothing_without_direct_reclaim() -> None:
+    assert asks("GFP_NOWAIT|__GFP_NORETRY").idle == ("__GFP_NORETRY",)
+    assert asks("GFP_KERNEL|__GFP_NORETRY").idle == ()
+    assert "without __GFP_DIRECT_RECLAIM" in asks("__GFP_RETRY_MAYFAIL").answers["no effect"]
+
+
+def test_fast_try_may_sleep_but_never_reclaims() -> None:
+    answer = asks("__GFP_FAST_TRY|GFP_KERNEL", "v5.8-rc3+FAST_TRY").answers["may sleep"]
+    assert answer == "yes: might_sleep() fires, though it never reclaims"

@@ -4,7 +4,7 @@ import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import kernels, layout, shift_report, variants, with_shift
-from gfpmodel.gfp.shift_users import RadixTreeRoot, alloc_pages_mask, new_slab_mask, tag_bit, tags_above
+from gfpmodel.gfp.shift_users import RadixTreeRoot, alloc_pages_mask, new_slab_mask, tag_bit, tags_above, xa_flags_alloc
 
 FAST_TRY = layout("v5.8-rc3+FAST_TRY")
 LOCKDEP = layout("v5.8-rc3+FAST_TRY", {"LOCKDEP": True})
@@ -22,7 +22,7 @@ def test_masks_at_each_shift(shift: int, boot: int, slab_bug: int, idr_marker: i
     it = with_shift(FAST_TRY, shift)
     assert it.composites["GFP_BOOT_MASK"] == boot
     assert it.composites["GFP_SLAB_BUG_MASK"] == slab_bug
-    assert 4 | tag_bit(0, it) == idr_marker
+    assert xa_flags_alloc(it) == idr_marker
 
 
 def test_with_shift_computes_what_the_compiler_computed() -> None:
@@ -92,3 +92,7 @@ def test_bad_values() -> None:
         tag_bit(3, FAST_TRY)
     with pytest.raises(InputError, match="has no __GFP_FAST_TRY"):
         shift_report("__GFP_FAST_TRY", layout("v6.1"))
+
+
+def test_v44_does_not_check_the_shift() -> None:
+    assert shift_report("__GFP_NOWARN", with_shift(layout("v4.4"), 30)).builds is None
