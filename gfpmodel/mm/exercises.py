@@ -12,13 +12,22 @@ from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import ZONE_NORMAL
 
 MASK64 = (1 << 64) - 1
+PAGES, BATCH, HIGH = 1024, 4, 8  #: of the small machine
 
 
-def small_machine(proposal: Rule | None = None, *, cpus: int = 1, batch: int = 4, high: int = 8) -> PageAllocator:
-    """Return a machine that fits on a screen: one zone of 1024 pages, with the given pcp sizes."""
-    zone = Zone(ZONE_NORMAL, 4096, 1024)
-    machine = Machine((zone,), cpus=cpus, pcp=(batch, high), mobility_disabled=False)
+def small_machine(proposal: Rule | None = None, *, cpus: int = 1, pages: int = PAGES) -> PageAllocator:
+    """Return a machine that fits on a screen: one zone, batch 4, high 8; events are recorded."""
+    zone = Zone(ZONE_NORMAL, 4096, pages)
+    machine = Machine((zone,), cpus=cpus, pcp=(BATCH, HIGH), mobility_disabled=False)
     return PageAllocator(machine, proposal, events=1 << 10)
+
+
+def give_back(allocator: PageAllocator) -> PageAllocator:
+    """Free every allocated block, on cpu 0, empty all lists, and return the allocator."""
+    for pfn, order in allocator.snapshot().in_use:
+        allocator.free_pages(pfn, order)
+    allocator.drain()
+    return allocator
 
 
 def numbers(seed: int) -> Iterator[int]:
@@ -40,12 +49,9 @@ class Exercise:
     proposal: Rule | None = None
 
     def __repr__(self) -> str:
-        lines = [f"  {word:<6} {self._question(word)}" for word in self.ops.split()]
-        return "\n".join(["one zone, batch 4, high 8, the cpu's lists empty:", *lines])
-
-    @staticmethod
-    def _question(word: str) -> str:
-        return "a page or NULL?  how often is zone->lock taken?" if word[0] == "+" else "how often is zone->lock taken?"
+        page, lock = "a page or NULL?", "is zone->lock taken?"
+        lines = [f"  {word:<6} {page if word[0] == '+' else '':<15}  {lock}" for word in self.ops.split()]
+        return "\n".join([f"one zone of {PAGES} pages, batch {BATCH}, high {HIGH}, the cpu's lists empty:", *lines])
 
     def steps(self) -> list[Step]:
         """Return the steps of the run."""
@@ -54,13 +60,18 @@ class Exercise:
     def solve(self) -> None:
         """Print the answers."""
         for step in self.steps():
-            answer = ("a page" if step.pfn is not None else "NULL") if step.op.kind == "alloc" else ""
-            times = {0: "never", 1: "once"}.get(step.locks, f"{step.locks} times")
-            print(f"  {step.op.text:<6} {answer:<7} zone->lock taken {times}")
+            page = ""
+            if step.op.kind == "alloc":
+                page = "NULL" if step.pfn is None else f"from {step.source}"
+            print(f"  {step.op.text:<6} {page:<27}  zone->lock {'taken' if step.locks else 'not taken'}")
 
 
 def exercise(seed: int, length: int = 8, proposal: Rule | None = None) -> Exercise:
-    """Return a run of ``length`` operations: mostly allocations, some frees, with the proposal's flag on half of them."""
+    """Return a run of ``length`` operations.
+
+    A third are frees once there is something to free; the others allocate, one in six with order 1, of any type,
+    and with a proposal half of them the way it asks.
+    """
     draw = numbers(seed)
     words: list[str] = []
     live: list[int] = []

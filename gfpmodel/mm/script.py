@@ -1,9 +1,9 @@
 """Operation strings: a run of the allocator in one line, to be typed, mailed or asked in an exercise.
 
-    +0       allocate order 0 with GFP_KERNEL on cpu 0      +0m  movable     +2r  order 2, reclaimable
-    +0!      with the proposal's flag                        +0m!@1  movable, with the flag, on cpu 1
-    -3       free what the third allocation returned         -3@1    on cpu 1
-    d0       drain_pages(0): empty the lists of cpu 0
++0       allocate order 0 with GFP_KERNEL on cpu 0      +0m  movable     +2r  order 2, reclaimable
++0!      the way the proposal asks                       +0m!@1  the same, movable, on cpu 1
+-3       free what the third allocation returned         -3@1    on cpu 1
+d0       drain_pages(0): empty the lists of cpu 0
 """
 
 from __future__ import annotations
@@ -13,28 +13,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gfpmodel.errors import InputError
-from gfpmodel.mm.allocator import PageAllocator
 from gfpmodel.mm import events as ev
+from gfpmodel.mm.allocator import PageAllocator
 from gfpmodel.mm.events import Event
-from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES
+from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.mm.state import (
+    MAX_ORDER,
+    MIGRATE_MOVABLE,
+    MIGRATE_NAMES,
+    MIGRATE_PCPTYPES,
+    MIGRATE_RECLAIMABLE,
+    MIGRATE_UNMOVABLE,
+)
 
 GFP_KERNEL = 0xCC0
-TYPE_BITS = {"": 0, "u": 0, "m": 0x8, "r": 0x10}  #: __GFP_MOVABLE, __GFP_RECLAIMABLE (v5.8)
+GFP_MOVABLE_SHIFT = 3  #: __GFP_MOVABLE and __GFP_RECLAIMABLE: the migratetype, shifted (v5.8)
+TYPES = {"": MIGRATE_UNMOVABLE, "m": MIGRATE_MOVABLE, "r": MIGRATE_RECLAIMABLE}
+TYPE_FLAGS = {"": "", "m": "|__GFP_MOVABLE", "r": "|__GFP_RECLAIMABLE"}
+EXPECTED = "expected +ORDER[m|r][!][@CPU], -NUMBER[@CPU] or dCPU"
+REFILLED = "the list just refilled"
+FREE_LISTS = "the free lists"
+LONGEST = 40  #: of a bad word that is quoted
+
+_NUMBER = "[0-9]{1,4}"
 _OP = re.compile(
-    r"\+(?P<order>\d+)(?P<type>[umr]?)(?P<flag>!?)(?:@(?P<acpu>\d+))?"
-    r"|-(?P<handle>\d+)(?:@(?P<fcpu>\d+))?|d(?P<drain>\d+)"
+    rf"\+(?P<order>{_NUMBER})(?P<type>[mr]?)(?P<flag>!?)(?:@(?P<acpu>{_NUMBER}))?"
+    rf"|-(?P<handle>{_NUMBER})(?:@(?P<fcpu>{_NUMBER}))?|d(?P<drain>{_NUMBER})"
 )
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operation of a string; ``handle`` counts allocations from 1."""
+    """One operation of a string; ``handle`` counts allocations from 1, ``flagged`` asks the way the proposal does."""
 
     text: str
     kind: str
     cpu: int
     order: int = 0
-    migratetype: str = ""
+    migratetype: int = MIGRATE_UNMOVABLE
     flagged: bool = False
     handle: int = 0
 
@@ -46,74 +62,130 @@ def parse_ops(text: str) -> list[Op]:
     for word in text.split():
         match = _OP.fullmatch(word)
         if not match:
-            raise InputError(f"bad operation {word!r}; expected +ORDER[m|r][!][@CPU], -NUMBER[@CPU] or dCPU")
-        if match["order"]:
-            if int(match["order"]) >= MAX_ORDER:
-                raise InputError(f"bad operation {word!r}; expected an order from 0 to {MAX_ORDER - 1}")
-            allocations += 1
-            cpu, order = int(match["acpu"] or 0), int(match["order"])
-            ops.append(Op(word, "alloc", cpu, order, match["type"], bool(match["flag"])))
-        elif match["handle"]:
-            if not 1 <= int(match["handle"]) <= allocations:
-                raise InputError(f"bad operation {word!r}; only {allocations} allocations come before it")
-            ops.append(Op(word, "free", int(match["fcpu"] or 0), handle=int(match["handle"])))
-        else:
-            ops.append(Op(word, "drain", int(match["drain"])))
+            raise InputError(f"bad operation {_cut(word)!r}; {EXPECTED}")
+        ops.append(_op(match, allocations))
+        allocations += ops[-1].kind == "alloc"
     return ops
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= LONGEST else word[:LONGEST] + "..."
+
+
+def _op(match: re.Match[str], allocations: int) -> Op:
+    """Return the operation of a word that comes after so many allocations."""
+    word = match[0]
+    if match["order"]:
+        if int(match["order"]) >= MAX_ORDER:
+            raise InputError(f"bad operation {word!r}; expected an order from 0 to {MAX_ORDER - 1}")
+        cpu, order = int(match["acpu"] or 0), int(match["order"])
+        return Op(word, "alloc", cpu, order, TYPES[match["type"]], bool(match["flag"]))
+    if match["handle"]:
+        if not 1 <= int(match["handle"]) <= allocations:
+            raise InputError(f"bad operation {word!r}; the allocations before it are numbered 1 to {allocations}")
+        return Op(word, "free", int(match["fcpu"] or 0), handle=int(match["handle"]))
+    return Op(word, "drain", int(match["drain"]))
 
 
 @dataclass(frozen=True)
 class Step:
     """What one operation did.
 
-    ``call`` is the call in C, ``pfn`` what it returned (or freed), ``events`` what happened on its way; ``origin`` says
-    which list an allocation was served from, and ``block`` the type of the pageblock that the page lies in.
+    ``call`` is the call in C, ``pfn`` what it returned or freed, ``events`` what happened on its way; ``source`` says
+    which list an allocation was served from, or which one a free puts its page on, and ``block`` is the type of the
+    pageblock that the page lies in.
     """
 
     op: Op
     call: str
     pfn: int | None
     events: tuple[Event, ...]
-    origin: str | None = None
+    source: str | None = None
     block: str | None = None
+
+    def count(self, kind: int) -> int:
+        """Return how many events of a kind there were."""
+        return sum(event.kind == kind for event in self.events)
 
     @property
     def locks(self) -> int:
         """Return how often zone->lock was taken."""
-        return sum(event.kind == ev.LOCK for event in self.events)
+        return self.count(ev.LOCK)
+
+    @property
+    def irq_off(self) -> int:
+        """Return how often interrupts were turned off."""
+        return self.count(ev.IRQ_SAVE)
+
+    @property
+    def stray(self) -> bool:
+        """Return whether the page lies in a pageblock of another type than was asked for."""
+        return self.op.kind == "alloc" and self.block not in (None, MIGRATE_NAMES[self.op.migratetype])
+
+    @property
+    def stolen(self) -> int:
+        """Return how often a block was taken from the lists of another type."""
+        return self.count(ev.EXTFRAG)
 
 
 def run_script(allocator: PageAllocator, text: str) -> Iterator[Step]:
     """Run an operation string, one step at a time; look at the allocator between the steps.
 
     Arguments: an allocator that records events; the string.  A free of an allocation that returned NULL is skipped,
-    as C code would.  Raises InputError for a bad string, or for the flag without a proposal; MisuseError for an unknown
-    cpu or a double free.
+    as kfree(NULL) would be.  Raises InputError for a bad string, an allocator without events, or a ``!`` without a
+    proposal, before anything is run; MisuseError for an unknown cpu or a double free.
     """
+    ops = parse_ops(text)
+    if allocator.ring is None:
+        raise InputError("this allocator records no events; expected one made with events=N")
+    if allocator.proposal is None:
+        for op in ops:
+            if op.flagged:
+                raise InputError(f"bad operation {op.text!r}; this allocator has no proposal that could be asked for")
+    return _steps(allocator, ops)
+
+
+def _steps(allocator: PageAllocator, ops: list[Op]) -> Iterator[Step]:
     results: list[tuple[int | None, int]] = []
-    for op in parse_ops(text):
+    for op in ops:
         allocator.events()
-        pfn: int | None = None
-        origin = block = None
         if op.kind == "alloc":
-            heads = _pcp_heads(allocator, op.cpu)
-            gfp = TYPE_BITS[op.migratetype] | (_flag(allocator, op) if op.flagged else GFP_KERNEL)
-            pfn = allocator.alloc_pages(gfp, op.order, op.cpu)
-            results.append((pfn, op.order))
-            call = f"alloc_pages({_mask_text(op, allocator)}, {op.order})"
-            if pfn is not None:
-                block = MIGRATE_NAMES[allocator.migratetype(pfn)]
-                fresh = "the free lists, under zone->lock" if op.order else "the list just refilled"
-                origin = heads.get(pfn, fresh) if not op.order else fresh
+            step = _alloc(allocator, op)
+            results.append((step.pfn, op.order))
         elif op.kind == "free":
-            pfn, order = results[op.handle - 1]
-            call = f"__free_pages({pfn}, {order})" if pfn is not None else "nothing to free"
-            if pfn is not None:
-                allocator.free_pages(pfn, order, op.cpu)
+            step = _free(allocator, op, *results[op.handle - 1])
         else:
             allocator.drain(op.cpu)
-            call = f"drain_pages({op.cpu})"
-        yield Step(op, f"{call} on cpu {op.cpu}", pfn, tuple(allocator.events()), origin, block)
+            step = Step(op, f"drain_pages({op.cpu})", None, tuple(allocator.events()))
+        yield step
+
+
+def _alloc(allocator: PageAllocator, op: Op) -> Step:
+    heads = _pcp_heads(allocator, op.cpu)
+    gfp = op.migratetype << GFP_MOVABLE_SHIFT | GFP_KERNEL
+    base, function = "GFP_KERNEL", "alloc_pages"
+    if op.flagged and allocator.proposal:
+        gfp = op.migratetype << GFP_MOVABLE_SHIFT | allocator.proposal.mask
+        base = allocator.proposal.request
+        function = f"{allocator.proposal.name} function" if allocator.proposal.flag == OWN_FUNCTION else function
+    pfn = allocator.alloc_pages(gfp, op.order, op.cpu)
+    mask = base + {v: TYPE_FLAGS[k] for k, v in TYPES.items()}[op.migratetype]
+    call = f"{function}({mask}, {op.order}) on cpu {op.cpu}"
+    events = tuple(allocator.events())
+    if pfn is None:
+        return Step(op, call, None, events)
+    source = FREE_LISTS if op.order else heads.get(pfn, REFILLED)
+    return Step(op, call, pfn, events, source, MIGRATE_NAMES[allocator.migratetype(pfn)])
+
+
+def _free(allocator: PageAllocator, op: Op, pfn: int | None, order: int) -> Step:
+    if pfn is None:
+        return Step(op, "nothing to free", None, ())
+    block = allocator.migratetype(pfn)
+    allocator.free_pages(pfn, order, op.cpu)
+    onto = _list_name(block if block < MIGRATE_PCPTYPES else MIGRATE_MOVABLE)
+    call = f"__free_pages({pfn}, {order}) on cpu {op.cpu}"
+    return Step(op, call, pfn, tuple(allocator.events()), FREE_LISTS if order else onto, MIGRATE_NAMES[block])
 
 
 def _pcp_heads(allocator: PageAllocator, cpu: int) -> dict[int, str]:
@@ -122,16 +194,8 @@ def _pcp_heads(allocator: PageAllocator, cpu: int) -> dict[int, str]:
         return {}
     lists = [(zone, t) for zone in allocator.sizes.zones for t in range(MIGRATE_PCPTYPES)]
     found = {(zone, t): allocator.pcp_list(cpu, zone, t) for zone, t in lists}
-    return {int(pfns[0]): f"the {MIGRATE_NAMES[t]} list" for (_, t), pfns in found.items() if len(pfns)}
+    return {int(pfns[0]): _list_name(t) for (_, t), pfns in found.items() if len(pfns)}
 
 
-def _flag(allocator: PageAllocator, op: Op) -> int:
-    if allocator.proposal is None or not allocator.proposal.flag:
-        raise InputError(f"bad operation {op.text!r}; this allocator has no proposal with a flag of its own")
-    return allocator.proposal.flag
-
-
-def _mask_text(op: Op, allocator: PageAllocator) -> str:
-    base = allocator.proposal.request if op.flagged and allocator.proposal else "GFP_KERNEL"
-    return base + {"m": "|__GFP_MOVABLE", "r": "|__GFP_RECLAIMABLE"}.get(op.migratetype, "")
-
+def _list_name(migratetype: int) -> str:
+    return f"the {MIGRATE_NAMES[migratetype]} list"

@@ -5,7 +5,7 @@ Where a kernel is running, a text box is added for input of one's own; the built
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 import ipywidgets as W
@@ -14,10 +14,13 @@ from gfpmodel.errors import InputError
 from gfpmodel.gfp.layouts import Layout, config_text, kernels, variants
 from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
+from gfpmodel.mm import PageAllocator
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
+from gfpmodel.show.stepper import frames
 
 FULL = W.Layout(width="98%", max_width="46rem")
 LABEL = {"description_width": "5rem"}
+MAX_STEPS = 60
 
 
 def pane(picture: Picture) -> W.HTML:
@@ -93,12 +96,48 @@ def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
     return W.VBox([W.HTML(style()), under, slider, linked(under, boxes)])
 
 
-def stepper(frames: Sequence[Picture]) -> W.VBox:
-    """Return a player of frames: play, scrub forth and back, by mouse or arrow keys."""
-    last = len(frames) - 1
-    slider = W.IntSlider(min=0, max=last, description="step", layout=FULL, style=LABEL)
-    play = W.Play(min=0, max=last, interval=1500, show_repeat=False)
-    stack = W.Stack([pane(frame) for frame in frames], selected_index=0)
+def stepper(make: Callable[[], PageAllocator], text: str, zone: int) -> W.VBox:
+    """Return a player of an operation string: play, scrub forth and back, by mouse or arrow keys.
+
+    Arguments: what makes the machine to start from; the string; the index of the zone to show.  With a kernel,
+    another string can be typed in.
+    """
+    slider = W.IntSlider(description="step", layout=W.Layout(width="auto", flex="1 1 10rem"), style=LABEL)
+    play = W.Play(interval=1500, show_repeat=False)
+    stack = W.Stack()
+
+    def fill(text: str) -> None:
+        drawn = frames(make(), text, zone)
+        old = stack.children
+        slider.value, stack.selected_index = 0, None
+        stack.children = [pane(frame) for frame in drawn]
+        stack.selected_index = 0
+        for frame in old:
+            frame.close()
+        slider.max = play.max = len(drawn) - 1
+
+    fill(text)
     W.jslink((play, "value"), (slider, "value"))
     W.jslink((slider, "value"), (stack, "selected_index"))
-    return W.VBox([W.HTML(style()), W.HBox([play, slider]), stack])
+    controls = W.HBox([play, slider], layout=W.Layout(flex_flow="row wrap", width="98%", max_width="46rem"))
+    return W.VBox([W.HTML(style()), controls, stack, typed_ops(text, fill)])
+
+
+def typed_ops(text: str, fill: Callable[[str], None]) -> W.VBox:
+    """Return a box for an operation string of one's own, handed to ``fill`` when it is left or Enter is pressed."""
+    box = W.Text(value=text, description="your own", continuous_update=False, layout=FULL, style=LABEL)
+    fault = W.HTML()
+
+    def update(change: Mapping[str, str]) -> None:
+        try:
+            if len(change["new"].split()) > MAX_STEPS:
+                raise InputError(f"{len(change['new'].split())} operations; expected at most {MAX_STEPS}")
+            fill(change["new"])
+            fault.value = ""
+        except InputError as error:
+            fault.value = f'<p role="alert">{escape(str(error))}</p>'
+
+    box.observe(update, "value")
+    live = W.VBox([box, fault])
+    live.add_class("gfp-live-only")
+    return live

@@ -1,0 +1,132 @@
+"""The stepper: every kind of event is told, locks are shown where they are held, each operation has its frame."""
+
+import pytest
+
+from gfpmodel.mm import Event, Machine, PageAllocator, Zone
+from gfpmodel.mm import events as ev
+from gfpmodel.mm.events import KINDS
+from gfpmodel.mm.exercises import exercise, small_machine
+from gfpmodel.mm.script import Step, run_script
+from gfpmodel.proposals import proposal
+from gfpmodel.show.stepper import TOLD, frames, lists, path, rows, tell
+from gfpmodel.show.widgets import MAX_STEPS, stepper
+from tests.show.test_pictures import Balanced
+
+FAST_TRY = proposal("fast_try")
+
+
+def run(text: str, name: str = "fast_try") -> list[Step]:
+    return list(run_script(small_machine(proposal(name)), text))
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)))
+@pytest.mark.parametrize("value", [-1, 0, 1])
+def test_every_kind_of_event_is_told(kind: int, value: int) -> None:
+    values = tuple(max(value, 0) if "migratetype" in name else value for name in KINDS[kind].fields)
+    function, words = tell(Event(0, 0, kind, 2, values))
+    assert function
+    assert words
+    assert "{" not in words
+
+
+def test_no_kind_is_missing() -> None:
+    assert set(TOLD) == set(ev.ALL_KINDS)
+
+
+def test_a_refill_holds_the_lock_and_a_hit_does_not() -> None:
+    refill, hit = run("+0 +0!")
+    held = {function: holding for holding, function, _ in rows(refill)}
+    assert held["__rmqueue"] == "irqs off + zone->lock"
+    assert held["spin_lock(&zone->lock)"] == "irqs off"
+    assert held["__rmqueue_pcplist"] == "irqs off"
+    assert held["__alloc_pages_nodemask"] == "nothing"
+    assert [row[:2] for row in rows(hit)] == [
+        ("nothing", "local_irq_save"),
+        ("irqs off", "__rmqueue_pcplist"),
+        ("nothing", "local_irq_restore"),
+        ("nothing", "__alloc_pages_nodemask"),
+    ]
+    assert rows(hit)[1][2] == "takes the head of the UNMOVABLE list"
+
+
+def test_a_miss_looks_twice_and_finds_nothing() -> None:
+    [miss] = run("+0!")
+    assert [what for _, function, what in rows(miss) if function == "__rmqueue_pcplist"] == [
+        "finds no page on the lists it may see"
+    ] * 2
+
+
+def test_below_the_watermark_no_list_is_looked_at() -> None:
+    *_, miss = run("+0 +9 +8 +7 +5 +3 +2 +0!")
+    assert [function for _, function, _ in rows(miss)] == ["zone_watermark_ok", "__alloc_pages_nodemask"]
+
+
+def test_a_free_goes_to_the_list_first_and_over_high_to_the_buddy() -> None:
+    *_, quiet, full = run("+0 +0m -1 -2")
+    assert [row[1] for row in rows(quiet)][1:3] == ["local_irq_save", "free_unref_page_commit"]
+    assert [row[1] for row in rows(full)][2:4] == ["free_unref_page_commit", "free_pcppages_bulk"]
+
+
+def test_an_order_1_free_has_no_list_and_a_drain_neither() -> None:
+    *_, freed, drained = run("+1 -1 d0")
+    assert not {"__rmqueue_pcplist", "free_unref_page_commit"} & {row[1] for row in rows(freed) + rows(drained)}
+
+
+def test_a_trylock_is_told_once() -> None:
+    for step in run("+0! +1!", "trylock"):
+        functions = [row[1] for row in rows(step)]
+        assert functions.count("spin_trylock(&zone->lock)") == 1
+        assert "spin_lock(&zone->lock)" not in functions
+        assert next(row[0] for row in rows(step) if row[1] == "__rmqueue") == "irqs off + zone->lock"
+
+
+def test_a_trylock_that_fails_holds_nothing() -> None:
+    allocator = small_machine(proposal("trylock"))
+    allocator.contend(2, held=True)
+    [miss] = run_script(allocator, "+0!")
+    assert miss.pfn is None
+    assert "fails" in path(miss).text
+    assert not [row for row in rows(miss) if "zone->lock" in row[0]]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_frame_for_each_operation_and_html_that_closes(seed: int) -> None:
+    text = exercise(seed, 10, FAST_TRY).ops
+    drawn = frames(small_machine(FAST_TRY), text, zone=2)
+    assert len(drawn) == 11
+    for frame, word in zip(drawn, ["before", *text.split()], strict=True):
+        assert frame.text.startswith(word)
+        Balanced(frame.html)
+
+
+def test_new_pages_have_a_sign_and_long_lists_are_cut() -> None:
+    allocator = PageAllocator(Machine((Zone(2, 4096, 1024),), pcp=(20, 90)), events=256)
+    before = allocator.zone_state(2)
+    list(run_script(allocator, "+0"))
+    picture = lists(allocator.zone_state(2), before)
+    Balanced(picture.html)
+    assert "+4097 +4098" in picture.text
+    assert "… 11 more" in picture.text
+    assert "+" not in lists(allocator.zone_state(2)).text
+
+
+def test_the_player_has_a_frame_a_step_and_takes_another_string() -> None:
+    player = stepper(lambda: small_machine(FAST_TRY), "+0 +0!", 2)
+    _, controls, stack, live = player.children
+    play, slider = controls.children
+    assert (len(stack.children), slider.max, play.max) == (3, 2, 2)
+    assert "gfp-live-only" in live._dom_classes
+    box, fault = live.children
+    slider.value = 2
+    box.value = "+0m +0! -1 d0"
+    assert (len(stack.children), slider.max, play.max, slider.value, fault.value) == (5, 4, 4, 0, "")
+
+
+@pytest.mark.parametrize("text", ["<b>", "+0 -2", "+0@9", "+0 " * (MAX_STEPS + 1)])
+def test_the_player_says_what_is_wrong_and_keeps_its_frames(text: str) -> None:
+    _, _, stack, live = stepper(lambda: small_machine(FAST_TRY), "+0 +0!", 2).children
+    box, fault = live.children
+    box.value = text
+    assert 'role="alert"' in fault.value
+    assert "<b>" not in fault.value
+    assert len(stack.children) == 3
