@@ -102,7 +102,8 @@ def stepper(make: Callable[[], PageAllocator], text: str, zone: int) -> W.VBox:
     Arguments: what makes the machine to start from; the string; the index of the zone to show.  With a kernel,
     another string can be typed in.
     """
-    slider = W.IntSlider(description="step", layout=W.Layout(width="auto", flex="1 1 10rem"), style=LABEL)
+    fill_line = W.Layout(width="auto", flex="1 1 14rem")
+    slider = W.IntSlider(description="step", layout=fill_line, style={"description_width": "initial"})
     play = W.Play(interval=1500, show_repeat=False)
     stack = W.Stack()
 
