@@ -193,6 +193,41 @@ def lint(file: str, kernel: str | None, as_json: bool) -> int:
     return FINE if report.ok else NO
 
 
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@json_option
+def verify(files: tuple[str, ...], as_json: bool) -> int:
+    """Replay recorded truth on the model: each FILE's first difference, and a summary."""
+    from gfpmodel.io.verify import verify_file
+
+    verdicts = []
+    for file in files:
+        verdicts.append(verify_file(file))
+        if not as_json and not verdicts[-1].unusable:
+            click.echo(str(verdicts[-1]))
+        if verdicts[-1].unusable:
+            fail(str(verdicts[-1].unusable))
+    agree = sum(verdict.ok for verdict in verdicts)
+    ops = sum(verdict.ops for verdict in verdicts)
+    summary = f"{agree} of {len(files)} files agree, {ops} operations without a difference"
+    emit({"files": [verdict.to_json() for verdict in verdicts]}, summary, as_json=as_json)
+    if any(verdict.unusable for verdict in verdicts):
+        return UNUSABLE
+    return FINE if agree == len(files) else NO
+
+
+@cli.command()
+@click.argument("file")
+@json_option
+def ops(file: str, as_json: bool) -> int:
+    """Run an op script: operations, NULL results, speed, and the hash over all page frame numbers."""
+    from gfpmodel.io.ops import read_script, replay
+
+    facts = replay(read_script(read_input(file), file)).to_json()
+    emit(facts, rows([(name, str(value)) for name, value in facts.items()]), as_json=as_json)
+    return FINE
+
+
 def read_input(file: str) -> bytes:
     """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
     if file == "-":

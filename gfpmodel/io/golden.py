@@ -23,7 +23,7 @@ from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.io.config import Config
 from gfpmodel.mm import PageAllocator, pack_ops
 from gfpmodel.mm.events import KINDS, RECORDED_KINDS, Ring
-from gfpmodel.mm.ops import MAX_OP_ORDER, check_masks
+from gfpmodel.mm.ops import MAX_OP_ORDER, check_mask
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
 from gfpmodel.mm.state import MAX_NR_ZONES, MAX_ORDER, MIGRATE_PCPTYPES, MIGRATE_TYPES_WRITTEN
 from gfpmodel.proposals import proposal
@@ -41,8 +41,8 @@ SOURCES = {
     },
 }
 FAST_TRY = proposal("fast_try").flag
-CHUNK = 256  # operations between two looks at the events
-RING = 1 << 17
+CHUNK = 128  # operations between two looks at the events
+RING = 1 << 18
 OPERATIONS = {
     "alloc": ({"op", "cpu", "order", "gfp", "r", "q"}, OP_ALLOC, "gfp"),
     "free": ({"op", "cpu", "pfn", "order", "q"}, OP_FREE, "pfn"),
@@ -181,6 +181,8 @@ class Replay:
         """Compare a snapshot with the machine as it is now."""
         data = line.data
         require(data, {"t", "after", "full", "zones"}, set(), line, self.path)
+        if data["full"] not in (0, 1):
+            raise InputError(f"full is {data['full']!r}; expected 0 or 1", str(self.path), line.number)
         if data["after"] != self.done:
             raise DifferenceFound(line.number, "after", data["after"], self.done)
         indices = list(self.allocator.sizes.zones)
@@ -230,7 +232,7 @@ def operation(line: Line, replay: Replay) -> tuple[int, int, int, int]:
             raise InputError(f"{name} is {number!r}; expected 0 to {top}", str(replay.path), line.number)
     if kind == OP_ALLOC:
         try:
-            check_masks(np.array([value]))
+            check_mask(value)
         except InputError as error:
             raise InputError(error.message, str(replay.path), line.number) from None
     return kind, data["cpu"], order, value

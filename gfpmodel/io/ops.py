@@ -100,9 +100,9 @@ def parse_ops(rows: list[bytes], name: str, first_line: int) -> NDArray[np.int64
 @compiled
 def fnv1a(pfns: NDArray[np.uint32]) -> Any:
     """Return the FNV-1a hash over page frame numbers, each taken as one word."""
-    value = np.uint64(1469598103934665603)
-    for i in range(len(pfns)):
-        value = (value ^ np.uint64(pfns[i])) * np.uint64(1099511628211)
+    value = FNV_OFFSET
+    for pfn in pfns:
+        value = (value ^ np.uint64(pfn)) * FNV_PRIME
     return value
 
 

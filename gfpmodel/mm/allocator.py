@@ -15,7 +15,7 @@ from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, f
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
 from gfpmodel.mm.jit import view
 from gfpmodel.mm.mmzone import Machine, Sizes, boot_sizes
-from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK, Results, check_masks, pack_ops
+from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK, Results, check_mask, op_word
 from gfpmodel.mm.page_alloc import (
     NO_RESULT,
     OP_ALLOC,
@@ -67,6 +67,7 @@ class PageAllocator:
         self._ring = Ring(events, kinds) if events else None
         self._arrays = (view(self._pages), view(self._zones), view(self._blocks))
         self._trace = view(self._ring.array) if self._ring is not None else None
+        self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
         self.ops_run = 0  #: operations since boot; events are numbered by it
         self._boot()
 
@@ -149,9 +150,8 @@ class PageAllocator:
         if order < 0:
             raise MisuseError(f"order {order}; expected 0 to {st.MAX_ORDER - 1}")
         self._check_cpu(cpu)
-        check_masks(np.array([mask], np.int64))
-        word = pack_ops(np.array([OP_ALLOC]), cpu, min(order, MAX_OP_ORDER), mask)
-        pfn = int(self.run(word).pfns[0])
+        check_mask(mask)
+        pfn = self._run_one(op_word(OP_ALLOC, cpu, min(order, MAX_OP_ORDER), mask))
         return None if pfn == NO_RESULT else pfn
 
     def free_pages(self, pfn: int, order: int = 0, cpu: int = 0) -> None:
@@ -159,13 +159,22 @@ class PageAllocator:
         self._check_cpu(cpu)
         if not 0 <= pfn < NO_RESULT or not 0 <= order < st.MAX_ORDER:
             raise self._misuse(pfn, order)
-        self.run(pack_ops(np.array([OP_FREE]), cpu, order, pfn))
+        self._run_one(op_word(OP_FREE, cpu, order, pfn))
 
     def drain(self, cpu: int | None = None) -> None:
         """Give the pages of a cpu's lists back to the buddy lists; without a cpu, of all cpus in turn."""
         for one in range(self.machine.cpus) if cpu is None else (cpu,):
             self._check_cpu(one)
-            self.run(pack_ops(np.array([OP_DRAIN]), one, 0, 0))
+            self._run_one(op_word(OP_DRAIN, one, 0, 0))
+
+    def _run_one(self, word: int) -> int:
+        """Run one operation that was checked; returns its pfn if it is an allocation.  Raises MisuseError."""
+        ops, results = self._single
+        ops[0] = word
+        self._begin_run()
+        if not self.resume(ops, results, 0, 1):
+            raise self.explain(ops, results, 0)
+        return int(results.pfns[0])
 
     # many operations
 
@@ -188,16 +197,21 @@ class PageAllocator:
         if len(ops):
             self._check_cpu(int((ops >> OP_CPU_SHIFT & 0xFFFF).max()))
         arguments = ops >> OP_ARG_SHIFT
-        check_masks(arguments[allocations])
+        for mask in np.unique(arguments[allocations]).tolist():
+            check_mask(mask)
         handles = kinds == OP_FREE_HANDLE
         unknown = handles & (arguments >= np.cumsum(allocations))
         if unknown.any():
             at = int(np.argmax(unknown))
             raise MisuseError(f"operation {at} frees the result of allocation {arguments[at]}, which comes later")
+        self._begin_run()
+        return Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
+
+    def _begin_run(self) -> None:
+        """Let results begin at 0 again, and events be numbered from here."""
         self._words(st.MACHINE)[st.LAST_RESULT] = 0
         if self._ring is not None:
             self._ring.array[FIRST_OP] = self.ops_run
-        return Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
 
     def resume(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool = False) -> int:
         """Run operations ``start`` to ``stop`` after prepare; returns the number of the first misuse, or ``stop``."""

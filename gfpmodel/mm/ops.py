@@ -23,7 +23,17 @@ from gfpmodel.mm.page_alloc import (
 )
 from gfpmodel.mm.rules import OWN_FUNCTION
 
-__all__ = ["NO_RESULT", "OP_ALLOC", "OP_DRAIN", "OP_FREE", "OP_FREE_HANDLE", "Results", "check_masks", "pack_ops"]
+__all__ = [
+    "NO_RESULT",
+    "OP_ALLOC",
+    "OP_DRAIN",
+    "OP_FREE",
+    "OP_FREE_HANDLE",
+    "Results",
+    "check_mask",
+    "op_word",
+    "pack_ops",
+]
 
 # Highest zone index for the low four bits of a mask: __GFP_DMA 1, HIGHMEM 2, DMA32 4, MOVABLE 8.
 # Models: include/linux/gfp.h:GFP_ZONE_TABLE (v5.8, x86-64); a mix that is not here is GFP_ZONE_BAD.
@@ -50,6 +60,11 @@ class Results(NamedTuple):
     irq_off: NDArray[np.uint16]
 
 
+def op_word(kind: Any, cpu: Any, order: Any, argument: Any) -> Any:
+    """Return one operation as a word; plain integers or columns of them."""
+    return kind | order << OP_ORDER_SHIFT | cpu << OP_CPU_SHIFT | argument << OP_ARG_SHIFT
+
+
 def pack_ops(
     kind: NDArray[Any], cpu: NDArray[Any] | int, order: NDArray[Any] | int, argument: NDArray[Any] | int
 ) -> NDArray[np.int64]:
@@ -58,23 +73,15 @@ def pack_ops(
     Arguments: kinds (OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN); cpus; orders, up to 63; and masks for OP_ALLOC,
     pfns for OP_FREE, for OP_FREE_HANDLE the number of the allocation (from 0, in this run) whose result is freed.
     """
-    words: NDArray[np.int64] = np.asarray(kind, np.int64)
-    return (
-        words
-        | np.asarray(order, np.int64) << OP_ORDER_SHIFT
-        | np.asarray(cpu, np.int64) << OP_CPU_SHIFT
-        | np.asarray(argument, np.int64) << OP_ARG_SHIFT
-    )
+    words: NDArray[np.int64] = op_word(*(np.asarray(column, np.int64) for column in (kind, cpu, order, argument)))
+    return words
 
 
-def check_masks(masks: NDArray[np.int64]) -> None:
-    """Raise InputError for masks that are no gfp_t, or ask for two zones or two migratetypes."""
-    bad_zone = ~np.isin(masks & GFP_ZONEMASK, list(ZONE_OF_MASK))
-    bad_type = masks >> GFP_MOVABLE_SHIFT & 3 == 3
-    for bad, why in (
-        ((masks < 0) | (masks >= OWN_FUNCTION << 1), "is no gfp_t (32 bits)"),
-        (bad_zone, "asks for two zones that exclude each other"),
-        (bad_type, "asks for both __GFP_MOVABLE and __GFP_RECLAIMABLE"),
-    ):
-        if bad.any():
-            raise InputError(f"mask {int(masks[np.argmax(bad)]):#x} {why}")
+def check_mask(mask: int) -> None:
+    """Raise InputError for a mask that is no gfp_t, or asks for two zones or two migratetypes."""
+    if not 0 <= mask < OWN_FUNCTION << 1:
+        raise InputError(f"mask {mask:#x} is no gfp_t (32 bits)")
+    if mask & GFP_ZONEMASK not in ZONE_OF_MASK:
+        raise InputError(f"mask {mask:#x} asks for two zones that exclude each other")
+    if mask >> GFP_MOVABLE_SHIFT & 3 == 3:
+        raise InputError(f"mask {mask:#x} asks for both __GFP_MOVABLE and __GFP_RECLAIMABLE")

@@ -494,7 +494,8 @@ def alloc_pages_slowpath(
             pages, zones, blocks, trace, cpu, gfp, order, migratetype, highest, alloc_flags, rule
         )
     elif page == NULL and gfp & GFP_MEMALLOC and not gfp & GFP_NOMEMALLOC:
-        page = slow_scan(pages, zones, blocks, trace, cpu, order, migratetype, highest, ALLOC_NO_WATERMARKS, rule)
+        alloc_flags = i64(ALLOC_NO_WATERMARKS)  # a literal would have Numba compile the scan once more
+        page = slow_scan(pages, zones, blocks, trace, cpu, order, migratetype, highest, alloc_flags, rule)
     return page
 
 

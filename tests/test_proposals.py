@@ -1,0 +1,128 @@
+"""The rows of the proposals: each does what the discussion says, through data alone."""
+
+import inspect
+from collections.abc import Iterable
+
+import pytest
+
+import gfpmodel.mm
+from gfpmodel.errors import InputError
+from gfpmodel.gfp import decode, layout
+from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
+from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.proposals import PROPOSALS, proposal
+
+NAMES = ["fast_try", "no_locks", "lockless", "nowait", "atomic", "gfp0", "raw_zone_lock", "trylock", "deferred_refill"]
+U, M, R = range(3)
+ORDINARY = {U: 0xCC0, M: 0xCC8, R: 0xCD0}
+
+
+def machine(row: Rule, **knobs: object) -> PageAllocator:
+    zones = (Zone(0, 1, 4095), Zone(1, 4096, 28672), Zone(2, 32768, 16384))
+    return PageAllocator(Machine(zones, **knobs), row, events=1 << 12)  # type: ignore[arg-type]
+
+
+def names(events: Iterable[object]) -> set[str]:
+    return {event.name for event in events}  # type: ignore[attr-defined]
+
+
+def test_the_rows_have_the_names_of_the_command_line() -> None:
+    assert list(PROPOSALS) == NAMES
+    with pytest.raises(InputError, match="did you mean fast_try"):
+        proposal("fast-try")
+
+
+def test_the_engine_asks_for_no_proposal_by_name() -> None:
+    for module in (gfpmodel.mm.buddy, gfpmodel.mm.pcp, gfpmodel.mm.page_alloc, gfpmodel.mm.allocator):
+        source = inspect.getsource(module)
+        assert not [name for name in NAMES if f'"{name}"' in source]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_are_those_of_the_rows_kernel(name: str) -> None:
+    row = proposal(name)
+    flag = row.flag & ~OWN_FUNCTION
+    assert row.mask & 0xFFFFFFFF & flag == flag
+    assert decode(row.mask & 0xFFFFFFFF, layout(row.kernel)).leftover == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("fast_try", {U: {U, M, R}, M: {M, R}, R: {R}}), ("no_locks", {t: {U, M, R} for t in (U, M, R)})],
+)
+def test_which_lists_a_flag_sees(name: str, seen: dict[int, set[int]]) -> None:
+    row = proposal(name)
+    for start, lists in seen.items():
+        for filled, mask in ORDINARY.items():
+            a = machine(row)
+            a.alloc_pages(mask)
+            head = a.pcp_list(0, 2, filled).tolist()[0]
+            a.events()
+            got = a.alloc_pages(row.mask | start << 3)
+            assert got == (head if filled in lists else None)
+            assert not names(a.events()) & {"zone_lock", "rmqueue_bulk", "wakeup_kswapd"}
+
+
+def test_lockless_ignores_the_watermark_that_stops_fast_try() -> None:
+    for name, gets in (("fast_try", False), ("no_locks", False), ("lockless", True)):
+        a = machine(proposal(name), watermark_boost_factor=0, min_free_kbytes=1 << 20)
+        b = machine(proposal(name), watermark_boost_factor=0)
+        b.alloc_pages()
+        a.restore(b.snapshot(), a.sizes)  # pages on the list, and all zones below their watermarks
+        assert (a.alloc_pages(proposal(name).mask) is not None) == gets
+
+
+def test_lockless_is_for_order_0_and_zones_up_to_normal() -> None:
+    a = machine(proposal("lockless"))
+    a.alloc_pages()
+    assert a.alloc_pages(OWN_FUNCTION, 1) is None
+    assert a.alloc_pages(OWN_FUNCTION) is not None
+    assert a.alloc_pages(0, 1) is not None  # the ordinary path is as it was
+
+
+def test_trylock_refills_unless_the_lock_is_held() -> None:
+    row = proposal("trylock")
+    a = machine(row)
+    for zone in (0, 1, 2):
+        a.contend(zone, held=True)
+    for order in (0, 1):
+        assert a.alloc_pages(row.mask, order) is None
+        found = a.events()
+        assert {"zone_trylock"} <= names(found)
+        assert not names(found) & {"zone_lock", "wakeup_kswapd", "rmqueue_bulk"}
+    a.contend(1, held=False)
+    pfn = a.alloc_pages(row.mask)
+    assert pfn is not None
+    assert 4096 <= pfn < 32768
+    assert names(a.events()) >= {"zone_trylock", "zone_lock", "rmqueue_bulk"}
+    assert a.alloc_pages(row.mask, 3) is not None
+    assert a.alloc_pages(row.mask, 4) is None  # not an order of the pcp lists
+    assert a.alloc_pages(0x800, 4) is not None
+    a.check()
+
+
+def test_trylock_stops_at_the_min_watermark_without_waking_kswapd() -> None:
+    row = proposal("trylock")
+    a = PageAllocator(Machine((Zone(2, 32768, 4096),), mobility_disabled=False), row, events=1 << 14)
+    while a.alloc_pages(row.mask) is not None:
+        pass
+    assert a.nr_free(2) == a.sizes.zones[2].wmark[0]
+    assert "wakeup_kswapd" not in names(a.events())
+
+
+@pytest.mark.parametrize("name", ["nowait", "atomic", "gfp0", "raw_zone_lock", "deferred_refill"])
+def test_rows_without_a_flag_take_the_ordinary_path(name: str) -> None:
+    row = proposal(name)
+    a, plain = machine(row), PageAllocator(machine(row).machine, events=1 << 12)
+    for order in (0, 0, 3, 10):
+        assert a.alloc_pages(row.mask, order) == plain.alloc_pages(row.mask, order)
+    assert a.events() == plain.events()
+    assert "zone_lock" in names(a.events()) or a.snapshot() == plain.snapshot()
+
+
+def test_a_new_row_needs_no_code() -> None:
+    row = Rule("odd", "only the reclaimable list", "none", flag=OWN_FUNCTION, scan=(2, 2), refill="no", slow_path=False)
+    a = machine(row)
+    assert a.alloc_pages(OWN_FUNCTION) is None
+    a.alloc_pages(0xCD0)
+    assert a.alloc_pages(OWN_FUNCTION) is not None
