@@ -54,7 +54,7 @@ _ROWS = (
     Rule("raw_zone_lock", "zone->lock becomes a raw lock, on RT too", request="none", lock="raw", lock_rt="raw"),
     Rule(
         "trylock",
-        "alloc_pages_nolock() of v6.15: refill and split if a trylock gets the zone lock",
+        "try_alloc_pages() of v6.15, alloc_pages_nolock() since v6.16: refills if a trylock gets the lock",
         request="__GFP_NOWARN|__GFP_ZERO|__GFP_NOMEMALLOC",
         flag=OWN_FUNCTION,
         refill="trylock",

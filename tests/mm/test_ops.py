@@ -5,6 +5,7 @@ from make_ops import make_ops
 
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.io.ops import read_script, replay
+from gfpmodel.mm.jit import INTERPRETED
 
 HASHES = {
     "i": (500_000, 0, "56e11df9ca761903"),
@@ -14,6 +15,7 @@ HASHES = {
 }
 
 
+@pytest.mark.skipif(INTERPRETED, reason="a million operations take minutes interpreted; the compiled run has them")
 @pytest.mark.parametrize("kind", HASHES)
 @pytest.mark.parametrize("events", [0, 1024])
 def test_the_hash_is_the_kernels(kind: str, events: int) -> None:
