@@ -228,6 +228,38 @@ def ops(file: str, as_json: bool) -> int:
     return FINE
 
 
+@cli.command()
+@click.option("--gfp", help="The request's mask: names or a number.")
+@click.option("--proposal", help="A row of the table of proposals instead of a mask.")
+@click.option("--order", type=int, default=0, show_default=True)
+@click.option("--context", default="task", show_default=True, help="A name, or a stack such as mutex>hardirq>raw.")
+@click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost or boostwm.")
+@click.option("--contended", is_flag=True, help="Another CPU holds every lock that is waited for.")
+@click.option("--all", "everything", is_flag=True, help="The whole matrix, as CSV (or --json).")
+@click.option("--cells", metavar="IN.csv", help="Answer a table of cells; `-` is stdin.")
+@click.option("--out", metavar="OUT.csv", help="Where the answers go; default: stdout.")
+@layout_options
+@json_option
+def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -> int:
+    """Say what a request comes to in a context: its result, the locks it takes, and what the kernel would print."""
+    from gfpmodel.locking.command import Question, run
+
+    text, facts, clean = run(Question(**asked), kernel, gfp_layouts.parse_config(config), read_input)
+    if asked["out"]:
+        write_output(asked["out"], text)
+    else:
+        emit(facts, text, as_json=as_json)
+    return FINE if clean else NO
+
+
+def write_output(file: str, text: str) -> None:
+    """Write a file; raises InputError."""
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", file) from None
+
+
 def read_input(file: str) -> bytes:
     """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
     if file == "-":

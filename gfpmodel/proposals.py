@@ -68,6 +68,7 @@ _ROWS = (
         "deferred_refill",
         "what v5.11 did: a work item in a clean context allocates, the caller only takes from its cache",
         request="GFP_KERNEL|__GFP_NOWARN",
+        runs="work",
     ),
 )
 

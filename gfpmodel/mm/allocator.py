@@ -27,6 +27,7 @@ from gfpmodel.mm.page_alloc import (
     OP_ORDER_SHIFT,
     free_boot_range,
     run_ops,
+    zone_watermark_ok,
 )
 from gfpmodel.mm.picture import picture
 from gfpmodel.mm.rules import ORDINARY, Rule
@@ -302,6 +303,13 @@ class PageAllocator:
             "nr_reserved_highatomic": int(words[st.NR_HIGHATOMIC]),
             "flags": int(words[st.ZONE_FLAGS]),
         }
+
+    def watermark_ok(self, zone: int, order: int, mark: int, highest: int, alloc_flags: int = 0) -> bool:
+        """Return whether a zone is above a watermark (ALLOC_WMARK_MIN, LOW or HIGH) for a request from ``highest``."""
+        words = self._words(zone)
+        pages = int(words[st.WMARK + mark] + words[st.BOOST])
+        free = int(words[st.NR_FREE])
+        return bool(zone_watermark_ok(*self._arrays[:2], zone, order, pages, highest, alloc_flags, free))
 
     def pcp_count(self, cpu: int, zone: int) -> int:
         """Return how many pages a cpu's lists hold in a zone."""

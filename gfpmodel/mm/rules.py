@@ -24,7 +24,8 @@ class Rule:
     follow this row, 0 if the request goes the ordinary path.  ``scan`` is the first and the last pcp list looked at,
     None standing for the requested type.  ``refill`` says whether an empty list may be refilled under the zone lock,
     ``watermark`` which mark of a zone counts, ``highest_zone`` and ``highest_order`` what is asked at most.
-    ``lock`` and ``lock_rt`` are the kind of the zone lock without and with PREEMPT_RT.
+    ``lock`` and ``lock_rt`` are the kind of the zone lock without and with PREEMPT_RT, ``runs`` whose context the
+    request runs in: the caller's, or a work item's, which fills a cache from which the caller takes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Rule:
     highest_order: int = MAX_ORDER - 1
     lock: Literal["spin", "raw", "try"] = "spin"
     lock_rt: Literal["sleeping", "raw", "try"] = "sleeping"
+    runs: Literal["caller", "work"] = "caller"
 
     @property
     def mask(self) -> int:

@@ -1,0 +1,78 @@
+"""The command `verdict`: one cell, the whole matrix, or a table of cells."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gfpmodel.errors import InputError
+from gfpmodel.locking.cells import WRITTEN, answer, write_table
+from gfpmodel.locking.kernels import Kernel, make_kernel
+from gfpmodel.locking.matrix import matrix
+from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
+
+Answer = tuple[str, dict[str, Any], bool]  #: text, facts, and whether the exit status is that of "fine"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the command line asks: one cell, ``everything``, or the ``cells`` of a file."""
+
+    gfp: str | None = None
+    proposal: str | None = None
+    order: int = 0
+    context: str = "task"
+    pcp: str = "dry"
+    contended: bool = False
+    everything: bool = False
+    cells: str | None = None
+    out: str | None = None
+
+
+def run(question: Question, kernel: str, config: Mapping[str, bool], read: Callable[[str], bytes]) -> Answer:
+    """Answer a question about a kernel and its options; ``read`` returns a file's bytes.  Raises InputError."""
+    asked = [question.gfp, question.proposal, question.cells, question.everything or None]
+    if len([one for one in asked if one is not None]) != 1:
+        raise InputError("verdict needs one of --gfp, --proposal, --cells and --all")
+    if question.everything:
+        found = matrix()
+        return found.csv().rstrip("\n") + "\n" * bool(question.out), {"cells": found.rows()}, True
+    built = make_kernel(kernel, config)
+    if question.cells is not None:
+        return run_cells(question.cells, built, read, ending="\n" * bool(question.out))
+    return run_one(question, built)
+
+
+def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: str) -> Answer:
+    """Answer a table of cells."""
+    name = "<stdin>" if file == "-" else file
+    try:
+        text = read(file).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("a table of cells is text in UTF-8", name) from None
+    rows = answer(io.StringIO(text, newline=""), name, kernel)
+    return write_table(rows, WRITTEN).rstrip("\n") + ending, {"cells": rows}, True
+
+
+def run_one(question: Question, kernel: Kernel) -> Answer:
+    """Answer one cell: PAGE_OWNER=y means that it is on, MEMCG=y that accounted pages are charged."""
+    setup = Setup(
+        question.pcp,
+        page_owner=kernel.on("PAGE_OWNER"),
+        memcg="ok" if kernel.on("MEMCG") else "none",
+        contended=question.contended,
+    )
+    request = make_request(kernel, question.gfp, question.proposal, question.order)
+    found = verdict(request, question.context, setup, kernel)
+    return describe(found), found.to_json(), found.clean
+
+
+def describe(found: Verdict) -> str:
+    """Return a verdict in words: result, locks, and the reports in full."""
+    lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
+    lines.append(f"locks    {', '.join(found.locks) or 'none'}")
+    lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
+    lines += [f"before   {report} (the context's own lock)" for report in found.before]
+    return "\n".join([*lines, *(report.text() for report in found.reports)])

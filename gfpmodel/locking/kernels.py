@@ -1,0 +1,159 @@
+"""Kernel configurations: which checks are on, what protects the pcp lists, and which kind each lock is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from gfpmodel.errors import InputError, unknown
+from gfpmodel.gfp import Layout, config_names, layout
+from gfpmodel.gfp.layouts import kernel_name
+from gfpmodel.locking.classes import Kind, LockClass
+
+#: The options that a verdict knows beside those of the layout, and their defaults; None: follows another option.
+OPTIONS: dict[str, bool | None] = {
+    "LOCKDEP": True,
+    "PROVE_LOCKING": None,
+    "PROVE_RAW_LOCK_NESTING": None,
+    "DEBUG_ATOMIC_SLEEP": True,
+    "PREEMPT_RT": False,
+    "PAGE_OWNER": False,
+    "MEMCG": False,
+    "CMA": False,
+}
+WAIT_CONTEXT_SINCE, ALWAYS_CHECKED_SINCE = (5, 7), (5, 15)  # check_wait_context(); without its depth exception
+LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the trylock was carried back
+RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
+RCU_DEPTH_SINCE = (5, 16)  # __might_resched() looks at the RCU nesting
+RT_WAIT_TYPES_SINCE = (5, 11)  # __rt_spin_lock_init() gives its locks a wait type: not in 5.10-rt17
+
+Pcp = Literal["irq", "local_lock", "trylock"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel of one version and configuration, as far as locks are concerned.
+
+    ``name`` is a name of the layouts, ``config`` the options in force, ``zone_lock`` the kind of zone->lock under
+    the proposal in question, ``prove`` is the sysctl kernel.prove_locking.
+    """
+
+    name: str
+    config: tuple[tuple[str, bool], ...]
+    zone_lock: Literal["spinlock_t", "raw_spinlock_t"] = "spinlock_t"
+    prove: bool = True
+
+    def on(self, option: str) -> bool:
+        """Return whether an option is y."""
+        return dict(self.config).get(option, False)
+
+    @property
+    def rt(self) -> bool:
+        """Return whether this is PREEMPT_RT."""
+        return self.on("PREEMPT_RT")
+
+    @property
+    def nesting(self) -> bool:
+        """Return whether lockdep tells a spinlock_t from a raw_spinlock_t."""
+        return self.on("PROVE_RAW_LOCK_NESTING")
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Return the version as numbers."""
+        found = re.search(r"(\d+)\.(\d+)", self.name)
+        return tuple(int(part) for part in found.groups()) if found else (0, 0)
+
+    @property
+    def checks_wait_context(self) -> bool:
+        """Return whether this kernel has check_wait_context()."""
+        return self.on("PROVE_LOCKING") and self.version >= WAIT_CONTEXT_SINCE
+
+    @property
+    def first_lock_exempt(self) -> bool:
+        """Return whether a lock taken while none is held is never checked: v5.7 to v5.14."""
+        return self.version < ALWAYS_CHECKED_SINCE
+
+    @property
+    def pcp(self) -> Pcp:
+        """Return what protects the pcp lists; on the RT trees before v5.14 "irq" is pa_lock."""
+        if self.version >= PCP_TRYLOCK_SINCE:
+            return "trylock"
+        return "local_lock" if self.version >= LOCAL_LOCK_SINCE else "irq"
+
+    @property
+    def gates_boost_wakeup(self) -> bool:
+        """Return whether the wakeup for a boosted watermark asks the caller's mask first."""
+        return self.version >= KSWAPD_GATED_SINCE
+
+    @property
+    def counts_rcu_depth(self) -> bool:
+        """Return whether the test for sleeping looks at RCU sections."""
+        return self.version >= RCU_DEPTH_SINCE
+
+    @property
+    def page_owner_lock(self) -> str:
+        """Return the lock that page_owner takes to remember a new stack."""
+        return "stack_list_lock" if self.version >= STACK_LIST_SINCE else "depot_lock"
+
+    @property
+    def layout(self) -> Layout:
+        """Return the gfp layout of this kernel and configuration."""
+        return layout(self.name, {name: self.on(name) for name in config_names(self.name)})
+
+    def lock(self, name: str) -> LockClass:
+        """Return a lock class by name; raises InputError."""
+        kinds = lock_kinds(self)
+        if name not in kinds:
+            raise unknown("lock", name, kinds)
+        kind, run_time = kinds[name]
+        # The RT trees of 2020 initialise a spinlock_t at run time with lockdep_init_map(), that is without a type.
+        unchecked = self.rt and run_time and kind == "spinlock_t" and self.version < RT_WAIT_TYPES_SINCE
+        return LockClass(name, kind, run_time, unchecked)
+
+
+def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
+    """Return the kind of every lock near the request path, and whether it is initialised at run time.
+
+    Models: the table of section 4 of the reference, read from v5.8, 5.4.84-rt47 and 5.10-rt17, and its section 6.
+    """
+    raw_depot = kernel.version >= RAW_DEPOT_SINCE
+    return {
+        "fs_reclaim": ("map", False),
+        "pa_lock": ("spinlock_t", False),  # inside a local lock, which is all that the RT trees' local_lock is
+        "pagesets.lock": ("local_lock_t", False),
+        "&pcp->lock": ("spinlock_t", True),
+        "&zone->lock": (kernel.zone_lock, True),
+        "&pgdat->kswapd_wait": ("spinlock_t", True),
+        "&pgdat->kcompactd_wait": ("spinlock_t", True),
+        "depot_lock": ("raw_spinlock_t" if raw_depot else "spinlock_t", False),
+        "stack_list_lock": ("spinlock_t", False),
+        "memcg_stock.lock": ("local_lock_t", False),
+        "&lock->wait_lock": ("raw_spinlock_t", True),
+        "rcu_read_lock": ("rcu", False),
+        "rcu_read_lock_sched": ("rcu_sched", False),
+        "softirq_ctrl.lock": ("local_lock_t", False),
+    }
+
+
+def make_kernel(name: str, config: Mapping[str, bool] | None = None) -> Kernel:
+    """Return a kernel by name with options by name (without CONFIG_); raises InputError for what cannot be.
+
+    PROVE_LOCKING follows LOCKDEP, and PROVE_RAW_LOCK_NESTING follows PREEMPT_RT, unless given.
+    """
+    full = kernel_name(name)
+    known = {**OPTIONS, **dict.fromkeys(n for n in config_names(full) if n not in OPTIONS)}
+    given = dict(config or {})
+    for option in given:
+        if option not in known:
+            raise unknown("config", option, known)
+    options = {option: bool(default) for option, default in known.items()} | given
+    options["PROVE_LOCKING"] = given.get("PROVE_LOCKING", options["LOCKDEP"])
+    options["PROVE_RAW_LOCK_NESTING"] = given.get(
+        "PROVE_RAW_LOCK_NESTING", options["PREEMPT_RT"] and options["PROVE_LOCKING"]
+    )
+    for option, needed in (("PROVE_LOCKING", "LOCKDEP"), ("PROVE_RAW_LOCK_NESTING", "PROVE_LOCKING")):
+        if options[option] and not options[needed]:
+            raise InputError(f"config {option}=y needs {needed}=y")
+    return Kernel(full, tuple(options.items()))

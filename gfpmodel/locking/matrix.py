@@ -1,0 +1,115 @@
+"""The verdict matrix: every proposal in every context, on four kernels, as a table that is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gfpmodel.locking.cells import write_table
+from gfpmodel.locking.contexts import STACKS
+from gfpmodel.locking.kernels import Kernel, make_kernel
+from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
+from gfpmodel.mm import Rule
+from gfpmodel.proposals import PATCHED, PROPOSALS
+
+#: The four kernels of the matrix: name, kernel, options.
+CONFIGS: dict[str, tuple[str, dict[str, bool]]] = {
+    "mainline": (PATCHED, {}),
+    "PROVE_RAW_LOCK_NESTING": (PATCHED, {"PROVE_RAW_LOCK_NESTING": True}),
+    "PREEMPT_RT 2020": (PATCHED, {"PREEMPT_RT": True}),
+    "PREEMPT_RT today": ("v6.18", {"PREEMPT_RT": True}),
+}
+COLUMNS = ("proposal", "order", "context", "pcp", "config", "result", "reports", "locks", "deadlock")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the matrix: what was asked, and the verdict."""
+
+    proposal: str
+    order: int
+    context: str
+    pcp: str
+    config: str
+    verdict: Verdict
+
+    def row(self) -> dict[str, str]:
+        """Return the cell as a row of the table."""
+        found = self.verdict
+        reports = [f"{r.kind}:{r.lock.name}" if r.lock else r.kind for r in found.reports]
+        return dict(
+            zip(
+                COLUMNS,
+                (
+                    self.proposal,
+                    str(self.order),
+                    self.context,
+                    self.pcp,
+                    self.config,
+                    found.result,
+                    "; ".join(reports),
+                    "; ".join(found.locks),
+                    "yes" if found.deadlock else "no",
+                ),
+                strict=True,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The verdicts on a set of cells, in order."""
+
+    cells: tuple[Cell, ...]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Return the table, one row a cell."""
+        return [cell.row() for cell in self.cells]
+
+    def csv(self) -> str:
+        """Return the table as CSV."""
+        return write_table(self.rows(), COLUMNS)
+
+    def select(self, **wanted: str | int) -> Matrix:
+        """Return the cells whose columns have these values."""
+        chosen = (cell for cell in self.cells if all(getattr(cell, name) == v for name, v in wanted.items()))
+        return Matrix(tuple(chosen))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return by proposal how many cells give a page without a report, NULL without one, or are reported."""
+        table = {cell.proposal: {"page": 0, "NULL": 0, "reported": 0} for cell in self.cells}
+        for cell in self.cells:
+            table[cell.proposal][cell.verdict.result if cell.verdict.clean else "reported"] += 1
+        return table
+
+
+def matrix(
+    proposals: Iterable[str | Rule] = tuple(PROPOSALS),
+    orders: Sequence[int] = (0, 1),
+    contexts: Sequence[str] = tuple(STACKS),
+    pcps: Sequence[str] = ("warm", "dry"),
+    configs: Iterable[str] = tuple(CONFIGS),
+) -> Matrix:
+    """Compute the matrix of the named proposals (or rows), orders, contexts, pcp states and configs.
+
+    Raises InputError for a name that is not known.
+    """
+    kernels: dict[str, Kernel] = {name: make_kernel(*CONFIGS[name]) for name in configs}
+    rules = [row if isinstance(row, Rule) else PROPOSALS[row] for row in proposals]
+    return Matrix(
+        tuple(
+            Cell(
+                rule.name,
+                order,
+                where,
+                pcp,
+                name,
+                verdict(make_request(kernel, row=rule, order=order), where, Setup(pcp), kernel),
+            )
+            for rule in rules
+            for order in orders
+            for where in contexts
+            for pcp in pcps
+            for name, kernel in kernels.items()
+        )
+    )

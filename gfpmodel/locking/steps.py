@@ -1,0 +1,248 @@
+"""The locks that a request took, step by step: read off the events that the engine recorded on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from gfpmodel.gfp import encode, layout
+from gfpmodel.locking.kernels import Kernel
+from gfpmodel.mm import Event, PageAllocator
+from gfpmodel.mm import events as ev
+from gfpmodel.mm.buddy import ALLOC_WMARK_HIGH
+from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_ZONEMASK
+from gfpmodel.mm.state import MIGRATE_HIGHATOMIC
+
+ENGINE = layout("v5.8-rc3", {"LOCKDEP": False})
+GFP_FS, GFP_NOWARN, GFP_ACCOUNT = (encode(name, ENGINE) for name in ("__GFP_FS", "__GFP_NOWARN", "__GFP_ACCOUNT"))
+GFP_DEPOT = encode("GFP_ATOMIC|GFP_KERNEL", ENGINE)  # what stack_depot_save() keeps of its caller's mask
+STACK_ALLOC_ORDER = 2
+
+#: "busy" is a trylock that found another CPU holding the lock.
+What = Literal["acquire", "try", "busy", "release", "irq_save", "irq_restore", "might_sleep"]
+
+
+class Step(NamedTuple):
+    """One thing that the allocator does with locks: what, which lock, in which function, and which zone's it is."""
+
+    what: What
+    lock: str = ""
+    where: str = ""
+    zone: int | None = None
+
+    def __str__(self) -> str:
+        zone = "" if self.zone is None else f" of zone {self.zone}"
+        return " ".join(part for part in (self.what, self.lock + zone, self.where and f"in {self.where}") if part)
+
+
+@dataclass
+class Walk:
+    """Turns the events of one operation into steps, under one kernel.
+
+    Arguments: the allocator, as the operation left it; the kernel; the request's mask in the engine's bits (its
+    NOLOCKDEP bit apart); whether the zone lock is only tried; whether page_owner is on and meets a new stack, and
+    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").
+    """
+
+    allocator: PageAllocator
+    kernel: Kernel
+    mask: int
+    nolockdep: bool = False
+    page_owner: bool = False
+    slab_due: bool = False
+    charge: Literal["none", "ok", "fail"] = "none"
+    trylock: bool = False
+    warns: bool = True
+    opened: list[list[Step]] = field(default_factory=list)  #: what closes each section that is open
+
+    def request(self, events: list[Event], page: int | None, order: int) -> Iterator[Step]:
+        """Yield the steps of an allocation; the caller has run it, ``page`` is its result."""
+        yield from self.prepare()
+        reserve = reserve_section(events)
+        yield from self.sections(events[:reserve], "get_page_from_freelist")
+        if page is not None:
+            yield from self.prep_new_page()
+        yield from self.sections(events[reserve:], "reserve_highatomic_pageblock")
+        if page is None and self.warns and not self.mask & GFP_NOWARN:
+            yield from self.warn_alloc(events)
+        if page is not None:
+            yield from self.memcg_charge(page, order)
+
+    def prepare(self) -> Iterator[Step]:
+        """Yield what comes before the search for a page.
+
+        Models: mm/page_alloc.c:prepare_alloc_pages and fs_reclaim_acquire (v5.8).
+        """
+        if not self.mask & GFP_DIRECT_RECLAIM:
+            return
+        if self.mask & GFP_FS and not self.nolockdep:
+            yield Step("acquire", "fs_reclaim", "__alloc_pages_nodemask")
+            yield Step("release", "fs_reclaim")
+        yield Step("might_sleep", where="__alloc_pages_nodemask")
+
+    def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
+        """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
+        refill = {event.op for event in events if event.kind == ev.REFILL_DONE}
+        where = "__rmqueue_pcplist" if refill and function == "get_page_from_freelist" else function
+        where = "free_pcppages_bulk" if function == "free_unref_page" else where
+        for event in events:
+            if event.kind == ev.IRQ_SAVE:
+                yield from self.open(function, event.zone)
+            elif event.kind == ev.IRQ_RESTORE:
+                yield from self.opened.pop()
+            elif event.kind == ev.TRYLOCK:
+                if not event.values[0]:
+                    yield Step("busy", "&zone->lock", where, event.zone)
+            elif event.kind == ev.LOCK:
+                yield from self.zone_lock(where, event.zone)
+            elif event.kind == ev.UNLOCK:
+                yield Step("release", "&zone->lock")
+                yield from self.opened.pop()
+            elif event.kind == ev.WAKE_KSWAPD:
+                yield from self.wakeup_kswapd(event)
+
+    def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
+        """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
+
+        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later.
+        """
+        off = self.kernel.pcp == "trylock" and not self.kernel.rt
+        self.opened.append([Step("irq_restore")] if off else [])
+        if off:
+            yield Step("irq_save")
+        yield Step("try" if self.trylock else "acquire", "&zone->lock", where, zone)
+
+    def open(self, function: str, zone: int) -> Iterator[Step]:
+        """Yield what protects this CPU's lists, and remember what ends it.
+
+        Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2.
+        """
+        plain = function == "reserve_highatomic_pageblock"
+        begin, end = [Step("irq_save")], [Step("irq_restore")]
+        if self.kernel.rt:
+            begin, end = [], []
+        name = pcp_lock(self.kernel)
+        if name and not plain:
+            what: What = "try" if self.kernel.pcp == "trylock" or self.trylock else "acquire"
+            lock = [Step(what, name, function, zone)]
+            # a local lock goes with interrupts off, a trylock of pcp->lock leaves them on
+            begin = lock if self.kernel.pcp == "trylock" else [*begin, *lock]
+            end = [Step("release", name), *(end if self.kernel.pcp != "trylock" else [])]
+        self.opened.append(end)
+        yield from begin
+
+    def wakeup_kswapd(self, event: Event) -> Iterator[Step]:
+        """Yield the lock of kswapd's or kcompactd's wait queue, if the node needs either.
+
+        The wakeup for a boosted watermark has order 0 whatever the request; only later kernels ask its mask.
+        Models: mm/vmscan.c:wakeup_kswapd (v5.8), the sleeper present; leaves out cpusets and kswapd_failures.
+        """
+        order, highest = event.values
+        if self.kernel.gates_boost_wakeup and not self.mask & GFP_KSWAPD_RECLAIM:
+            return
+        lock = "&pgdat->kswapd_wait"
+        if self.pgdat_balanced(order, highest):
+            if self.mask & GFP_DIRECT_RECLAIM or not order:
+                return
+            lock = "&pgdat->kcompactd_wait"
+        yield from self.locked(lock, "__wake_up_common_lock")
+
+    def pgdat_balanced(self, order: int, highest: int) -> bool:
+        """Return whether a zone is above its high watermark and none has a boost.
+
+        Models: mm/vmscan.c:pgdat_balanced and pgdat_watermark_boosted (v5.8).
+        """
+        zones = [index for index in self.allocator.sizes.zones if index <= highest]
+        if any(self.allocator.counters(index)["boost"] for index in zones):
+            return False
+        return any(self.allocator.watermark_ok(index, order, ALLOC_WMARK_HIGH, highest) for index in zones)
+
+    def locked(self, lock: str, where: str, zone: int | None = None, what: What = "acquire") -> Iterator[Step]:
+        """Yield a lock taken and released with interrupts off (on PREEMPT_RT only a raw one needs them off)."""
+        off = not self.kernel.rt or self.kernel.lock(lock).kind == "raw_spinlock_t"
+        if off:
+            yield Step("irq_save")
+        yield Step(what, lock, where, zone)
+        yield Step("release", lock)
+        if off:
+            yield Step("irq_restore")
+
+    def prep_new_page(self) -> Iterator[Step]:
+        """Yield what a debugging option does with a page found.
+
+        Models: mm/page_alloc.c:post_alloc_hook and mm/page_owner.c:__set_page_owner (v5.8).
+        """
+        if self.page_owner:
+            yield from self.save_stack(self.mask)
+
+    def save_stack(self, mask: int) -> Iterator[Step]:
+        """Yield what remembering a new stack takes: now and then pages, always the depot's lock.
+
+        Models: lib/stackdepot.c:stack_depot_save (v5.8); v6.8 and later add a list of stacks with its own lock.
+        """
+        if self.slab_due:
+            inner = mask & ~GFP_ZONEMASK & GFP_DEPOT | GFP_NOWARN
+            self.allocator.events()
+            page = self.allocator.alloc_pages(inner, STACK_ALLOC_ORDER)
+            yield from Walk(self.allocator, self.kernel, inner).request(
+                self.allocator.events(), page, STACK_ALLOC_ORDER
+            )
+        late = self.kernel.page_owner_lock == "stack_list_lock"
+        # tried only in an NMI or without spinning, in fact; as it is a raw lock there, that makes no difference else
+        yield from self.locked("depot_lock", "stack_depot_save", what="try" if late else "acquire")
+        if late and not self.trylock:
+            yield from self.locked("stack_list_lock", "__set_page_owner")
+
+    def warn_alloc(self, events: list[Event]) -> Iterator[Step]:
+        """Yield the zone locks that the failure report takes to count free blocks.
+
+        Models: mm/page_alloc.c:warn_alloc and show_free_areas (v5.8), the rate limit not reached.
+        """
+        if not events:
+            return  # an order that no zone can serve returns at once
+        for index in self.allocator.sizes.zones:
+            yield from self.locked("&zone->lock", "show_free_areas", index)
+
+    def memcg_charge(self, page: int, order: int) -> Iterator[Step]:
+        """Yield the charge of an accounted page, and the free that follows if it fails.
+
+        Models: mm/memcontrol.c:consume_stock (v5.8 without a lock, 5.10-rt with one) and __alloc_pages_nodemask.
+        """
+        if self.charge == "none" or not self.mask & GFP_ACCOUNT:
+            return
+        if self.kernel.rt or self.kernel.pcp != "irq":
+            yield Step("try" if self.trylock else "acquire", "memcg_stock.lock", "consume_stock")
+            yield Step("release", "memcg_stock.lock")
+        if self.charge == "fail":
+            self.allocator.events()
+            self.allocator.free_pages(page, order)
+            yield from self.free(self.allocator.events())
+
+    def free(self, events: list[Event]) -> Iterator[Step]:
+        """Yield the steps of freeing a page.
+
+        Models: mm/page_alloc.c:free_unref_page and __free_pages_ok, mm/page_owner.c:__reset_page_owner (v5.8).
+        """
+        if self.page_owner:
+            yield from self.save_stack(GFP_KSWAPD_RECLAIM | GFP_NOWARN)
+        yield from self.sections(events, "free_unref_page")
+
+
+def pcp_lock(kernel: Kernel) -> str:
+    """Return the lock around this CPU's lists, empty where switching interrupts off is all there is."""
+    return {"irq": "pa_lock" if kernel.rt else "", "local_lock": "pagesets.lock", "trylock": "&pcp->lock"}[kernel.pcp]
+
+
+def reserve_section(events: list[Event]) -> int:
+    """Return where the section begins in which a block was reserved for atomic requests, if the walk has one.
+
+    The engine records it after the page was found: the last section, and it moves a block to HIGHATOMIC.
+    """
+    starts = [at for at, event in enumerate(events) if event.kind == ev.IRQ_SAVE]
+    return starts[-1] if len(starts) > 1 and any(map(reserves, events[starts[-1] :])) else len(events)
+
+
+def reserves(event: Event) -> bool:
+    """Return whether an event makes a block HIGHATOMIC."""
+    return event.kind == ev.HIGHATOMIC or (event.kind == ev.MOVE_BLOCK and event.values[1] == MIGRATE_HIGHATOMIC)

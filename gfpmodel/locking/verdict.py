@@ -1,0 +1,296 @@
+"""The verdict on a request in a context: run the engine, take the locks it took, apply the kernel's checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from gfpmodel.errors import InputError
+from gfpmodel.gfp import Layout, encode
+from gfpmodel.gfp import layout as layout_of
+from gfpmodel.gfp.names import parse_mask
+from gfpmodel.locking.contexts import Context, context
+from gfpmodel.locking.graph import LockGraph
+from gfpmodel.locking.kernels import Kernel, make_kernel
+from gfpmodel.locking.lockdep import Cpu
+from gfpmodel.locking.machine import ready
+from gfpmodel.locking.reports import Report
+from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Step, Walk
+from gfpmodel.mm import Rule
+from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
+from gfpmodel.proposals import proposal
+
+FAST_TRY, NOLOCKDEP = "__GFP_FAST_TRY", "__GFP_NOLOCKDEP"
+Result = Literal["page", "NULL", "freed"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a cell's machine is like.
+
+    ``pcp`` is the state of this CPU's lists; ``page_owner`` whether it is on (and the stack a new one), ``slab_due``
+    whether stackdepot needs pages for it; ``memcg`` what becomes of the charge of an accounted page; ``prove`` the
+    sysctl kernel.prove_locking; ``contended`` whether another CPU holds each lock that is waited for.
+    """
+
+    pcp: str = "dry"
+    page_owner: bool = False
+    slab_due: bool = False
+    memcg: Literal["none", "ok", "fail"] = "none"
+    prove: bool = True
+    contended: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request in the engine's bits, its order, and the row that may serve it; or a free of one page.
+
+    ``nolockdep`` is __GFP_NOLOCKDEP, which is another bit in every kernel.
+    """
+
+    mask: int
+    order: int = 0
+    rule: Rule | None = None
+    free: bool = False
+    nolockdep: bool = False
+
+    @property
+    def served_by(self) -> Rule:
+        """Return the row that serves it: the proposal's if the mask asks for it, or if the proposal has no flag."""
+        if self.rule is None or (self.rule.flag and not self.mask & self.rule.flag):
+            return ORDINARY
+        return self.rule
+
+
+def engine_mask(mask: int, layout: Layout, rule: Rule | None) -> int:
+    """Return a mask of any kernel in the bits of v5.8, which are the engine's; flags it does not know are left out.
+
+    Arguments: the mask; the layout it is written in; the row whose flag stands for __GFP_FAST_TRY.
+    """
+    names = [name for name, bit in layout.bits.items() if mask & bit]
+    ours = sum(ENGINE.bits[name] for name in names if name in ENGINE.bits and name != NOLOCKDEP)
+    return ours | (rule.flag if rule and FAST_TRY in names else 0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a request came to: its result, what the kernel would print, and the steps it took.
+
+    ``deadlock`` says that the CPU waits for itself, so that there is no result in fact.  ``before`` are the reports
+    on the context's own locks, made before the request; ``graph`` is what lockdep knows of lock order afterwards.
+    """
+
+    kernel: Kernel
+    context: Context
+    request: Request
+    result: Result
+    reports: tuple[Report, ...]
+    steps: tuple[Step, ...]
+    before: tuple[Report, ...] = ()
+    deadlock: bool = False
+    graph: LockGraph = field(default_factory=LockGraph, compare=False, repr=False)
+
+    @property
+    def locks(self) -> list[str]:
+        """Return the names of the locks taken, or tried, in their order, each once."""
+        return list(dict.fromkeys(step.lock for step in self.steps if step.what in ("acquire", "try", "busy")))
+
+    @property
+    def printed(self) -> tuple[Report, ...]:
+        """Return all that was printed, reports on the context's own locks first."""
+        return (*self.before, *self.reports)
+
+    def first(self, *kinds: str) -> Report | None:
+        """Return the first report of these kinds."""
+        return next((report for report in self.printed if report.kind in kinds), None)
+
+    @property
+    def lockdep(self) -> Report | None:
+        """Return lockdep's report: it makes at most one."""
+        return self.first("invalid_wait_context", "inconsistent_lock_state", "recursive_locking", "circular_locking")
+
+    @property
+    def might_sleep(self) -> bool:
+        """Return whether "sleeping function called from invalid context" was printed."""
+        return self.first("sleeping_function") is not None
+
+    @property
+    def clean(self) -> bool:
+        """Return whether nothing was printed and nothing hangs."""
+        return not self.reports and not self.deadlock
+
+    def row(self) -> dict[str, str]:
+        """Return the verdict in the four columns of a table of cells."""
+        lockdep = self.lockdep
+        return {
+            "result": self.result,
+            "lockdep_report": lockdep.kind if lockdep else "no",
+            "lock": lockdep.lock.name if lockdep and lockdep.lock else "",
+            "might_sleep": "yes" if self.might_sleep else "no",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict as plain objects."""
+        return {
+            "result": self.result,
+            "reports": [report.to_json() for report in self.reports],
+            "locks": self.locks,
+            "deadlock": self.deadlock,
+            "before": [report.to_json() for report in self.before],
+        }
+
+
+@lru_cache(maxsize=4096)
+def path(request: Request, setup: Setup, kernel: Kernel, zone_held: bool) -> tuple[Result, tuple[Step, ...]]:
+    """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
+    a, page = ready(request.rule, setup.pcp, zone_held)
+    rule = request.served_by
+    walk = Walk(
+        a,
+        kernel,
+        request.mask & ~OWN_FUNCTION,
+        nolockdep=request.nolockdep,
+        page_owner=setup.page_owner,
+        slab_due=setup.slab_due,
+        charge=setup.memcg,
+        trylock=tries(rule, kernel),
+        warns=rule.slow_path,
+    )
+    if request.free:
+        a.free_pages(page)
+        return "freed", tuple(walk.free(a.events()))
+    got = a.alloc_pages(request.mask, request.order)
+    steps = tuple(walk.request(a.events(), got, request.order))
+    uncharged = setup.memcg == "fail" and request.mask & GFP_ACCOUNT
+    return ("NULL" if got is None or uncharged else "page"), steps
+
+
+def tries(rule: Rule, kernel: Kernel) -> bool:
+    """Return whether a row only tries its locks on a kernel."""
+    return (rule.lock_rt if kernel.rt else rule.lock) == "try"
+
+
+def with_rule(kernel: Kernel, rule: Rule) -> Kernel:
+    """Return the kernel with the zone lock that a row makes of it."""
+    raw = (rule.lock_rt if kernel.rt else rule.lock) == "raw"
+    return replace(kernel, zone_lock="raw_spinlock_t" if raw else "spinlock_t")
+
+
+def execute(cpu: Cpu, steps: Iterable[Step]) -> None:
+    """Let a CPU take the steps; it stops where it waits for itself."""
+    saved: list[bool] = []
+    for step in steps:
+        match step.what:
+            case "acquire" | "try":
+                cpu.acquire(cpu.kernel.lock(step.lock), step.where, step.what == "try", instance=step.zone)
+            case "busy":
+                cpu.slowtrylock(cpu.kernel.lock(step.lock))
+            case "release":
+                cpu.release(step.lock)
+            case "irq_save":
+                saved.append(cpu.irqs_on)
+                cpu.irqs_on = False
+            case "irq_restore":
+                cpu.irqs_on = saved.pop()
+            case "might_sleep":
+                cpu.might_sleep(step.where)
+        if cpu.deadlock:
+            return
+
+
+@lru_cache(maxsize=64)
+def learned(kernel: Kernel) -> tuple[dict[str, set[str]], LockGraph]:
+    """Return what lockdep knows after boot: the usage and the order of the locks that ordinary requests took.
+
+    Nothing of it is typed in: a task made requests of every kind, and was watched.
+    """
+    cpu = Cpu(kernel)
+    kmalloc = encode("GFP_KERNEL|__GFP_ACCOUNT", ENGINE)
+    warm, dry = Setup("warm", page_owner=True, memcg="ok"), Setup("dry", page_owner=True, memcg="ok")
+    for request, setup in (
+        (Request(kmalloc), dry),
+        (Request(kmalloc), warm),
+        (Request(kmalloc, 1), warm),
+        (Request(kmalloc), Setup("boostwm")),
+        (Request(0, free=True), Setup("full")),
+    ):
+        execute(cpu, path(request, setup, kernel, False)[1])
+    if kernel.rt:
+        cpu.slowtrylock(kernel.lock("&zone->lock"))
+    if cpu.reports:
+        raise AssertionError(f"a task's ordinary requests are reported on {kernel.name}: {cpu.reports[0]}")
+    return cpu.usage, cpu.graph
+
+
+def new_cpu(kernel: Kernel, contended: bool = False, known: LockGraph | None = None) -> Cpu:
+    """Return a CPU of a booted kernel: lockdep knows what ordinary requests do.
+
+    Arguments: the kernel; whether another CPU holds every lock that this one waits for; what else lockdep knows.
+    """
+    usage, graph = learned(replace(kernel, prove=True))
+    return Cpu(kernel, {name: set(bits) for name, bits in usage.items()}, graph.merged(known), contended)
+
+
+def verdict(
+    request: Request, where: Context | str, setup: Setup, kernel: Kernel, known: LockGraph | None = None
+) -> Verdict:
+    """Say what becomes of a request in a context; nothing in the answer is looked up.
+
+    A row that runs in a work item takes its locks in a task, whatever the caller's context is.
+    Arguments: the request; the context or its name; what the machine is like; the kernel; the order of locks that
+    was observed before, beside what boot shows.  Raises InputError.
+    """
+    if request.order < 0:
+        raise InputError(f"order {request.order}; expected 0 or more")
+    where = context(where) if isinstance(where, str) else where
+    rule = request.served_by
+    kernel = replace(with_rule(kernel, rule), prove=setup.prove)
+    here = context("task") if rule.runs == "work" else where
+    result, steps = path(request, setup, kernel, here.holds_zone_lock)
+    if rule.runs == "work" and setup.pcp == "dry":
+        result = "NULL"  # the caller's cache is empty until the work item has run
+    if tries(rule, kernel) and kernel.rt and here.level in ("hardirq", "nmi") and not request.free:
+        result, steps = "NULL", ()  # a sleeping lock cannot even be tried there: its unlock may wait
+    cpu = new_cpu(kernel, setup.contended, known)
+    cpu.enter(here)
+    before = len(cpu.reports)
+    execute(cpu, steps)
+    return Verdict(
+        kernel,
+        where,
+        request,
+        "NULL" if cpu.deadlock else result,
+        tuple(cpu.reports[before:]),
+        steps,
+        tuple(cpu.reports[:before]),
+        cpu.deadlock,
+        cpu.graph,
+    )
+
+
+def make_request(
+    kernel: Kernel, gfp: str | None = None, row: str | Rule | None = None, order: int = 0, free: bool = False
+) -> Request:
+    """Return a request by mask (names or a number) or by proposal; raises InputError.
+
+    A kernel that has __GFP_FAST_TRY serves it by that row, whichever way it is asked for.
+    """
+    layout = kernel.layout
+    rule = proposal(row) if isinstance(row, str) else row
+    if rule is None and FAST_TRY in layout.bits:
+        rule = proposal("fast_try")
+    own = 0
+    if gfp is not None:
+        mask = parse_mask(gfp) if gfp.strip()[:1].isdigit() else encode(gfp, layout)
+    elif row is not None and rule is not None:
+        layout = layout_of(rule.kernel)  # where the kernel has no such flag, the row stands for a port of it
+        mask, own = encode(rule.request, layout), rule.flag & OWN_FUNCTION
+    else:
+        raise InputError("a request needs a gfp mask or a proposal")
+    nolockdep = bool(mask & layout.bits.get(NOLOCKDEP, 0))
+    return Request(engine_mask(mask, layout, rule) | own, order, rule, free, nolockdep)
+
+
+__all__ = ["Request", "Setup", "Verdict", "make_kernel", "make_request", "verdict"]

@@ -1,0 +1,94 @@
+"""Every recorded cell: result, lockdep's report with its lock, and might_sleep are those of the booted kernel."""
+
+import csv
+import io
+import lzma
+from pathlib import Path
+
+import pytest
+
+from gfpmodel.locking import MISMATCHES, Kernel, make_kernel
+from gfpmodel.locking.cells import answer, cell, compare, read_cells, recorded
+
+DATA = Path(__file__).parents[1] / "data"
+NESTING, RT = {"PROVE_RAW_LOCK_NESTING": True}, {"PREEMPT_RT": True}
+PATCHED = "v5.8-rc3+FAST_TRY"
+FILES = {
+    "boot58/verdicts-5.8ft-lockdep.csv": (make_kernel(PATCHED, NESTING), 208),
+    "boot58/verdicts-5.8ft-memcgfail.csv": (make_kernel(PATCHED, NESTING), 8),
+    "boot58/verdicts-5.10rt17ft.csv": (make_kernel(PATCHED, RT), 148),
+}
+LATER = {
+    "boot618/verdicts-6.18N.csv": (make_kernel("v6.18", NESTING), 158),
+    "boot618/verdicts-6.18R.csv": (make_kernel("v6.18", RT), 125),
+}
+ASKED = ("request", "order", "context", "pcp", "setup")
+
+
+def text_of(file: str) -> str:
+    return lzma.decompress((DATA / f"{file}.xz").read_bytes()).decode()
+
+
+def table(file: str) -> list[tuple[int, dict[str, str]]]:
+    return list(read_cells(io.StringIO(text_of(file)), file))
+
+
+CELLS = [
+    pytest.param(row, kernel, id=f"{line}-{'-'.join(row[name] for name in ASKED)}")
+    for file, (kernel, _) in FILES.items()
+    for line, row in table(file)
+]
+
+
+@pytest.mark.parametrize(("row", "kernel"), CELLS)
+def test_the_model_says_what_the_kernel_said(row: dict[str, str], kernel: Kernel) -> None:
+    assert cell(row, kernel).row() == recorded(row)
+
+
+@pytest.mark.parametrize(("row", "kernel"), CELLS)
+def test_the_reports_name_what_the_kernel_named(row: dict[str, str], kernel: Kernel) -> None:
+    report = cell(row, kernel).lockdep
+    if report is None or report.lock is None:
+        assert row["lock_tried_type"] == ""
+        return
+    held = "; ".join(f"{h.lock.name} {h.lock.types(True)}" for h in report.held)
+    assert held.replace("_outer", "") == row["locks_held"].replace("_outer", "").replace("none", "")
+    at = row["lock_tried"].split("@")[1].replace("fs_reclaim_acquire", "__alloc_pages_nodemask")  # inlined or not
+    assert report.where == at
+    if report.kind == "invalid_wait_context":
+        assert f"{report.context_base}:{report.context_base}" == row["context_base"]
+        assert f"{report.lock.text(True)} usage {report.usage}" == row["lock_tried_type"]
+    else:
+        old, new = report.conflict
+        assert f"{report.lock.types(True)} usage {report.usage} {{{old}}} -> {{{new}}}" == row["lock_tried_type"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_all_rows_are_there_and_none_is_excused(file: str) -> None:
+    kernel, rows = FILES[file]
+    assert len(table(file)) == rows
+    assert not [place for place in MISMATCHES if place[0] == Path(file).name]
+    text = text_of(file)
+    answers = answer(io.StringIO(text), file, kernel)
+    assert [{name: row[name] for name in ASKED} for row in answers] == [
+        {name: row[name] for name in ASKED} for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+@pytest.mark.parametrize("file", LATER)
+def test_what_landed_later_but_for_the_listed_cells(file: str) -> None:
+    kernel, agreeing = LATER[file]
+    found = compare(io.StringIO(text_of(file)), file, kernel)
+    listed = {line for name, line in MISMATCHES if name == Path(file).name}
+    assert {line for line, _, _ in found.different} == listed
+    assert found.agree == agreeing
+    assert {reason.split("'")[0] for _, reason in found.not_asked} == {"unknown request ", "unknown context "}
+
+
+def test_a_comparison_says_what_differs() -> None:
+    file = "boot58/verdicts-5.8ft-lockdep.csv"
+    plain = make_kernel(PATCHED)  # without PROVE_RAW_LOCK_NESTING no lock is reported for its wait type
+    found = compare(io.StringIO(text_of(file)), file, plain)
+    reported = [row for _, row in table(file) if row["lockdep_report"] == "invalid_wait_context"]
+    assert [row for _, row, _ in found.different] == reported
+    assert (found.agree, found.not_asked) == (208 - len(reported), ())
