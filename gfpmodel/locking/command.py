@@ -74,5 +74,7 @@ def describe(found: Verdict) -> str:
     lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
     lines.append(f"locks    {', '.join(found.locks) or 'none'}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
+    if found.unsafe:
+        lines.append("unsafe   an NMI may have interrupted a change to these lists; no check says so")
     lines += [f"before   {report} (the context's own lock)" for report in found.before]
     return "\n".join([*lines, *(report.text() for report in found.reports)])

@@ -19,7 +19,7 @@ CONFIGS: dict[str, tuple[str, dict[str, bool]]] = {
     "PREEMPT_RT 2020": (PATCHED, {"PREEMPT_RT": True}),
     "PREEMPT_RT today": ("v6.18", {"PREEMPT_RT": True}),
 }
-COLUMNS = ("proposal", "order", "context", "pcp", "config", "result", "reports", "locks", "deadlock")
+COLUMNS = ("proposal", "order", "context", "pcp", "config", "result", "reports", "locks", "deadlock", "unsafe")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Cell:
                     "; ".join(reports),
                     "; ".join(found.locks),
                     "yes" if found.deadlock else "no",
+                    "yes" if found.unsafe else "no",
                 ),
                 strict=True,
             )
@@ -76,10 +77,12 @@ class Matrix:
         return Matrix(tuple(chosen))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return by proposal how many cells give a page without a report, NULL without one, or are reported."""
-        table = {cell.proposal: {"page": 0, "NULL": 0, "reported": 0} for cell in self.cells}
+        """Return by proposal how many cells give a page, give NULL, are reported, or are unsafe without a word."""
+        table = {cell.proposal: {"page": 0, "NULL": 0, "reported": 0, "unsafe": 0} for cell in self.cells}
         for cell in self.cells:
-            table[cell.proposal][cell.verdict.result if cell.verdict.clean else "reported"] += 1
+            found = cell.verdict
+            bad = "reported" if found.reports or found.deadlock else "unsafe"
+            table[cell.proposal][found.result if found.clean else bad] += 1
         return table
 
 

@@ -119,7 +119,7 @@ class Walk:
         Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2.
         """
         plain = function == "reserve_highatomic_pageblock"
-        begin, end = [Step("irq_save")], [Step("irq_restore")]
+        begin, end = [Step("irq_save", where=function)], [Step("irq_restore")]
         if self.kernel.rt:
             begin, end = [], []
         name = pcp_lock(self.kernel)

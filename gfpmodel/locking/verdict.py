@@ -17,12 +17,13 @@ from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Step, Walk
+from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Step, Walk, pcp_lock
 from gfpmodel.mm import Rule
 from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
 from gfpmodel.proposals import proposal
 
 FAST_TRY, NOLOCKDEP = "__GFP_FAST_TRY", "__GFP_NOLOCKDEP"
+IRQ_OFF_SECTIONS = ("get_page_from_freelist", "free_unref_page")
 Result = Literal["page", "NULL", "freed"]
 
 
@@ -117,9 +118,19 @@ class Verdict:
         return self.first("sleeping_function") is not None
 
     @property
+    def unsafe(self) -> bool:
+        """Return whether an NMI touches lists that only switched-off interrupts protect: nothing is printed then.
+
+        A section of order > 0 has the zone lock besides, and lockdep speaks up.
+        """
+        bare = any(step.what == "irq_save" and step.where in IRQ_OFF_SECTIONS for step in self.steps)
+        here = self.context.level == "nmi" and self.request.served_by.runs == "caller"
+        return here and self.request.order == 0 and bare and not pcp_lock(self.kernel)
+
+    @property
     def clean(self) -> bool:
-        """Return whether nothing was printed and nothing hangs."""
-        return not self.reports and not self.deadlock
+        """Return whether nothing was printed, nothing hangs, and no list can have been in the middle of a change."""
+        return not self.reports and not self.deadlock and not self.unsafe
 
     def row(self) -> dict[str, str]:
         """Return the verdict in the four columns of a table of cells."""
@@ -138,6 +149,7 @@ class Verdict:
             "reports": [report.to_json() for report in self.reports],
             "locks": self.locks,
             "deadlock": self.deadlock,
+            "unsafe": self.unsafe,
             "before": [report.to_json() for report in self.before],
         }
 

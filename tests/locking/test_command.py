@@ -39,7 +39,14 @@ def test_order_1_under_a_raw_lock() -> None:
 def test_order_0_is_clean_and_gets_nothing() -> None:
     result = run(*RAW, *NESTING, "--json")
     assert result.return_value == 0
-    assert json.loads(result.stdout) == {"result": "NULL", "reports": [], "locks": [], "deadlock": False, "before": []}
+    assert json.loads(result.stdout) == {
+        "result": "NULL",
+        "reports": [],
+        "locks": [],
+        "deadlock": False,
+        "unsafe": False,
+        "before": [],
+    }
 
 
 def test_on_rt_order_0_reports_pa_lock() -> None:
@@ -89,7 +96,7 @@ def test_cells_on_stdin() -> None:
 
 def test_the_matrix() -> None:
     lines = run("--all").stdout.splitlines()
-    assert lines[0] == "proposal,order,context,pcp,config,result,reports,locks,deadlock"
+    assert lines[0] == "proposal,order,context,pcp,config,result,reports,locks,deadlock,unsafe"
     assert len(lines) == 1 + 9 * 2 * 27 * 2 * 4
 
 

@@ -146,8 +146,8 @@ def test_removing_the_gate_from_the_engine_itself_changes_the_matrix() -> None:
 
     gated, ungated = table(False), table(True)
     line = "fast_try,0,raw,dry,PROVE_RAW_LOCK_NESTING,"
-    assert f"{line}NULL,,,no\n" in gated
-    assert f"{line}page,invalid_wait_context:&zone->lock,&zone->lock,no\n" in ungated
+    assert f"{line}NULL,,,no,no\n" in gated
+    assert f"{line}page,invalid_wait_context:&zone->lock,&zone->lock,no,no\n" in ungated
     assert gated == matrix(["fast_try"], (0,), ("task", "raw", "hrt_raw")).csv() + "\n"
 
 
@@ -157,6 +157,8 @@ def test_the_whole_matrix() -> None:
     assert len(table.csv().splitlines()) == len(table.cells) + 1
     counts = table.counts()
     assert counts["trylock"]["reported"] == counts["deferred_refill"]["reported"] == 0
+    assert counts["deferred_refill"]["unsafe"] == 0
+    assert table.select(proposal="trylock", config="PREEMPT_RT today").counts()["trylock"]["unsafe"] == 0
     assert counts["fast_try"] == counts["no_locks"]  # the lists scanned differ, the locks do not
     for name, order, config, reported in (
         ("fast_try", 0, "mainline", 0),
@@ -166,7 +168,7 @@ def test_the_whole_matrix() -> None:
         cells = table.select(proposal=name, order=order, config=config).cells
         assert len([cell for cell in cells if cell.verdict.reports]) == reported, name
     assert table.select(proposal="fast_try", order=0, config="PREEMPT_RT 2020", context="raw").counts() == {
-        "fast_try": {"page": 0, "NULL": 0, "reported": 2}
+        "fast_try": {"page": 0, "NULL": 0, "reported": 2, "unsafe": 0}
     }
 
 

@@ -147,8 +147,12 @@ def test_no_lockdep_no_report() -> None:
 def test_an_nmi_may_only_try() -> None:
     found = verdict(make_request(KERNEL, "GFP_NOWAIT"), "nmi", Setup(), KERNEL)
     assert [(r.kind, r.conflict) for r in found.reports] == [("inconsistent_lock_state", ("INITIAL USE", "IN-NMI"))]
-    assert verdict(make_request(KERNEL, "GFP_NOWAIT"), "nmi", Setup("warm"), KERNEL).clean
+    quiet = verdict(make_request(KERNEL, "GFP_NOWAIT"), "raw>nmi", Setup("warm"), KERNEL)
+    assert not quiet.reports
+    assert quiet.unsafe  # interrupts are off, which does not keep an NMI out of the list
+    assert not quiet.clean
     assert verdict(make_request(TODAY, row="trylock"), "nmi", Setup(), TODAY).clean
+    assert not verdict(make_request(TODAY, "GFP_NOWAIT"), "nmi", Setup("warm"), TODAY).unsafe
 
 
 def test_call_rcu_under_zone_lock_waits_for_itself() -> None:
