@@ -2,7 +2,6 @@
 
 import csv
 import json
-import lzma
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from gfpmodel.cli import cli, main
 
-DATA = Path(__file__).parents[1] / "data/boot58"
+DATA = Path(__file__).parents[2] / "book/data"
 PATCHED = ["--kernel", "v5.8-rc3+FAST_TRY"]
 NESTING = [*PATCHED, "--config", "PROVE_RAW_LOCK_NESTING"]
 RT = [*PATCHED, "--config", "CONFIG_PREEMPT_RT=y"]
@@ -71,8 +70,7 @@ def test_a_cpu_that_waits_for_itself() -> None:
 
 
 def test_cells_in_a_file(tmp_path: Path) -> None:
-    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    source.write_bytes(lzma.decompress((DATA / "verdicts-5.10rt17ft.csv.xz").read_bytes()))
+    source, out = DATA / "verdicts-5.10rt17ft.csv", tmp_path / "out.csv"
     result = run("--cells", str(source), "--out", str(out), *RT)
     assert result.return_value == 0
     assert result.stdout == ""

@@ -2,31 +2,30 @@
 
 import csv
 import io
-import lzma
 from pathlib import Path
 
 import pytest
 
-from gfpmodel.locking import MISMATCHES, Kernel, make_kernel
+from gfpmodel.locking import MISMATCHES, Kernel, Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.cells import answer, cell, compare, read_cells, recorded
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "book/data"
 NESTING, RT = {"PROVE_RAW_LOCK_NESTING": True}, {"PREEMPT_RT": True}
 PATCHED = "v5.8-rc3+FAST_TRY"
 FILES = {
-    "boot58/verdicts-5.8ft-lockdep.csv": (make_kernel(PATCHED, NESTING), 208),
-    "boot58/verdicts-5.8ft-memcgfail.csv": (make_kernel(PATCHED, NESTING), 8),
-    "boot58/verdicts-5.10rt17ft.csv": (make_kernel(PATCHED, RT), 148),
+    "verdicts-5.8ft-lockdep.csv": (make_kernel(PATCHED, NESTING), 208),
+    "verdicts-5.8ft-memcgfail.csv": (make_kernel(PATCHED, NESTING), 8),
+    "verdicts-5.10rt17ft.csv": (make_kernel(PATCHED, RT), 148),
 }
 LATER = {
-    "boot618/verdicts-6.18N.csv": (make_kernel("v6.18", NESTING), 158),
-    "boot618/verdicts-6.18R.csv": (make_kernel("v6.18", RT), 125),
+    "verdicts-6.18N.csv": (make_kernel("v6.18", NESTING), 158),
+    "verdicts-6.18R.csv": (make_kernel("v6.18", RT), 125),
 }
 ASKED = ("request", "order", "context", "pcp", "setup")
 
 
 def text_of(file: str) -> str:
-    return lzma.decompress((DATA / f"{file}.xz").read_bytes()).decode()
+    return (DATA / file).read_text()
 
 
 def table(file: str) -> list[tuple[int, dict[str, str]]]:
@@ -67,7 +66,7 @@ def test_the_reports_name_what_the_kernel_named(row: dict[str, str], kernel: Ker
 def test_all_rows_are_there_and_none_is_excused(file: str) -> None:
     kernel, rows = FILES[file]
     assert len(table(file)) == rows
-    assert not [place for place in MISMATCHES if place[0] == Path(file).name]
+    assert not [place for place in MISMATCHES if place[0] == file]
     text = text_of(file)
     answers = answer(io.StringIO(text), file, kernel)
     assert [{name: row[name] for name in ASKED} for row in answers] == [
@@ -79,16 +78,44 @@ def test_all_rows_are_there_and_none_is_excused(file: str) -> None:
 def test_what_landed_later_but_for_the_listed_cells(file: str) -> None:
     kernel, agreeing = LATER[file]
     found = compare(io.StringIO(text_of(file)), file, kernel)
-    listed = {line for name, line in MISMATCHES if name == Path(file).name}
+    listed = {line for name, line in MISMATCHES if name == file}
     assert {line for line, _, _ in found.different} == listed
     assert found.agree == agreeing
     assert {reason.split("'")[0] for _, reason in found.not_asked} == {"unknown request ", "unknown context "}
 
 
 def test_a_comparison_says_what_differs() -> None:
-    file = "boot58/verdicts-5.8ft-lockdep.csv"
+    file = "verdicts-5.8ft-lockdep.csv"
     plain = make_kernel(PATCHED)  # without PROVE_RAW_LOCK_NESTING no lock is reported for its wait type
     found = compare(io.StringIO(text_of(file)), file, plain)
     reported = [row for _, row in table(file) if row["lockdep_report"] == "invalid_wait_context"]
     assert [row for _, row, _ in found.different] == reported
     assert (found.agree, found.not_asked) == (208 - len(reported), ())
+
+
+REQUESTS = {"0": "none", "NOWAIT|NOWARN": "GFP_NOWAIT|__GFP_NOWARN", "ATOMIC|NOWARN": "GFP_ATOMIC|__GFP_NOWARN"}
+CONTEXTS = {
+    "plain": "task",
+    "rawlock": "raw",
+    "rawlock_irqsave": "raw_irqsave",
+    "irqwork_hard": "irqwork_hard",
+    "hrtimer_hard": "hrt",
+}
+
+
+@pytest.mark.parametrize(
+    "row", csv.DictReader((DATA / "rtexp-splats.csv").open()), ids=lambda row: "-".join(row.values())
+)
+def test_a_contended_kernel_splats_only_where_the_model_allows_it(row: dict[str, str]) -> None:
+    config = {"PREEMPT_RT": row["preempt_rt"] == "1", "LOCKDEP": False, "DEBUG_ATOMIC_SLEEP": False}
+    kernel = make_kernel("v6.1", config)
+    mask = REQUESTS.get(row["request"])
+    request = make_request(kernel, mask, None if mask else "fast_try")
+    reports = [
+        report.kind
+        for pcp in ("warm", "dry")
+        for report in verdict(request, CONTEXTS[row["context"]], Setup(pcp, contended=True), kernel).reports
+    ]
+    atomic = row["context"] != "plain" and config["PREEMPT_RT"]
+    assert ("scheduling_while_atomic" in reports) == (atomic and mask is not None)
+    assert "scheduling_while_atomic" in reports or row["bug_lines"] == "0"
