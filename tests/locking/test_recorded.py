@@ -104,7 +104,7 @@ CONTEXTS = {
 
 
 @pytest.mark.parametrize(
-    "row", csv.DictReader((DATA / "rtexp-splats.csv").open()), ids=lambda row: "-".join(row.values())
+    "row", list(csv.DictReader(text_of("rtexp-splats.csv").splitlines())), ids=lambda row: "-".join(row.values())
 )
 def test_a_contended_kernel_splats_only_where_the_model_allows_it(row: dict[str, str]) -> None:
     config = {"PREEMPT_RT": row["preempt_rt"] == "1", "LOCKDEP": False, "DEBUG_ATOMIC_SLEEP": False}
