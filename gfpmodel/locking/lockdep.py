@@ -45,6 +45,7 @@ class Cpu:
     irqs_on: bool = True
     softirqs_on: bool = True
     preempt_count: int = 0
+    preempt_off_at: str = ""
     debug_locks: bool = True
     deadlock: bool = False
     reports: list[Report] = field(default_factory=list)
@@ -73,10 +74,17 @@ class Cpu:
 
     def enter(self, where: Context) -> None:
         """Bring the CPU into a context, with the checks that its own locks are subject to."""
-        self.preempt_count += where.preempt_depth
+        self._preempt_off(where.preempt_depth)
         for entry in where.entries:
             self._enter(entry)
-        self.preempt_count += where.driver and not self.kernel.rt  # the driver took a mutex first
+        if where.driver and not self.kernel.rt:  # at last, as the driver took a mutex first
+            self.preempt_count, self.preempt_off_at = self.preempt_count + 1, "the caller"
+
+    def _preempt_off(self, count: int, where: str = "the caller") -> None:
+        """Count preemption off, and remember who was the first."""
+        if not self.preempt_count:
+            self.preempt_off_at = where
+        self.preempt_count += count
 
     def _enter(self, entry: Entry) -> None:
         item = entry.item
@@ -86,7 +94,7 @@ class Cpu:
             self.irqs_on = False
         if item.bh_off:
             self._bh_disable(SOFTIRQ_DISABLE_OFFSET)
-        self.preempt_count += item.preempt_off
+        self._preempt_off(item.preempt_off)
         if item.lock:
             ours = entry.name == ZONE_LOCK
             lock = self.kernel.lock(entry.name) if ours else LockClass(entry.name, item.lock)
@@ -103,10 +111,13 @@ class Cpu:
         self.threadable = entry.word == THREADABLE
         if level == "softirq":
             self.softirqs_on = False
-            self.preempt_count += SOFTIRQ_OFFSET
+            self._preempt_off(SOFTIRQ_OFFSET, "__do_softirq")
+        elif level == "hardirq":
+            self.irqs_on = False
+            self._preempt_off(HARDIRQ_OFFSET, "irq_enter_rcu")
         else:
             self.irqs_on = False
-            self.preempt_count += NMI_OFFSET + HARDIRQ_OFFSET if level == "nmi" else HARDIRQ_OFFSET
+            self._preempt_off(NMI_OFFSET + HARDIRQ_OFFSET, "nmi_enter")
 
     def _bh_disable(self, count: int) -> None:
         """Switch softirqs off: a count, but a per-CPU lock on PREEMPT_RT."""
@@ -114,7 +125,7 @@ class Cpu:
             self.acquire(self.kernel.lock("softirq_ctrl.lock"), "the caller")
         else:
             self.softirqs_on = False
-            self.preempt_count += count
+            self._preempt_off(count)
 
     # locks
 
@@ -138,7 +149,7 @@ class Cpu:
             self.might_sleep(where, rtlock=lock.kind != "mutex")
             self._block(lock, where, mine)
         self.deadlock = self.deadlock or mine
-        self.preempt_count += lock.spins(self.kernel.rt)
+        self._preempt_off(lock.spins(self.kernel.rt), where)
         if sleeps and lock.kind != "mutex":
             self._push(self.kernel.lock("rcu_read_lock"), where, companion=True)
         return True
@@ -199,9 +210,11 @@ class Cpu:
             self.usage_text(lock.name) if lock else "....",
             level=self.level,
             preempt_count=self.preempt_count,
+            preempt_off_at=self.preempt_off_at,
             irqs_on=self.irqs_on,
             softirqs_on=self.softirqs_on,
             tainted=any(report.taints for report in self.reports),
+            lockdep_on=self.debug_locks,
             **more,
         )
 

@@ -61,9 +61,11 @@ class Report:
     chain: tuple[str, ...] = ()
     level: str = "task"
     preempt_count: int = 0
+    preempt_off_at: str = ""
     irqs_on: bool = True
     softirqs_on: bool = True
     tainted: bool = False
+    lockdep_on: bool = True  #: no report of lockdep's came before: each switches it off
 
     @property
     def taints(self) -> bool:
@@ -116,6 +118,15 @@ class Report:
         return self._line(self.lock, self.usage, self.where) if self.lock else ""
 
     def _held(self) -> Iterator[str]:
+        """Yield the locks held, as far as lockdep still knows them.
+
+        Models: kernel/locking/lockdep.c:debug_show_held_locks (v5.8).
+        """
+        if not self.kernel.on("LOCKDEP"):
+            return
+        if not self.lockdep_on:
+            yield "INFO: lockdep is turned off."
+            return
         count = len(self.held)
         yield f"{count or 'no'} lock{'s' if count != 1 else ''} held by {TASK}{':' if count else '.'}"
         for number, held in enumerate(self.held):
@@ -185,4 +196,4 @@ class Report:
 
     def _preemption(self) -> Iterator[str]:
         if self.preempt_count:
-            yield from ("Preemption disabled at:", "the caller")
+            yield from ("Preemption disabled at:", self.preempt_off_at)
