@@ -14,8 +14,10 @@ from gfpmodel.errors import InputError
 from gfpmodel.gfp.layouts import Layout, config_text, kernels, variants
 from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
+from gfpmodel.locking import Kernel
 from gfpmodel.mm import PageAllocator
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
+from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
 
 FULL = W.Layout(width="98%", max_width="46rem")
@@ -33,9 +35,11 @@ def choice(label: str, options: Iterable[str], index: int = 0) -> W.Dropdown:
     return W.Dropdown(options=list(options), index=index, description=label, layout=FULL, style=LABEL)
 
 
-def linked(control: W.Dropdown | W.SelectionSlider, frames: Sequence[W.Widget]) -> W.Stack:
+def linked(
+    control: W.Dropdown | W.SelectionSlider, frames: Sequence[W.Widget], layout: W.Layout | None = None
+) -> W.Stack:
     """Return the frames as a stack that follows a control's index in the browser, without a kernel."""
-    stack = W.Stack(list(frames), selected_index=control.index)
+    stack = W.Stack(list(frames), selected_index=control.index, layout=layout or W.Layout())
     W.jslink((control, "index"), (stack, "selected_index"))
     return stack
 
@@ -142,3 +146,54 @@ def typed_ops(text: str, fill: Callable[[str], None]) -> W.VBox:
     live = W.VBox([box, fault])
     live.add_class("gfp-live-only")
     return live
+
+
+def nesting(
+    kernels: Mapping[str, tuple[Kernel, bool]],
+    requests: Mapping[str, Ask],
+    places: Mapping[str, str],
+    locks: Mapping[str, str],
+    start: Sequence[int] = (0, 0, 0, 0),
+) -> W.VBox:
+    """Return a builder of lock stacks that shows what a request under one takes, and what the kernel prints.
+
+    Arguments, each by its label: kernels, with whether their locks are contended; requests; what the stack begins
+    with; what is held on top of it (both as texts for ``context``, or empty); the options to open on.  With a
+    kernel, a stack of one's own can be typed in.
+    """
+    titles = ("kernel", "request", "stack", "and held")
+    menus = (kernels, requests, places, locks)
+    kernel, request, *stack = (choice(*menu) for menu in zip(titles, menus, start, strict=True))
+    controls = (kernel, request, *stack)
+    frames: dict[str, W.HTML] = {}
+
+    def draw(text: str, named: str, asked: str) -> str:
+        try:
+            return nested(requests[asked](text, *kernels[named]), f"{text}: {asked}").html
+        except InputError as error:
+            return f'<p role="alert">{escape(text)}: {escape(str(error))}</p>'
+
+    def frame(chosen: Sequence[str]) -> W.HTML:
+        html = draw(">".join(filter(None, (places[chosen[2]], locks[chosen[3]]))) or "task", *chosen[:2])
+        if html not in frames:
+            frames[html] = W.HTML(html, layout=shown.layout, style=shown.style)
+        return frames[html]
+
+    def tree(*chosen: str) -> W.Widget:
+        if len(chosen) == len(controls):
+            return frame(chosen)
+        control = controls[len(chosen)]
+        return linked(control, [tree(*chosen, option) for option in control.options], shown.layout)
+
+    box = W.Text(description="your own", placeholder="mutex>hardirq>raw:krc.lock", layout=FULL, style=LABEL)
+    shown = W.HTML(layout=W.Layout(width="100%"))
+
+    def update(_: object) -> None:
+        text = box.value.strip()
+        shown.value = draw(text, kernel.value, request.value) if text else ""
+
+    for control, trait in ((box, "value"), (kernel, "index"), (request, "index")):
+        control.observe(update, trait)
+    live = W.VBox([box, shown])
+    live.add_class("gfp-live-only")
+    return W.VBox([W.HTML(style()), *controls, tree(), live])

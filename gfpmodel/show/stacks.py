@@ -1,0 +1,125 @@
+"""Pictures of a stack of held locks: what each level leaves to the next, which locks a request took, what was printed.
+
+Nothing is told by colour alone: a lock that is held has a dot, one that is taken an arrow, a report a cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from html import escape
+
+from gfpmodel.locking import Context, Cpu, Kernel, LockClass, LockGraph, Report, Verdict, make_request, verdict
+from gfpmodel.locking import Setup as Machine
+from gfpmodel.show.pictures import Picture, facts, table
+
+HELD, TAKES, SAID, NOTHING = "●", "→", "✕", "-"
+#: Reports by their kind, in the words of their first line.
+SHORT = {
+    "invalid_wait_context": "Invalid wait context",
+    "inconsistent_lock_state": "inconsistent lock state",
+    "recursive_locking": "recursive locking",
+    "circular_locking": "circular dependency",
+    "sleeping_function": "sleeping function",
+    "scheduling_while_atomic": "scheduling while atomic",
+}
+WORDS = {
+    "softirq": "a softirq comes in",
+    "hardirq": "a hardirq comes in",
+    "hardirq_threadable": "a hardirq comes in, declared threadable",
+    "nmi": "an NMI comes in",
+    "irqoff": "interrupts off",
+    "preemptoff": "preemption off",
+    "bhoff": "softirqs off",
+}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as a reader makes it: a mask by its names, an order, the state of this CPU's lists, or a proposal."""
+
+    gfp: str | None = None
+    order: int = 0
+    pcp: str = "dry"
+    row: str | None = None
+
+    def __call__(
+        self, where: Context | str, kernel: Kernel, contended: bool = False, known: LockGraph | None = None
+    ) -> Verdict:
+        """Return what becomes of it.
+
+        Arguments: the context or its text; the kernel; whether another CPU holds every lock that is waited for; the
+        order of locks seen before.  Raises InputError.
+        """
+        machine = Machine(self.pcp, contended=contended)
+        return verdict(make_request(kernel, self.gfp, self.row, self.order), where, machine, kernel, known)
+
+
+def levels(where: Context, kernel: Kernel) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the levels of a stack from the task: at which interrupt level, what, its type, and what it leaves."""
+    yield "task", NOTHING, "", str(Cpu(kernel).number(Cpu(kernel).wait_context))
+    known = 0
+    for at, entry in enumerate(where.entries, 1):
+        cpu = Cpu(kernel)
+        cpu.enter(replace(where, entries=where.entries[:at]))
+        if entry.word in WORDS:
+            leaves = str(cpu.number(cpu.wait_context)) if entry.item.level else "as before"
+            threaded = " (RT: in a task)" * (kernel.rt and entry.item.level not in ("", cpu.level))
+            yield cpu.level, f"{WORDS[entry.word]}{threaded}", "", leaves
+        for held in cpu.held[known:]:
+            leaves = str(cpu.number(held.lock.inner)) if held.lock.inner else "as before"
+            yield cpu.level, f"{HELD} {held.lock.name}", held.lock.text(kernel.nesting), leaves
+        known = len(cpu.held)
+
+
+def stack_of(where: Context, kernel: Kernel) -> Picture:
+    """Draw a context as a stack, outermost first, with the wait type that each level leaves to what comes under it."""
+    return table(["at level", "what", "type {needs:leaves}", "leaves"], levels(where, kernel))
+
+
+def took(found: Verdict) -> Picture:
+    """Draw the locks that a request took, or tried, in order, and which of them were reported."""
+    taken = dict.fromkeys(
+        (step.what, step.lock, step.where) for step in found.steps if step.what in ("acquire", "try", "busy")
+    )
+    rows = [
+        (
+            f"{TAKES} {'takes' if what == 'acquire' else 'tries'}",
+            lock,
+            found.kernel.lock(lock).text(found.kernel.nesting),
+            ", ".join(f"{SAID} {SHORT[r.kind]}" for r in found.reports if names(r, lock, where)) or NOTHING,
+        )
+        for what, lock, where in taken
+    ]
+    return table(["the request", "lock", "type {needs:leaves}", "reported"], rows or [["takes no lock", "", "", ""]])
+
+
+def names(report: Report, lock: str, where: str) -> bool:
+    """Return whether a report is about a lock taken in a function."""
+    return report.where == where and (report.lock is None or report.lock.name == lock)
+
+
+def printed(reports: Iterable[Report]) -> Picture:
+    """Draw what the kernel prints, in its shape."""
+    text = "\n".join(report.text().strip("\n") for report in reports) or "(nothing is printed)"
+    html = f'<pre class="gfp-hunk" tabindex="0" aria-label="what the kernel prints">{escape(text)}</pre>'
+    return Picture(html, text)
+
+
+def outcome(found: Verdict) -> str:
+    """Return the end of a request in a few words."""
+    result = "never returns: the CPU waits for itself" if found.deadlock else found.result
+    said = [f"{SAID} {SHORT[report.kind]}" for report in found.printed]
+    return f"{result}; {', '.join(said) or 'nothing is printed'}"
+
+
+def nested(found: Verdict, title: str) -> Picture:
+    """Draw a verdict: the stack, the locks of the request, the outcome, and what the kernel prints."""
+    summary = facts(title, {"outcome": outcome(found)})
+    return summary + stack_of(found.context, found.kernel) + took(found) + printed(found.printed)
+
+
+def wait_types(locks: Iterable[LockClass]) -> Picture:
+    """Draw the wait types of locks, without and with PROVE_RAW_LOCK_NESTING."""
+    rows = [(lock.name, lock.kind, lock.types(nesting=False), lock.types(nesting=True)) for lock in locks]
+    return table(["lock", "kind", "nesting=n", "nesting=y"], rows)

@@ -1,0 +1,140 @@
+"""Stacks of held locks: the wait types shown are the kernel's, and the builder has a frame for every position."""
+
+import ipywidgets as W
+import pytest
+
+from gfpmodel.locking import LockClass, context, make_kernel
+from gfpmodel.show.stacks import Ask, nested, outcome, printed, stack_of, took, wait_types
+from gfpmodel.show.widgets import nesting
+
+RFC = "v5.8-rc3+FAST_TRY"
+PLAIN = make_kernel(RFC)
+PROVING = make_kernel(RFC, {"PROVE_RAW_LOCK_NESTING": True})
+RT = make_kernel(RFC, {"PREEMPT_RT": True})
+MASK_0, FAST = Ask("none"), Ask("__GFP_FAST_TRY", pcp="warm")
+PLACES = {"a task": "", "a hardirq": "hardirq"}
+LOCKS = {"nothing more": "", "krc.lock": "raw:krc.lock", "a mutex": "mutex"}
+
+
+def walk(widget: W.Widget) -> list[W.Widget]:
+    return [widget, *(w for child in getattr(widget, "children", ()) for w in walk(child))]
+
+
+@pytest.fixture
+def builder() -> W.VBox:
+    kernels = {"proving": (PROVING, False), "RT": (RT, False), "RT, contended": (RT, True)}
+    return nesting(kernels, {"mask 0": MASK_0, "FAST_TRY": FAST}, PLACES, LOCKS, start=(1, 0, 0, 1))
+
+
+def shown(builder: W.VBox) -> str:
+    """Follow the stacks to the frame on show, with the drop-downs where they are."""
+    at = builder.children[5]
+    for control in builder.children[1:5]:
+        at = at.children[control.index]
+    return at.value
+
+
+def test_wait_types_are_those_of_the_enum() -> None:
+    locks = (LockClass("r", "raw_spinlock_t"), LockClass("s", "spinlock_t"), LockClass("m", "mutex"))
+    lines = [line.split() for line in wait_types(locks).text.splitlines()[1:]]
+    assert lines == [
+        ["r", "raw_spinlock_t", "{2:2}", "{2:2}"],
+        ["s", "spinlock_t", "{2:2}", "{3:3}"],
+        ["m", "mutex", "{3:3}", "{4:4}"],
+    ]
+
+
+@pytest.mark.parametrize(("kernel", "task", "mutex", "hardirq"), [(PLAIN, "4", "3", "2"), (PROVING, "5", "4", "2")])
+def test_each_level_says_what_it_leaves(kernel, task, mutex, hardirq) -> None:
+    lines = stack_of(context("mutex>irqoff"), kernel).text.splitlines()[1:]
+    assert [line.split()[-1] for line in lines] == [task, mutex, "before"]
+    lines = stack_of(context("mutex>hardirq>raw:krc.lock"), kernel).text.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["task", "task", "hardirq", "hardirq"]
+    assert [line.split()[-1] for line in lines] == [task, mutex, hardirq, "2"]
+
+
+def test_a_softirq_is_a_task_with_a_lock_on_rt() -> None:
+    text = stack_of(context("softirq"), RT).text
+    assert "a softirq comes in (RT: in a task)" in text
+    assert "● softirq_ctrl.lock" in text
+    assert "RT:" not in stack_of(context("softirq"), PROVING).text
+
+
+def test_the_lock_that_is_reported_is_marked() -> None:
+    found = MASK_0("raw:krc.lock", PROVING)
+    assert took(found).text.splitlines()[1].split()[:3] == ["→", "takes", "&zone->lock"]
+    assert took(found).text.endswith("✕ Invalid wait context")
+    assert "✕" not in took(MASK_0("raw:krc.lock", PLAIN)).text
+    assert "takes no lock" in took(FAST("raw:krc.lock", PROVING)).text
+    assert "→ tries" in took(Ask(row="trylock")("raw", PROVING)).text
+
+
+@pytest.mark.parametrize(
+    ("ask", "where", "kernel", "contended", "end"),
+    [
+        (MASK_0, "raw", PLAIN, False, "page; nothing is printed"),
+        (MASK_0, "raw", PROVING, False, "page; ✕ Invalid wait context"),
+        (FAST, "raw", RT, False, "page; ✕ Invalid wait context, ✕ sleeping function"),
+        (FAST, "raw", RT, True, "page; ✕ Invalid wait context, ✕ sleeping function, ✕ scheduling while atomic"),
+        (Ask("__GFP_FAST_TRY"), "raw", PROVING, False, "NULL; nothing is printed"),
+        (MASK_0, "zone_lock", PLAIN, False, "never returns: the CPU waits for itself; ✕ recursive locking"),
+    ],
+)
+def test_outcome(ask: Ask, where: str, kernel, contended: bool, end: str) -> None:
+    assert outcome(ask(where, kernel, contended)) == end
+
+
+def test_what_was_seen_before_makes_a_cycle() -> None:
+    seen = MASK_0("raw:krc.lock", PLAIN).graph
+    assert outcome(FAST("zone_lock>raw:krc.lock", PLAIN, known=seen)) == "page; ✕ circular dependency"
+    assert outcome(FAST("zone_lock>raw:krc.lock", PLAIN)) == "page; nothing is printed"
+
+
+def test_the_report_is_the_models_and_is_escaped() -> None:
+    reports = MASK_0("raw:<i", PROVING).reports
+    picture = printed(reports)
+    assert picture.text == reports[0].text().strip()
+    assert "<i" not in picture.html
+    assert "(&amp;zone-&gt;lock)" in picture.html
+    assert printed(()).text == "(nothing is printed)"
+
+
+def test_a_picture_has_all_four_parts() -> None:
+    text = nested(MASK_0("raw:krc.lock", PROVING), "a title").text
+    for part in ("a title", "outcome", "● krc.lock", "→ takes", "[ BUG: Invalid wait context ]"):
+        assert part in text
+
+
+def test_the_builder_has_a_frame_a_position(builder: W.VBox) -> None:
+    assert [control.index for control in builder.children[1:5]] == [1, 0, 0, 1]
+    assert all(control.description for control in builder.children[1:5])
+    assert "✕ sleeping function" in shown(builder)
+    builder.children[1].index = 2
+    assert "scheduling while atomic" in shown(builder)
+    builder.children[1].index, builder.children[2].index = 0, 1
+    assert "nothing is printed" in shown(builder)
+    sizes = [len(w.children) for w in walk(builder) if isinstance(w, W.Stack)]
+    assert sorted(sizes) == [2] * (3 + 6) + [3] * (1 + 12)
+
+
+def test_what_cannot_be_says_why(builder: W.VBox) -> None:
+    builder.children[3].index, builder.children[4].index = 1, 2
+    assert shown(builder).startswith('<p role="alert">hardirq&gt;mutex: impossible context: a mutex cannot')
+
+
+def test_a_stack_of_ones_own_follows_kernel_and_request(builder: W.VBox) -> None:
+    live = builder.children[-1]
+    assert "gfp-live-only" in live._dom_classes
+    box, answer = live.children
+    box.value = "mutex>hardirq>raw:mine"
+    assert "● mine" in answer.value
+    assert "✕ sleeping function" in answer.value
+    builder.children[1].index = 0
+    assert "sleeping function" not in answer.value
+    builder.children[2].index = 1
+    assert "takes no lock" in answer.value
+    box.value = "<b>"
+    assert 'role="alert"' in answer.value
+    assert "<b>" not in answer.value
+    box.value = " "
+    assert answer.value == ""
