@@ -5,15 +5,17 @@ Nothing is told by colour alone: a lock that is held has a dot, one that is take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 
 from gfpmodel.locking import Context, Cpu, Kernel, LockClass, LockGraph, Report, Verdict, make_request, verdict
 from gfpmodel.locking import Setup as Machine
-from gfpmodel.show.pictures import Picture, facts, table
+from gfpmodel.show.pictures import Picture, table
 
-HELD, TAKES, SAID, NOTHING = "●", "→", "✕", "-"
+HELD, TAKES, SAID, NOTHING = "●", "→", "✕\N{NO-BREAK SPACE}", "-"
+ARROW = re.compile(r"[\w&;]+-&gt;\w+")
 #: Reports by their kind, in the words of their first line.
 SHORT = {
     "invalid_wait_context": "Invalid wait context",
@@ -74,7 +76,7 @@ def levels(where: Context, kernel: Kernel) -> Iterator[tuple[str, str, str, str]
 
 def stack_of(where: Context, kernel: Kernel) -> Picture:
     """Draw a context as a stack, outermost first, with the wait type that each level leaves to what comes under it."""
-    return table(["at level", "what", "type {needs:leaves}", "leaves"], levels(where, kernel))
+    return whole(table(["level", "what", "type {needs:leaves}", "leaves"], levels(where, kernel)))
 
 
 def took(found: Verdict) -> Picture:
@@ -87,11 +89,16 @@ def took(found: Verdict) -> Picture:
             f"{TAKES} {'takes' if what == 'acquire' else 'tries'}",
             lock,
             found.kernel.lock(lock).text(found.kernel.nesting),
-            ", ".join(f"{SAID} {SHORT[r.kind]}" for r in found.reports if names(r, lock, where)) or NOTHING,
+            ", ".join(f"{SAID}{SHORT[r.kind]}" for r in found.reports if names(r, lock, where)) or NOTHING,
         )
         for what, lock, where in taken
     ]
-    return table(["the request", "lock", "type {needs:leaves}", "reported"], rows or [["takes no lock", "", "", ""]])
+    return whole(table(["request", "lock", "type", "reported"], rows or [["takes no lock", "", "", ""]]))
+
+
+def whole(picture: Picture) -> Picture:
+    """Return a picture in which a name such as &zone->lock is not broken at its arrow."""
+    return Picture(ARROW.sub(r'<span style="white-space:nowrap">\g<0></span>', picture.html), picture.text)
 
 
 def names(report: Report, lock: str, where: str) -> bool:
@@ -109,17 +116,19 @@ def printed(reports: Iterable[Report]) -> Picture:
 def outcome(found: Verdict) -> str:
     """Return the end of a request in a few words."""
     result = "never returns: the CPU waits for itself" if found.deadlock else found.result
-    said = [f"{SAID} {SHORT[report.kind]}" for report in found.printed]
+    said = [f"{SAID}{SHORT[report.kind]}" for report in found.printed]
     return f"{result}; {', '.join(said) or 'nothing is printed'}"
 
 
 def nested(found: Verdict, title: str) -> Picture:
     """Draw a verdict: the stack, the locks of the request, the outcome, and what the kernel prints."""
-    summary = facts(title, {"outcome": outcome(found)})
-    return summary + stack_of(found.context, found.kernel) + took(found) + printed(found.printed)
+    end = outcome(found)
+    html = f'<p class="gfp-title">{escape(title)}</p><p class="gfp-key">outcome: {escape(end)}</p>'
+    parts = (stack_of(found.context, found.kernel), took(found), printed(found.printed))
+    return sum(parts, Picture(html, f"{title}\noutcome: {end}"))
 
 
 def wait_types(locks: Iterable[LockClass]) -> Picture:
     """Draw the wait types of locks, without and with PROVE_RAW_LOCK_NESTING."""
     rows = [(lock.name, lock.kind, lock.types(nesting=False), lock.types(nesting=True)) for lock in locks]
-    return table(["lock", "kind", "nesting=n", "nesting=y"], rows)
+    return table(["lock", "kind", "without the option", "with it"], rows)
