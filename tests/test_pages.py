@@ -216,3 +216,25 @@ def test_search_finds_a_word(browser: Browser, origins: dict[str, str], way: str
         page.wait_for_load_state("networkidle")
     assert any("book/patch.html" in address for address in found)
     assert not visit.faults
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        ((0, 0, 0, 2), "nothing is printed"),
+        ((1, 0, 0, 2), "[ BUG: Invalid wait context ]"),
+        ((2, 1, 0, 2), "BUG: sleeping function called from invalid context"),
+        ((3, 1, 0, 2), "BUG: scheduling while atomic"),
+        ((1, 0, 2, 3), "a mutex cannot be taken in hardirq"),
+    ],
+)
+def test_the_stack_builder_shows_what_the_kernel_prints(
+    browser: Browser, origins: dict[str, str], chosen: tuple[int, ...], shown: str
+) -> None:
+    with Visit(browser, origins["file"]) as visit:
+        page = visit.open("book/nesting.html")
+        for select, index in zip(page.locator(".jupyter-widgets select").all(), chosen, strict=True):
+            select.select_option(index=index)
+        page.wait_for_function(f"text => ({SHOWN})().includes(text)", arg=shown)
+        assert not page.locator(".gfp-live-only").first.is_visible()
+    assert not visit.faults
