@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from textwrap import wrap
 
 from matplotlib.axes import Axes
@@ -30,9 +31,10 @@ MARKS = {
 STATES = ("warm", "dry")  # of the cpu's lists: the left and the right mark
 
 # inches
-LEFT, COLUMN, LINE, GAP, SHIFT = 1.98, 0.29, 0.135, 0.07, 0.065
+LEFT, COLUMN, LINE, GAP, SHIFT = 1.74, 0.26, 0.135, 0.07, 0.061
 LEGEND, HEAD, EDGE, LETTER = 0.55, 0.68, 0.04, 0.063
-TEXT_WIDTH, MANY = 29, 20  # letters in a line of a row's name; more contexts than that are not listed
+TEXT_WIDTH, MANY = 31, 20  # letters in a line of a row's name; more contexts than that are not listed
+FIT = "min-width: 0; width: 28rem; "  # narrow enough for a phone to show it whole
 NAME_WIDTH = 8  # letters above a column; a longer name gets two lines
 
 
@@ -91,7 +93,7 @@ def group(matrix: Matrix) -> list[Row]:
     return rows
 
 
-def draw_marks(axes: Axes, places: dict[str, list[tuple[float, float]]], size: float = 26) -> None:
+def draw_marks(axes: Axes, places: dict[str, list[tuple[float, float]]], size: float = 23) -> None:
     """Draw each status at its places."""
     for name, at in places.items():
         marker, face, edge, _ = MARKS[name]
@@ -133,7 +135,7 @@ def matrix_figure(matrix: Matrix) -> Figure:
     top = LEGEND
     for config in configs:
         top += HEAD
-        axes.text(0.06, top - 0.06, config, fontsize=8.5, fontweight="bold", va="bottom")
+        axes.text(0.06, top - 0.06, config, fontsize=7.5, fontweight="bold", va="bottom")
         for x, name in zip(centres, proposals, strict=True):
             axes.text(x, top - 0.05, two_lines(name), rotation=90, ha="center", va="bottom", fontsize=7)
         first = top
@@ -152,6 +154,15 @@ def matrix_figure(matrix: Matrix) -> Figure:
     return figure
 
 
+def said_of(row: Row, proposals: list[str]) -> str:
+    """Say a row as HTML: the kernel, the contexts, and by verdict the proposals that get it."""
+    by: dict[str, list[str]] = {}
+    for name, pair in zip(proposals, row.columns, strict=True):
+        by.setdefault("/".join(unique(pair)), []).append(escape(name))
+    verdicts = "; ".join(f"<b>{words}</b> {', '.join(names)}" for words, names in by.items())
+    return f"{escape(row.config)}, {escape(', '.join(row.contexts))}: {verdicts}"
+
+
 def matrix_picture(matrix: Matrix) -> Picture:
     """Show a matrix of one order: a figure, and the same facts as a table, ``warm/dry`` where the two differ.
 
@@ -167,7 +178,9 @@ def matrix_picture(matrix: Matrix) -> Picture:
     )
     counts = {name: sum(status(c.verdict) == name for c in matrix.cells) for name in MARKS}
     said = ", ".join(f"{count} {MARKS[name][3]}" for name, count in counts.items() if count)
-    alt = f"Verdicts on order {orders.pop()}: {said}; the table below has them all"
-    html = f"<figure>{svg(matrix_figure(matrix), alt)}</figure>"
-    more = f"<details><summary>The same as a table</summary>{facts.html}</details>"
+    alt = f"Verdicts on order {orders.pop()}: {said}; the list below has them all"
+    drawn = svg(matrix_figure(matrix), alt).replace('style="', f'style="{FIT}', 1)
+    html = f"<figure>{drawn}</figure>"
+    items = "".join(f"<li>{said_of(row, proposals)}</li>" for row in rows)
+    more = f"<details><summary>The same in words, warm/dry</summary><ul>{items}</ul></details>"
     return Picture(html + more, facts.text)
