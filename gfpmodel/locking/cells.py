@@ -47,13 +47,17 @@ def read_request(name: str, order: int, kernel: Kernel) -> Request:
     Arguments: the name; the order, which the name's digit must agree with; the kernel.  Raises InputError.
     """
     if name == "FREE":
-        return replace(make_request(kernel, "none", order=0, free=True), order=order)
+        if order:
+            raise InputError(f"request FREE of order {order}; one page of order 0 is freed")
+        return make_request(kernel, "none", free=True)
     found = NAME.fullmatch(name)
     if not found or found[1] not in (*MASKS, NOLOCK) or set(found[3]) - set(MODIFIERS):
         letters = ", ".join([*MASKS, NOLOCK])
         raise InputError(f"unknown request {name!r}; expected FREE, or one of {letters} with an order, as in F0u")
     if int(found[2]) != order:
         raise InputError(f"request {name!r} of order {order}; the two do not agree")
+    if "f" in found[3] and "a" not in found[3]:
+        raise InputError(f"request {name!r}: f, a charge that fails, needs a, an accounted page")
     more = "".join(MODIFIERS[letter] for letter in found[3])
     if found[1] == NOLOCK:
         nolock = make_request(kernel, row="trylock", order=order)
@@ -72,7 +76,7 @@ def read_setup(text: str, pcp: str, request: str, contended: bool = False) -> Se
         case "" | "-":
             return setup
         case "memcg":
-            return replace(setup, memcg="fail" if request.endswith("af") else "ok")
+            return replace(setup, memcg="fail" if "f" in request else "ok")
         case "page_owner=on":
             return replace(setup, page_owner=True)
         case "nolockdep":
@@ -82,7 +86,8 @@ def read_setup(text: str, pcp: str, request: str, contended: bool = False) -> Se
 
 def cell(row: Mapping[str, str], kernel: Kernel) -> Verdict:
     """Return the verdict on one row of a table of cells; raises InputError."""
-    if not re.fullmatch(r"\d+", row["order"].strip()):
+    row = {column: row[column].strip() for column in READ}
+    if not re.fullmatch(r"\d+", row["order"]):
         raise InputError(f"order {row['order']!r} is no number")
     request = read_request(row["request"], int(row["order"]), kernel)
     where = STACK_OF.get(row["context"], row["context"])
@@ -91,18 +96,21 @@ def cell(row: Mapping[str, str], kernel: Kernel) -> Verdict:
 
 def read_cells(lines: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the columns of every cell; raises InputError if a column is missing."""
-    reader = csv.DictReader(lines)
-    missing = [column for column in READ if column not in (reader.fieldnames or [])]
-    if missing:
-        raise InputError(f"a table of cells needs the columns {', '.join(READ)}; {missing[0]} is missing", name, 1)
-    for row in reader:
-        if None in row.values():
-            raise InputError("the row is too short", name, reader.line_num)
-        yield reader.line_num, row
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        missing = [column for column in READ if column not in (reader.fieldnames or [])]
+        if missing:
+            raise InputError(f"a table of cells needs the columns {', '.join(READ)}; {missing[0]} is missing", name, 1)
+        for row in reader:
+            if None in row or None in row.values():
+                raise InputError(f"the row is too {'long' if None in row else 'short'}", name, reader.line_num)
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"no CSV: {error}", name, reader.line_num + 1) from None
 
 
 def answer(lines: Iterable[str], name: str, kernel: Kernel) -> list[dict[str, str]]:
-    """Return a table of cells with four columns more.
+    """Return the five columns of a table of cells that are asked, and the four of the answer.
 
     Arguments: the lines of the table; its name, for errors; the kernel.  Raises InputError.
     """

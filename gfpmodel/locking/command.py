@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gfpmodel.errors import InputError
+from gfpmodel.gfp.layouts import DEFAULT_KERNEL
 from gfpmodel.locking.cells import WRITTEN, answer, write_table
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.matrix import matrix
@@ -36,6 +37,8 @@ def run(question: Question, kernel: str, config: Mapping[str, bool], read: Calla
     asked = [question.gfp, question.proposal, question.cells, question.everything or None]
     if len([one for one in asked if one is not None]) != 1:
         raise InputError("verdict needs one of --gfp, --proposal, --cells and --all")
+    if question.everything or question.cells is not None:
+        refuse_others(question, kernel, config)
     if question.everything:
         found = matrix()
         return found.csv().rstrip("\n") + "\n" * bool(question.out), {"cells": found.rows()}, True
@@ -43,6 +46,15 @@ def run(question: Question, kernel: str, config: Mapping[str, bool], read: Calla
     if question.cells is not None:
         return run_cells(question.cells, built, read, ending="\n" * bool(question.out))
     return run_one(question, built)
+
+
+def refuse_others(question: Question, kernel: str, config: Mapping[str, bool]) -> None:
+    """Raise InputError for options that say something which a table, or the matrix, says itself."""
+    plain = Question(everything=question.everything, cells=question.cells, out=question.out)
+    if question != plain:
+        raise InputError("--order, --context, --pcp and --contended do not go with --cells or --all")
+    if question.everything and (config or kernel != DEFAULT_KERNEL):
+        raise InputError("--kernel and --config do not go with --all, which has four kernels of its own")
 
 
 def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: str) -> Answer:
@@ -66,7 +78,7 @@ def run_one(question: Question, kernel: Kernel) -> Answer:
     )
     request = make_request(kernel, question.gfp, question.proposal, question.order)
     found = verdict(request, question.context, setup, kernel)
-    return describe(found), found.to_json(), found.clean
+    return describe(found), found.to_json(), found.clean and not found.before
 
 
 def describe(found: Verdict) -> str:
@@ -75,6 +87,8 @@ def describe(found: Verdict) -> str:
     lines.append(f"locks    {', '.join(found.locks) or 'none'}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
     if found.unsafe:
-        lines.append("unsafe   an NMI may have interrupted a change to these lists; no check says so")
-    lines += [f"before   {report} (the context's own lock)" for report in found.before]
+        lines.append("unsafe   an NMI may have interrupted a change to these lists; no check looks for that")
+    lines += [
+        f"before   {report} (the context's own lock; the silence after it proves nothing)" for report in found.before
+    ]
     return "\n".join([*lines, *(report.text() for report in found.reports)])

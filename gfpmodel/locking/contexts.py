@@ -117,6 +117,11 @@ class Context:
         return levels[-1] if levels else "task"
 
     @property
+    def bh_off(self) -> bool:
+        """Return whether softirqs are switched off."""
+        return any(entry.item.bh_off for entry in self.entries)
+
+    @property
     def holds_zone_lock(self) -> bool:
         """Return whether a zone's lock is held already."""
         return any(entry.name == ZONE_LOCK for entry in self.entries)
@@ -130,6 +135,7 @@ def context(text: str, preempt_depth: int = 0) -> Context:
 
     Arguments: the text; how often preemption is switched off besides.  Raises InputError for what cannot be.
     """
+    text = text.strip()
     if text in STACKS:
         return stack(STACKS[text], text, driver=text not in PREEMPTIBLE, preempt_depth=preempt_depth)
     words = [word.strip() for word in text.split(">")]

@@ -26,7 +26,9 @@ OPTIONS: dict[str, bool | None] = {
 WAIT_CONTEXT_SINCE, ALWAYS_CHECKED_SINCE = (5, 7), (5, 15)  # check_wait_context(); without its depth exception
 LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the trylock was carried back
 RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
-RCU_DEPTH_SINCE = (5, 16)  # __might_resched() looks at the RCU nesting
+RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
+CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
+STOCK_LOCK_SINCE, STOCK_TRYLOCK_SINCE = (5, 18), (6, 15)  # memcg_stock.lock; the RT trees had it before
 RT_WAIT_TYPES_SINCE = (5, 11)  # __rt_spin_lock_init() gives its locks a wait type: not in 5.10-rt17
 
 Pcp = Literal["irq", "local_lock", "trylock"]
@@ -90,7 +92,19 @@ class Kernel:
     @property
     def counts_rcu_depth(self) -> bool:
         """Return whether the test for sleeping looks at RCU sections."""
-        return self.version >= RCU_DEPTH_SINCE
+        return not self.rt or self.version >= RT_RCU_DEPTH_SINCE
+
+    @property
+    def charges_bh_off(self) -> bool:
+        """Return whether an accounted page is charged while softirqs are off."""
+        return self.version >= CHARGES_BH_OFF_SINCE
+
+    @property
+    def memcg_stock(self) -> Literal["", "acquire", "try"]:
+        """Return how the charge takes memcg_stock.lock, empty where there is no such lock."""
+        if self.version >= STOCK_TRYLOCK_SINCE:
+            return "try"
+        return "acquire" if self.rt or self.version >= STOCK_LOCK_SINCE else ""
 
     @property
     def page_owner_lock(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gfpmodel.errors import InputError
 from gfpmodel.locking.classes import (
     LD_WAIT_CONFIG,
     LD_WAIT_MAX,
@@ -16,10 +17,12 @@ from gfpmodel.locking.classes import (
 )
 from gfpmodel.locking.contexts import HELD_ZONE, THREADABLE, ZONE_LOCK, Context, Entry
 from gfpmodel.locking.graph import LockGraph
-from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.kernels import Kernel, lock_kinds
 from gfpmodel.locking.reports import Held, Report
 
 SOFTIRQ_OFFSET, SOFTIRQ_DISABLE_OFFSET, HARDIRQ_OFFSET, NMI_OFFSET = 0x100, 0x200, 0x10000, 0x100000
+
+RCU = ("rcu", "rcu_sched")  # sections nest, and lockdep is told not to check their order and use
 
 # Usage bits of a class, as lockdep names them; R is for locks held for reading.
 IN_USE_BITS = {"hardirq": "IN-HARDIRQ", "softirq": "IN-SOFTIRQ"}
@@ -96,15 +99,19 @@ class Cpu:
             self._bh_disable(SOFTIRQ_DISABLE_OFFSET)
         self._preempt_off(item.preempt_off)
         if item.lock:
-            ours = entry.name == ZONE_LOCK
-            lock = self.kernel.lock(entry.name) if ours else LockClass(entry.name, item.lock)
-            instance = HELD_ZONE if ours else entry.name
+            known = entry.name in lock_kinds(self.kernel)
+            lock = self.kernel.lock(entry.name) if known else LockClass(entry.name, item.lock)
+            instance = HELD_ZONE if entry.name == ZONE_LOCK else entry.name
             self.acquire(lock, "the caller", trylock=item.trylock, read=item.read, instance=instance)
 
     def _interrupt(self, entry: Entry) -> None:
         """Start a handler; PREEMPT_RT runs softirqs, and what may be threaded, in a task."""
         level = entry.item.level
         if self.kernel.rt and (level == "softirq" or entry.word == THREADABLE):
+            if self.held or self.atomic:
+                raise InputError(
+                    f"impossible context: on PREEMPT_RT a {entry.word} runs in a task of its own; begin with it"
+                )
             self._bh_disable(0)
             return
         self.levels.append(level)
@@ -122,7 +129,9 @@ class Cpu:
     def _bh_disable(self, count: int) -> None:
         """Switch softirqs off: a count, but a per-CPU lock on PREEMPT_RT."""
         if self.kernel.rt:
-            self.acquire(self.kernel.lock("softirq_ctrl.lock"), "the caller")
+            ours = any(held.lock.name == "softirq_ctrl.lock" for held in self.held)
+            if not ours and not self.atomic:  # only the first entry, and only where it may wait
+                self.acquire(self.kernel.lock("softirq_ctrl.lock"), "the caller")
         else:
             self.softirqs_on = False
             self._preempt_off(count)
@@ -139,7 +148,11 @@ class Cpu:
     ) -> bool:
         """Take a lock, or try to; returns whether the CPU has it (or would have it, once it is free)."""
         sleeps = lock.sleeps(self.kernel.rt)
-        mine = instance is not None and any(h.lock.name == lock.name and h.instance == instance for h in self.held)
+        mine = lock.kind not in RCU and any(
+            held.lock.name == lock.name and held.instance == instance and not (read and held.read)
+            for held in self.held
+            if instance is not None
+        )
         if trylock:
             self.slowtrylock(lock)
         if trylock and mine:
@@ -246,7 +259,7 @@ class Cpu:
 
         Models: kernel/locking/lockdep.c:mark_usage and print_usage_bug (v5.8).
         """
-        if not self.kernel.prove:
+        if not self.kernel.prove or lock.kind in RCU:
             return None
         bits = self.usage.setdefault(lock.name, set())
         kind = "R" if read else "W"
@@ -282,7 +295,7 @@ class Cpu:
         Models: kernel/locking/lockdep.c:check_deadlock (v5.8).
         """
         names = [held.lock.name for held in self.held if not (read and held.read)]
-        if not self.kernel.prove or trylock or lock.name not in names or lock.kind in ("rcu", "rcu_sched"):
+        if not self.kernel.prove or trylock or lock.name not in names or lock.kind in RCU:
             return None
         return self._report("recursive_locking", lock, where)
 
@@ -291,7 +304,7 @@ class Cpu:
 
         Models: kernel/locking/lockdep.c:check_noncircular (v5.8).
         """
-        if not self.kernel.prove or trylock or lock.kind in ("rcu", "rcu_sched"):
+        if not self.kernel.prove or trylock or lock.kind in RCU:
             return None
         here = [held for held in self.held if held.irq_context == self.irq_context and not held.companion]
         ways = [way for held in here if (way := self.graph.path(lock.name, held.lock.name))]
@@ -318,7 +331,7 @@ class Cpu:
     def might_sleep(self, where: str, rtlock: bool = False) -> None:
         """Report a place that may sleep in a context that may not: at most one report a second, so one a request.
 
-        From v5.16 on an RCU section counts, too, except for the sleeping spinlocks of PREEMPT_RT (``rtlock``).
+        An RCU section counts, too (on PREEMPT_RT from v5.16 on, and never for its sleeping spinlocks, ``rtlock``).
         Models: kernel/sched/core.c:___might_sleep (v5.8) and __might_resched (v6.18) with DEBUG_ATOMIC_SLEEP.
         """
         said = any(report.kind == "sleeping_function" for report in self.reports)

@@ -211,8 +211,9 @@ class Walk:
         """
         if self.charge == "none" or not self.mask & GFP_ACCOUNT:
             return
-        if self.kernel.rt or self.kernel.pcp != "irq":
-            yield Step("try" if self.trylock else "acquire", "memcg_stock.lock", "consume_stock")
+        if self.kernel.memcg_stock:
+            how: What = "try" if self.trylock else self.kernel.memcg_stock
+            yield Step(how, "memcg_stock.lock", "consume_stock")
             yield Step("release", "memcg_stock.lock")
         if self.charge == "fail":
             self.allocator.events()

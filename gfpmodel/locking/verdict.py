@@ -184,6 +184,14 @@ def tries(rule: Rule, kernel: Kernel) -> bool:
     return (rule.lock_rt if kernel.rt else rule.lock) == "try"
 
 
+def charges(kernel: Kernel, where: Context) -> bool:
+    """Return whether an accounted page is charged to the task at all: not in an interrupt.
+
+    Models: mm/memcontrol.c:memcg_kmem_bypass (v5.8), to which softirqs off are an interrupt, too.
+    """
+    return where.level == "task" and (kernel.charges_bh_off or not where.bh_off)
+
+
 def with_rule(kernel: Kernel, rule: Rule) -> Kernel:
     """Return the kernel with the zone lock that a row makes of it."""
     raw = (rule.lock_rt if kernel.rt else rule.lock) == "raw"
@@ -260,6 +268,8 @@ def verdict(
     rule = request.served_by
     kernel = replace(with_rule(kernel, rule), prove=setup.prove)
     here = context("task") if rule.runs == "work" else where
+    if not charges(kernel, here):
+        setup = replace(setup, memcg="none")
     result, steps = path(request, setup, kernel, here.holds_zone_lock)
     if rule.runs == "work" and setup.pcp == "dry":
         result = "NULL"  # the caller's cache is empty until the work item has run

@@ -92,6 +92,18 @@ def test_cells_on_stdin() -> None:
     assert json.loads(run("--cells", "-", "--json", *NESTING, stdin=text).stdout)["cells"][0]["result"] == "page"
 
 
+def test_spaces_around_a_value_change_nothing() -> None:
+    text = "request,order,context,pcp,setup\nK0,0,rcu,warm,-\n K0, 0 ,rcu , warm, -\n"
+    one, other = run("--cells", "-", *NESTING, stdin=text).stdout.splitlines()[1:]
+    assert one.split(",")[5:] == other.split(",")[5:] == ["page", "no", "", "yes"]
+
+
+def test_a_report_on_the_contexts_own_lock_is_an_error() -> None:
+    result = run("--gfp", "none", "--context", "raw>spin", *NESTING)
+    assert result.return_value == 1
+    assert "before   invalid_wait_context on ft_spin in the caller" in result.stdout
+
+
 def test_the_matrix() -> None:
     lines = run("--all").stdout.splitlines()
     assert lines[0] == "proposal,order,context,pcp,config,result,reports,locks,deadlock,unsafe"
@@ -122,6 +134,14 @@ HEADER = "request,order,context,pcp,setup\n"
         (["--cells", "-"], HEADER + "Q0,0,task,dry,-\n", "<stdin>:2: unknown request 'Q0'"),
         (["--cells", "-"], HEADER + "Z0,x,task,dry,-\n", "<stdin>:2: order 'x' is no number"),
         (["--cells", "-"], HEADER + "Z0,0,nmi,dry,slow\n", "<stdin>:2: unknown setup 'slow'"),
+        (["--cells", "-"], HEADER + "Z0,0,task,dry,-,x,y\n", "<stdin>:2: the row is too long"),
+        (["--cells", "-"], HEADER + 'Z0,0,task,dry,"-\n', "<stdin>:2: no CSV: "),
+        (["--cells", "-"], HEADER + "Z0,0,task,dry," + "x" * 140000, "<stdin>:2: no CSV: "),
+        (["--cells", "-"], HEADER + "FREE,9,task,dry,-\n", "<stdin>:2: request FREE of order 9"),
+        (["--cells", "-"], HEADER + "F0f,0,task,dry,-\n", "<stdin>:2: request 'F0f': f, a charge that fails, needs a"),
+        (["--cells", "-", "--order", "1"], HEADER, "--order, --context, --pcp and --contended do not go with"),
+        (["--all", "--kernel", "v6.18"], "", "--kernel and --config do not go with --all"),
+        (["--gfp", "0", "--context", "raw>softirq", "--config", "PREEMPT_RT"], "", "in a task of its own"),
         (["--cells", "-", "--out", "/nowhere/x"], HEADER, "/nowhere/x: cannot be written"),
     ],
 )

@@ -138,6 +138,46 @@ def test_scheduling_while_atomic_needs_contention_and_preemption_off() -> None:
     assert found.reports[1].text().startswith("BUG: scheduling while atomic: caller/1/0x00000002\n")  # as on a real -rt
 
 
+@pytest.mark.parametrize(
+    ("name", "config", "context_of", "result"),
+    [
+        (PATCHED, NESTING, "task", "NULL"),
+        (PATCHED, NESTING, "raw", "NULL"),
+        (PATCHED, NESTING, "hrt", "page"),
+        (PATCHED, NESTING, "softirq", "page"),
+        (PATCHED, NESTING, "bhoff", "page"),
+        ("v6.18", NESTING, "bhoff", "NULL"),
+    ],
+)
+def test_nothing_is_charged_in_an_interrupt(name: str, config: dict[str, bool], context_of: str, result: str) -> None:
+    kernel = make_kernel(name, config)
+    accounted = make_request(kernel, "GFP_NOWAIT|__GFP_ACCOUNT")
+    found = verdict(accounted, context_of, Setup("warm", memcg="fail"), kernel)
+    assert (found.result, found.locks.count("memcg_stock.lock")) == (result, name == "v6.18" and result == "NULL")
+
+
+def test_the_stock_of_charges_has_no_lock_then_one_then_a_trylock() -> None:
+    for name, how in (("v5.8-rc3", []), ("v5.15", []), ("v6.1", ["acquire"]), ("v6.18", ["try"])):
+        kernel = make_kernel(name, NESTING)
+        found = verdict(make_request(kernel, "GFP_NOWAIT|__GFP_ACCOUNT"), "task", Setup("warm", memcg="ok"), kernel)
+        assert [step.what for step in found.steps if step.lock == "memcg_stock.lock" and step.what != "release"] == how
+
+
+def test_sections_and_readers_nest() -> None:
+    nowait = make_request(KERNEL, "GFP_NOWAIT")
+    for text in ("rcu>rcu", "rcu>hardirq>rcu", "rwlock_r:a>hardirq>rwlock_r:a"):
+        found = verdict(nowait, text, Setup("warm"), KERNEL)
+        assert not found.deadlock, text
+    assert verdict(nowait, "rcu>rcu", Setup("warm"), KERNEL).clean
+    assert verdict(nowait, "bhoff>bhoff", Setup("warm"), RT).clean
+
+
+def test_an_rcu_section_forbids_sleep_except_to_the_first_rt_trees() -> None:
+    for kernel, kind in ((KERNEL, ["sleeping_function"]), (RT, [])):
+        found = verdict(make_request(kernel, "GFP_KERNEL"), "mutex>rcu", Setup("warm"), kernel)
+        assert kinds(found.printed) == kind
+
+
 def test_no_lockdep_no_report() -> None:
     for config in ({"LOCKDEP": False}, {"PROVE_LOCKING": False}):
         kernel = make_kernel(PATCHED, {**config, "DEBUG_ATOMIC_SLEEP": False})
