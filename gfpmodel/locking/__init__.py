@@ -18,7 +18,7 @@ ORDER_1_LISTS = "orders 1 to 3 have pcp lists of their own since v5.14; the engi
 MISMATCHES: dict[tuple[str, int], str] = {
     ("verdicts-6.18N.csv", 233): ORDER_1_LISTS,
     ("verdicts-6.18N.csv", 242): ORDER_1_LISTS,
-    ("verdicts-6.18R.csv", 111): "the list was not really dry: it held one page (README of the recordings)",
+    ("verdicts-6.18R.csv", 111): "the list was not really dry: it held one page, as its length in the table says",
     ("verdicts-6.18R.csv", 186): "page_owner allocates its list entry by kmalloc(); slab is not modelled",
 }
 
