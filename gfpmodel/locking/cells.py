@@ -65,14 +65,14 @@ def read_request(name: str, order: int, kernel: Kernel) -> Request:
     return make_request(kernel, MASKS[found[1]] + more, order=order)
 
 
-def read_setup(text: str, pcp: str, request: str, contended: bool = False) -> Setup:
+def read_setup(text: str, pcp: str, request: str) -> Setup:
     """Return what a cell's machine is like; raises InputError for a setup that is not known.
 
     Arguments: the setup column (``-``, ``memcg``, ``page_owner=on``, ``nolockdep``); the state of the lists; the
-    name of the request, whose letter f makes the charge fail; whether locks are contended.
+    name of the request, whose letter f makes the charge fail.
     """
-    setup = Setup(pcp, contended=contended)
-    match text.strip().partition(":")[0]:
+    setup = Setup(pcp)
+    match text.partition(":")[0]:
         case "" | "-":
             return setup
         case "memcg":

@@ -13,7 +13,7 @@ from gfpmodel.gfp import layout as layout_of
 from gfpmodel.gfp.names import parse_mask
 from gfpmodel.locking.contexts import Context, context
 from gfpmodel.locking.graph import LockGraph
-from gfpmodel.locking.kernels import Kernel, make_kernel
+from gfpmodel.locking.kernels import Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
@@ -313,6 +313,3 @@ def make_request(
         raise InputError("a request needs a gfp mask or a proposal")
     nolockdep = bool(mask & layout.bits.get(NOLOCKDEP, 0))
     return Request(engine_mask(mask, layout, rule) | own, order, rule, free, nolockdep)
-
-
-__all__ = ["Request", "Setup", "Verdict", "make_kernel", "make_request", "verdict"]

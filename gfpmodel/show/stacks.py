@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 
-from gfpmodel.locking import Context, Cpu, Kernel, LockClass, LockGraph, Report, Verdict, make_request, verdict
-from gfpmodel.locking import Setup as Machine
+from gfpmodel.locking import Context, Cpu, Kernel, LockClass, LockGraph, Report, Setup, Verdict, make_request, verdict
 from gfpmodel.show.pictures import Picture, table
 
 HELD, TAKES, SAID, NOTHING = "●", "→", "✕\N{NO-BREAK SPACE}", "-"
@@ -53,8 +52,8 @@ class Ask:
         Arguments: the context or its text; the kernel; whether another CPU holds every lock that is waited for; the
         order of locks seen before.  Raises InputError.
         """
-        machine = Machine(self.pcp, contended=contended)
-        return verdict(make_request(kernel, self.gfp, self.row, self.order), where, machine, kernel, known)
+        request = make_request(kernel, self.gfp, self.row, self.order)
+        return verdict(request, where, Setup(self.pcp, contended=contended), kernel, known)
 
 
 def levels(where: Context, kernel: Kernel) -> Iterator[tuple[str, str, str, str]]:
