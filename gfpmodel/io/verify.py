@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.io import golden
+from gfpmodel.io import boot59, golden
 
 #: What can be verified: a test of a file's content, and what replays it.
-READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[int, Any]]], ...] = (
+READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[Any, ...]]], ...] = (
     (golden.is_golden, golden.verify),
+    (boot59.is_boot59, boot59.verify),
 )
 
 
@@ -23,6 +24,7 @@ class Verdict:
     file: str
     ops: int = 0
     difference: golden.Difference | None = None
+    notes: tuple[str, ...] = ()  #: what the file does that no replay can follow, named
     unusable: InputError | None = None
 
     @property
@@ -33,6 +35,8 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as the command line prints it."""
         facts: dict[str, Any] = {"file": self.file, "ok": self.ok, "ops": self.ops, "first_difference": None}
+        if self.notes:
+            facts["notes"] = list(self.notes)
         if self.difference:
             facts["first_difference"] = dict(vars(self.difference))
         if self.unusable:
@@ -45,7 +49,8 @@ class Verdict:
         if self.difference:
             where = f"{self.file}:{self.difference.line}: {self.difference.field}"
             return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}"
-        return f"ok        {self.file}: {self.ops} operations"
+        notes = "".join(f"; {note}" for note in self.notes)
+        return f"ok        {self.file}: {self.ops} operations{notes}"
 
 
 def verify_file(name: str) -> Verdict:
@@ -57,6 +62,8 @@ def verify_file(name: str) -> Verdict:
         for recognise, replay in READERS:
             if recognise(path):
                 return Verdict(name, *replay(path))
-        raise InputError("no recording that is known: expected a golden vector (.jsonl.gz)", name)
+        raise InputError(
+            "no recording that is known: expected a golden vector (.jsonl.gz) or an event log of kfree_rcu()", name
+        )
     except InputError as error:
         return Verdict(name, unusable=error)

@@ -280,6 +280,11 @@ class PageAllocator:
         return found
 
     @property
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """Return the machine as compiled functions of other folders take it: pages, zones, blocks, trace."""
+        return (*self._arrays, self._trace)
+
+    @property
     def ring(self) -> Ring | None:
         """Return the ring of events, or None if none are recorded."""
         return self._ring

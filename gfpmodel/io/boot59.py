@@ -1,0 +1,577 @@
+"""Event logs of booted kernels' kfree_rcu(), replayed on the model.
+
+What comes from outside drives the chain: queue calls, failures of the page allocator, grace periods, and when timers,
+callbacks and workers run.  What the chain makes of it is compared line by line: every block wanted and where it came
+from, every hand-over with its masks, every block and object freed, in order, and the totals of the log's own summary.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.errors import InputError
+from gfpmodel.io.golden import Difference, DifferenceFound
+from gfpmodel.rcu import state as st
+from gfpmodel.rcu.chain import (
+    ALLOCATED,
+    CACHED,
+    FAILED,
+    FORCED,
+    NO_SOURCE,
+    end_work,
+    fill_page_cache_func,
+    finish_block,
+    free_object,
+    free_record,
+    kfree_rcu_monitor,
+    kvfree_call_rcu,
+    next_head,
+    start_block,
+    start_work,
+)
+from gfpmodel.rcu.clock import free_waited, rcu_work_rcufn
+from gfpmodel.rcu.recorded import RecordedChain, queue_many
+from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
+
+MAGIC = (b"FLOOD ", b"GPBUG ")
+XZ = b"\xfd7zXZ\0"
+COLUMNS = 13  # E t cpu EV gp_seq a0..a7
+NOT_A_BLOCK = {FORCED: -FORCED, FAILED: -FAILED, NO_SOURCE: -FAILED}
+AHEAD = 64  # lines in which a refill may stand after its effect: it is logged outside the lock
+#: What the log's summary calls the model's counters.
+TOTALS = {
+    "cache_hits": "cache_hits",
+    "pages_alloc": "pages_alloc",
+    "alloc_failed": "alloc_failed",
+    "alloc_forced_fail": "forced_failed",
+    "pages_freed": "pages_freed",
+    "to_cache": "to_cache",
+    "fallbacks": "head_objects",
+    "early": "early",
+    "freed": "freed",
+}
+
+
+class Line(NamedTuple):
+    """An event: its line number, the cpu that logged it, its name, gp_seq, and a0 to a7."""
+
+    number: int
+    cpu: int
+    name: str
+    gp_seq: int
+    a: tuple[int, ...]
+
+
+@dataclass
+class Log:
+    """A recorded log: its header's values, the summary's, and its events."""
+
+    path: Path
+    kind: str
+    header: dict[str, int]
+    summary: dict[str, int]
+    form: str  #: c and k slab, v vmalloc, m mixed, 1 one-argument
+    lines: list[Line]
+
+
+def is_boot59(path: Path) -> bool:
+    """Return whether a file begins as an event log does, compressed or not."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(1 << 16)
+        if begin.startswith(XZ):
+            begin = lzma.LZMADecompressor().decompress(begin, 64)
+    except (lzma.LZMAError, OSError):
+        return False
+    return begin.startswith(MAGIC)
+
+
+def read_log(path: Path) -> Log:
+    """Read an event log; raises InputError with the line that is torn or not what the format has there."""
+    name = str(path)
+    try:
+        raw = path.read_bytes()
+        text = (lzma.decompress(raw) if raw.startswith(XZ) else raw).decode("ascii")
+    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"torn or damaged: {error}", name) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
+    rows = text.splitlines()
+    if len(rows) < 3 or not rows[1].startswith("SUM ") or not rows[2].startswith("EVENTS "):
+        raise InputError("expected the lines FLOOD or GPBUG, SUM and EVENTS first", name, min(len(rows), 3) or 1)
+    header, summary, events = (values(row) for row in rows[:3])
+    if events.get("overrun"):
+        raise InputError(f"the log lost {events['overrun']} events", name, 3)
+    found = [event(row, number, name) for number, row in enumerate(rows[3:], 4)]
+    if len(found) != events.get("n"):
+        raise InputError(f"expected {events.get('n')} events, found {len(found)}", name, len(rows))
+    form = re.search(r"form=(\w)", rows[0])
+    return Log(path, rows[0].split()[0], header, summary, form[1] if form else "", found)
+
+
+def values(row: str) -> dict[str, int]:
+    """Return the numbers of a header line by name."""
+    return {key: int(value) for key, value in re.findall(r"(\w+)=(-?\d+)(?!\S)", row)}
+
+
+def event(row: str, number: int, file: str) -> Line:
+    """Return an event of a log."""
+    words = row.split()
+    if len(words) != COLUMNS or words[0] != "E":
+        raise InputError(f"expected E and {COLUMNS - 1} columns, found {row[:60]!r}", file, number)
+    try:
+        _, cpu, seq, *a = (int(word) for word in (*words[1:3], *words[4:]))
+    except ValueError:
+        raise InputError(f"expected numbers, found {row[:60]!r}", file, number) from None
+    return Line(number, cpu, words[3], seq, tuple(a))
+
+
+def kernel_of(log: Log) -> str:
+    """Return which version's kernel wrote a log: by the file's name, else by what it does."""
+    match = re.match(r"v\d+\.\d+", log.path.name)
+    if match and (match[0] in VERSIONS or match[0] in ALIASES):
+        return version(match[0]).name
+    if log.summary.get("capacity") == VERSIONS["v5.8"].capacity():
+        return "v5.8"
+    sources = {line.a[2] for line in log.lines if line.name == "B"}
+    if NO_SOURCE in sources or any(line.name == "FILL" for line in log.lines):
+        return "v5.11"
+    if sources & {ALLOCATED, FORCED, FAILED} or log.summary.get("min_cached") == VERSIONS["v5.9"].cache_limit:
+        return "v5.9"
+    return "v5.11"
+
+
+def verify(path: Path) -> tuple[int, Difference | None, tuple[str, ...]]:
+    """Replay a log; returns how many events agreed, the first difference, and what deserves to be named."""
+    log = read_log(path)
+    replay = Replay(log)
+    try:
+        replay.run()
+    except DifferenceFound as found:
+        return replay.done, found.difference, tuple(replay.notes)
+    return replay.done, None, tuple(replay.notes)
+
+
+@dataclass
+class Replay:
+    """A log being replayed."""
+
+    log: Log
+    rcu: RecordedChain = field(init=False)
+    done: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        cpus = 1 + max((max(line.cpu, line.a[0] if line.name in OWNED else 0) for line in self.log.lines), default=0)
+        self.rcu = RecordedChain(kernel_of(self.log), cpus, self.log.summary.get("min_cached"))
+        self.capacity = self.log.summary.get("capacity", self.rcu.capacity)
+        self.every_object = any(line.name == "Q" for line in self.log.lines)
+        self.said: dict[int, deque[Line]] = defaultdict(deque)  # by owner: what the model did and the log has to say
+        self.decided: dict[int, deque[Line]] = defaultdict(deque)  # blocks given back before their line
+        self.cache_known: set[int] = set()
+        self.filled_ahead: set[int] = set()
+        self.next_object = 1
+
+    # driving
+
+    def run(self) -> None:
+        """Go through the log; raises DifferenceFound."""
+        if self.capacity != self.rcu.capacity:
+            raise DifferenceFound(2, "capacity", self.capacity, self.rcu.capacity)
+        for at, line in enumerate(self.log.lines):
+            self.words[st.GP_SEQ] = line.gp_seq
+            handler = HANDLERS.get(line.name)
+            if handler is None:
+                raise InputError(f"unknown event {line.name!r}", str(self.log.path), line.number)
+            handler(self, at, line)
+            self.done += 1
+        self.compare_totals()
+
+    @property
+    def words(self) -> NDArray[np.int64]:
+        """Return the chain's words."""
+        return self.rcu.words
+
+    def call(self, function: Callable[..., object], *args: int, mm: bool = False) -> None:
+        """Call a function of the chain, and remember what it did for the lines to come."""
+        before = (self.rcu.allocator.arrays,) if mm else ()
+        function(*before, self.rcu.arrays, *args)
+        for done in self.rcu.events():
+            key = done.a[0] if done.name in OWNED else freeing(done.cpu)
+            self.said[key].append(Line(0, done.cpu, done.name, done.gp_seq, done.a))
+
+    def expect(self, line: Line, owner: int) -> None:
+        """Compare a line with what the model did next for this owner."""
+        if not self.said[owner]:
+            raise DifferenceFound(line.number, line.name, text(line), "nothing")
+        got = self.said[owner].popleft()
+        if got.name != line.name:
+            raise DifferenceFound(line.number, line.name, text(line), text(got))
+        for index in COMPARED.get(line.name, range(8)):
+            if got.a[index] != line.a[index]:
+                raise DifferenceFound(line.number, f"{line.name} a{index}", line.a[index], got.a[index])
+
+    def quiet(self, line: Line, owner: int) -> None:
+        """Refuse a line that comes while the model has still something else to say."""
+        if self.said[owner]:
+            raise DifferenceFound(line.number, line.name, text(line), text(self.said[owner][0]))
+
+    def cpu_words(self, cpu: int) -> int:
+        """Return where a cpu's words begin."""
+        return st.MACHINE_WORDS + cpu * st.CPU_WORDS
+
+    def cached(self, cpu: int) -> int:
+        """Return how many blocks a cpu has cached."""
+        return int(self.words[self.cpu_words(cpu) + st.NR_CACHED])
+
+    def know_cache(self, cpu: int, blocks: int) -> None:
+        """Give a cpu the cache that it must have had when the log began; which pages, the log says later."""
+        if cpu not in self.cache_known:
+            self.cache_known.add(cpu)
+            for _ in range(max(blocks, 0)):
+                self.rcu.preload(cpu, -1)
+
+    def ahead(self, at: int, names: tuple[str, ...], cpu: int) -> Line | None:
+        """Return the next line of some kinds on a cpu."""
+        for line in self.log.lines[at + 1 :]:
+            if line.name in names and line.cpu == cpu:
+                return line
+        return None
+
+    # queueing
+
+    def on_mark(self, _: int, line: Line) -> None:
+        """S: the test begins, ends, or reaches a step."""
+        if self.log.kind == "FLOOD" and line.a[0] == 0:
+            self.know_cache(line.cpu, line.a[4])
+
+    def on_block(self, at: int, line: Line) -> None:
+        """B: a block was wanted; the call that wanted it is logged next."""
+        _, channel, source, pfn, cached = line.a[:5]
+        owner = line.a[0]
+        self.quiet(line, owner)
+        self.know_cache(owner, cached + (source == CACHED))
+        self.fill_ahead(at, owner, cached + (source == CACHED))
+        self.notice_emptied(line, owner, source)
+        self.decide_ahead(at, owner)
+        self.words[st.RECORDED_PFN] = pfn if source in (CACHED, ALLOCATED) else NOT_A_BLOCK.get(source, -FAILED)
+        if self.every_object:
+            call = self.ahead(at, ("Q", "ONE"), line.cpu)
+            if call is None:
+                raise DifferenceFound(line.number, "B", text(line), "no call follows")
+            self.queue_one(call, line.cpu, channel)
+        else:
+            self.fill_block(at, line, channel)
+        self.expect(line, owner)
+
+    def notice_emptied(self, line: Line, owner: int, source: int) -> None:
+        """Empty the cache as the test did by hand, which no line says: only the too-early test of mode 1 does it."""
+        found = self.cached(owner)
+        by_hand = self.log.kind == "GPBUG" and self.log.header.get("mode") == 1
+        if by_hand and source != CACHED and not self.notes:
+            self.rcu.forget_cache(owner)
+            number = f"{found} block" + "s" * (found != 1)
+            self.notes.append(f"line {line.number}: the test had emptied the cache by hand ({number}), as mode 1 does")
+
+    def queue_one(self, call: Line, cpu: int, channel: int) -> None:
+        """Make the call that a Q or ONE line records."""
+        is_one = call.name == "ONE"
+        number = call.a[0] if is_one else call.a[1]
+        flags = st.VMALLOC * channel | st.ONE_ARGUMENT * (is_one or bool(call.a[5]))
+        self.rcu.know(number + 1)
+        now, self.words[st.GP_SEQ] = int(self.words[st.GP_SEQ]), call.gp_seq
+        self.call(kvfree_call_rcu, cpu, number + 1, flags, mm=True)
+        self.words[st.GP_SEQ] = now
+
+    def on_queued(self, _: int, line: Line) -> None:
+        """Q: an object was queued; if a block was wanted for it, the model has queued it already."""
+        owner, _, kind = line.a[:3]
+        if not self.said[owner]:
+            self.words[st.RECORDED_PFN] = -FAILED
+            self.queue_one(line, line.cpu, 1 if kind == 1 else 0)
+        self.expect(line, owner)
+
+    def on_timer(self, at: int, line: Line) -> None:
+        """T: the drain timer was armed."""
+        owner = line.a[0]
+        if not self.said[owner] and not self.every_object:
+            self.queue_unlogged(1, line.cpu, self.heads_due(at, owner))
+        self.expect(line, owner)
+
+    def on_one(self, _: int, line: Line) -> None:
+        """ONE: a caller waits for a grace period, or has waited."""
+        if line.a[1] == 0:
+            return
+        self.call(free_waited, line.cpu, line.a[0] + 1)
+        self.expect(line, freeing(line.cpu))
+
+    # queueing in logs that do not say every object
+
+    def heads_due(self, at: int, owner: int) -> int:
+        """Return how many objects fell back to the head list until the next drain and are not there yet."""
+        for line in self.log.lines[at:]:
+            if line.name == "M" and line.a[0] == owner:
+                return line.a[6] - int(self.words[self.cpu_words(owner) + st.HEADS])
+        return 0
+
+    def fill_block(self, at: int, line: Line, channel: int) -> None:
+        """Queue what fills the newest block, what fell back meanwhile, and the object that wanted this block."""
+        owner = line.a[0]
+        channels = self.rcu.krc(owner).channels[channel]
+        if channels:
+            self.queue_unlogged(self.capacity - len(channels[0].records), line.cpu, 0, channel)
+            self.queue_unlogged(self.heads_due(at, owner), line.cpu, self.heads_due(at, owner), channel)
+        self.queue_unlogged(1, line.cpu, 0, channel)
+
+    def queue_unlogged(self, count: int, cpu: int, heads: int, channel: int = 0) -> None:
+        """Queue objects of which the log says nothing, the first ``heads`` of them without a block."""
+        if count <= 0:
+            return
+        self.rcu.know(self.next_object + count - 1)
+        flags = st.VMALLOC * channel
+        for number, more in ((min(heads, count), st.NO_BLOCK), (count - min(heads, count), 0)):
+            self.call(queue_many, cpu, self.next_object, number, flags | more, mm=True)
+            self.next_object += number
+        for queue in self.said.values():
+            for done in [done for done in queue if done.name == "Q"]:
+                queue.remove(done)
+
+    # the monitor and the worker
+
+    def on_monitor(self, at: int, line: Line) -> None:
+        """M: the drain timer's work ran."""
+        owner = line.a[0]
+        self.quiet(line, owner)
+        self.fill_ahead(at, owner, line.a[7])
+        if not self.every_object:
+            missing = line.a[1] - int(self.words[self.cpu_words(owner) + st.COUNT])
+            channel = 1 if self.log.form == "v" else 0
+            self.queue_unlogged(missing, owner, self.heads_due(at, owner), channel)
+        self.call(kfree_rcu_monitor, owner)
+        self.expect(line, owner)
+
+    def on_expected(self, _: int, line: Line) -> None:
+        """H, R: what the model must have done already."""
+        self.expect(line, line.a[0])
+
+    def on_grace_period(self, _: int, line: Line) -> None:
+        """GPstart, GPend: from outside."""
+        self.words[st.GP_SEQ] = line.a[0]
+
+    def on_callback(self, _: int, line: Line) -> None:
+        """RCUCB: a batch's grace period is over; it cannot be over before it is."""
+        owner, batch = line.a[:2]
+        wanted = int(self.words[self.batch_words(owner, batch) + st.B_CALLBACK])
+        if wanted > line.gp_seq:
+            asked = "nothing was asked for" if wanted == st.NEVER else f"it waits for {wanted}"
+            raise DifferenceFound(line.number, "RCUCB", text(line), asked)
+        self.call(rcu_work_rcufn, owner, batch)
+        self.expect(line, owner)
+
+    def batch_words(self, owner: int, batch: int) -> int:
+        """Return where a batch's words begin."""
+        return self.cpu_words(owner) + st.BATCH_BASE + batch * st.BATCH_WORDS
+
+    def on_work(self, _: int, line: Line) -> None:
+        """W: a batch's work starts, after its callback."""
+        owner, batch = line.a[:2]
+        if self.words[self.batch_words(owner, batch) + st.W_READY] == st.NEVER:
+            raise DifferenceFound(line.number, "W", text(line), "no callback has run")
+        self.call(start_work, owner, batch)
+        self.expect(line, owner)
+
+    def on_bulk(self, _: int, line: Line) -> None:
+        """K: a block is freed in bulk."""
+        owner, batch = line.a[:2]
+        self.call(start_block, line.cpu, owner, batch)
+        self.expect(line, owner)
+        if not self.every_object:
+            self.free_rest(line.cpu, owner, batch)
+
+    def free_rest(self, cpu: int, owner: int, batch: int) -> None:
+        """Free the records of a block of which the log does not say each."""
+        while free_record(self.rcu.arrays, cpu, owner, batch):
+            pass
+        self.rcu.events()
+
+    def on_freed(self, _: int, line: Line) -> None:
+        """D: an object reached the slab allocator or vfree()."""
+        if not self.said[freeing(line.cpu)]:
+            self.free_recorded(line)
+        self.expect(line, freeing(line.cpu))
+
+    def free_recorded(self, line: Line) -> None:
+        """Free an object of the block in work: kfree_bulk() sorts a block's objects by slab page, vfree() does not."""
+        owner, batch = self.in_work(line.cpu)
+        words = self.batch_words(owner, batch)
+        left = self.records_left(owner, batch)
+        obj = line.a[0] + 1
+        in_order = self.words[words + st.W_CHANNEL] == 1
+        if not left or obj not in left or (in_order and left[0] != obj):
+            raise DifferenceFound(line.number, "D", line.a[0], left[0] - 1 if left else "no object is left in a block")
+        self.rcu.take_record(words, obj)
+        self.call(free_object, line.cpu, obj)
+
+    def records_left(self, owner: int, batch: int) -> list[int]:
+        """Return the objects of the block in work that are not freed yet."""
+        words = self.batch_words(owner, batch)
+        return self.rcu.records(int(self.words[words + st.W_BLOCK]))[int(self.words[words + st.W_RECORD]) :]
+
+    def in_work(self, cpu: int) -> tuple[int, int]:
+        """Return whose batch has a block in work, the cpu's own first."""
+        order = sorted(range(self.rcu.cpus), key=lambda owner: owner != cpu)
+        for owner in order:
+            for batch in range(st.READY_BATCH):
+                if self.words[self.batch_words(owner, batch) + st.W_BLOCK] != st.NULL:
+                    return owner, batch
+        return cpu, 0
+
+    def on_block_done(self, at: int, line: Line) -> None:
+        """C, F: a block goes to a cache or back to the allocator."""
+        owner, cache = line.a[:2]
+        if line.name == "F" and self.decided[owner]:
+            self.said[owner].appendleft(self.decided[owner].popleft())
+        else:
+            before = line.a[4] - 1 if line.name == "C" else int(self.words[st.CACHE_LIMIT])
+            self.know_cache(cache, before)
+            self.fill_ahead(at, cache, before)
+            batch = next((batch for at_owner, batch in self.blocks_in_work() if at_owner == owner), None)
+            if batch is None:
+                raise DifferenceFound(line.number, line.name, text(line), "no block is in work")
+            if left := self.records_left(owner, batch):
+                raise DifferenceFound(line.number, line.name, text(line), f"object {left[0] - 1} is not freed yet")
+            self.call(finish_block, line.cpu, owner, batch, mm=True)
+        self.expect(line, owner)
+
+    def blocks_in_work(self) -> list[tuple[int, int]]:
+        """Return the owners and batches that have a block in work."""
+        every = ((owner, batch) for owner in range(self.rcu.cpus) for batch in range(st.READY_BATCH))
+        return [(o, b) for o, b in every if self.words[self.batch_words(o, b) + st.W_BLOCK] != st.NULL]
+
+    def decide_ahead(self, at: int, cpu: int) -> None:
+        """Give back a block whose F comes later: that the cache was full is seen under the lock, F logged outside.
+
+        Called before a block is taken from a full cache, after which it could not have been found full.
+        """
+        if self.cached(cpu) < self.words[st.CACHE_LIMIT]:
+            return
+        for owner, batch in self.blocks_in_work():
+            pfn = self.rcu.page_of(int(self.words[self.batch_words(owner, batch) + st.W_BLOCK]))
+            ends = (line for line in self.log.lines[at:] if line.name in ("C", "F") and line.a[3] == pfn)
+            end = next(ends, None)
+            if end and end.name == "F" and not self.records_left(owner, batch):
+                self.call(finish_block, end.cpu, owner, batch, mm=True)
+                self.decided[owner].append(self.said[owner].pop())
+
+    def on_head(self, _: int, line: Line) -> None:
+        """L: an object of the head list is freed."""
+        owner, batch = line.a[:2]
+        self.call(next_head, line.cpu, owner, batch)
+        self.expect(line, owner)
+
+    def on_end(self, _: int, line: Line) -> None:
+        """E: a batch's work is done."""
+        owner, batch = line.a[:2]
+        if not self.every_object:
+            while next_head(self.rcu.arrays, line.cpu, owner, batch) != st.NULL:
+                pass
+            self.rcu.events()
+        words = self.batch_words(owner, batch)
+        rest = self.words[words + st.W_BHEAD], self.words[words + st.W_BHEAD + 1], self.words[words + st.W_HEAD]
+        if any(rest):
+            raise DifferenceFound(line.number, "E", text(line), "blocks or objects are left")
+        self.call(end_work, line.cpu, owner, batch)
+        self.expect(line, owner)
+
+    # the fill worker
+
+    def on_fill(self, _: int, line: Line) -> None:
+        """FILL: a round of the fill worker."""
+        if line.number not in self.filled_ahead:
+            self.fill(line)
+
+    def fill(self, line: Line) -> None:
+        """Run a round of the fill worker, which a miss must have asked for."""
+        owner = line.a[0]
+        if not self.words[self.cpu_words(owner) + st.WORK_IN_PROGRESS]:
+            raise DifferenceFound(line.number, "FILL", text(line), "no refill was asked for")
+        self.words[st.RECORDED_PFN] = line.a[1] or -FAILED
+        waiting = self.said.pop(owner, deque())
+        self.call(fill_page_cache_func, owner, mm=True)
+        self.expect(line, owner)
+        self.said[owner] = waiting
+
+    def fill_ahead(self, at: int, owner: int, cached: int) -> None:
+        """Run rounds that were logged late: the log shows their blocks in the cache before their line."""
+        for line in self.log.lines[at + 1 : at + 1 + AHEAD]:
+            if self.cached(owner) >= cached:
+                return
+            if line.name == "FILL" and line.a[0] == owner and line.number not in self.filled_ahead:
+                self.filled_ahead.add(line.number)
+                self.fill(line)
+
+    def compare_totals(self) -> None:
+        """Compare the log's summary with the model's counters."""
+        counters = self.rcu.counters
+        unsaid = {"alloc_forced_fail"} if not self.every_object else set()  # such a log has only blocks that were made
+        if self.notes:
+            unsaid |= set(TOTALS) - {"freed", "early"}
+        for name, ours in TOTALS.items():
+            if name in unsaid:
+                continue
+            if name in self.log.summary and self.log.summary[name] != getattr(counters, ours):
+                raise DifferenceFound(2, name, self.log.summary[name], getattr(counters, ours))
+
+
+def freeing(cpu: int) -> int:
+    """Return the key of what a cpu frees, which goes on between the lines of what is queued there."""
+    return -1 - cpu
+
+
+def text(line: Line) -> str:
+    """Return an event as the log writes it, without its time."""
+    return " ".join(map(str, (line.name, *line.a)))
+
+
+HANDLERS: dict[str, Callable[[Replay, int, Line], None]] = {
+    "S": Replay.on_mark,
+    "B": Replay.on_block,
+    "Q": Replay.on_queued,
+    "T": Replay.on_timer,
+    "ONE": Replay.on_one,
+    "M": Replay.on_monitor,
+    "H": Replay.on_expected,
+    "R": Replay.on_expected,
+    "GPstart": Replay.on_grace_period,
+    "GPend": Replay.on_grace_period,
+    "RCUCB": Replay.on_callback,
+    "W": Replay.on_work,
+    "K": Replay.on_bulk,
+    "D": Replay.on_freed,
+    "C": Replay.on_block_done,
+    "F": Replay.on_block_done,
+    "L": Replay.on_head,
+    "E": Replay.on_end,
+    "FILL": Replay.on_fill,
+}
+OWNED = {"B", "Q", "T", "M", "H", "R", "RCUCB", "W", "K", "C", "F", "L", "E", "FILL"}
+#: Fields that the format has and the model says; a5 and a6 of B are the page lists of the recorded machine.
+COMPARED = {
+    "B": (0, 1, 2, 3, 4, 7),
+    "T": (0,),
+    "ONE": (0, 1),
+    "R": (0, 1, 2),
+    "D": (0, 1),
+    "C": (0, 1, 3, 4),
+    "F": (0, 1, 3),
+    "E": (0, 1),
+}

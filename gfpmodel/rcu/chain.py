@@ -1,0 +1,843 @@
+"""The block chain: queueing, hand-over, what happens after the grace period, the cache and its refill.
+
+Every version runs through these functions; where kernels differ they read a word that the version's row has set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gfpmodel.mm.events import trace_op
+from gfpmodel.mm.jit import compiled, inlined
+from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
+from gfpmodel.mm.state import COUNT as PCP_COUNT
+from gfpmodel.mm.state import COUNTS_ROW, MAX_NR_ZONES, get, page_to_pfn, per_cpu_pages
+from gfpmodel.mm.state import NEXT as PAGE_NEXT
+from gfpmodel.rcu.state import (
+    ALLOC_FAILED,
+    B_BHEAD,
+    B_BLOCKS,
+    B_CALLBACK,
+    B_HEAD,
+    B_HEADS,
+    B_OBJECTS,
+    B_PENDING,
+    BACKOFF,
+    BACKOFF_NS,
+    BAD_OFFSET,
+    BHEAD,
+    BLOCKS_HERE,
+    BLOCKS_LIVE,
+    BLOCKS_PEAK,
+    CACHE,
+    CACHE_HITS,
+    CACHE_LIMIT,
+    CACHE_MISSES,
+    CALLBACKS,
+    CALLER_GFP,
+    CAPACITY,
+    COUNT,
+    DONE,
+    DRAIN_FULL_NS,
+    DRAIN_NS,
+    DUPLICATES,
+    EARLY,
+    ENABLED,
+    EV_B,
+    EV_C,
+    EV_D,
+    EV_E,
+    EV_F,
+    EV_FILL,
+    EV_H,
+    EV_K,
+    EV_L,
+    EV_M,
+    EV_Q,
+    EV_R,
+    EV_T,
+    EV_W,
+    FAIL_PPM,
+    FILL_AT,
+    FILL_DELAY_NS,
+    FILL_GFP,
+    FILL_ROUND,
+    FILL_STOPS,
+    FILLS,
+    FIRST_CALLBACK,
+    FIXED,
+    FORCED_FAILED,
+    FREE_ROW,
+    FREE_ROWS,
+    FREED,
+    FREED_EARLY,
+    GP_END,
+    GP_EXPEDITED_NS,
+    GP_NEEDED,
+    GP_SEQ,
+    GP_SNAP,
+    HAND_OVER,
+    HAND_OVERS,
+    HEAD,
+    HEAD_OBJECTS,
+    HEAD_SNAP,
+    HEADS,
+    IDLE,
+    INFO,
+    KFREE_BULK,
+    KFREE_ONE,
+    LAST_CALLBACK,
+    LEAKED,
+    LINK,
+    MONITOR_AT,
+    MONITOR_READY,
+    MONITOR_TODO,
+    N_BATCHES,
+    N_CHANNELS,
+    NEVER,
+    NEXT,
+    NEXT_EVENT,
+    NO_BLOCK,
+    NOW,
+    NR_BLOCKS,
+    NR_CACHED,
+    NR_OBJECTS,
+    NR_RECORDS,
+    NULL,
+    OBJECT,
+    ONE_ARGUMENT,
+    ONE_BATCH,
+    OWNER_CACHE,
+    PAGES_ALLOC,
+    PAGES_FREED,
+    PENDING_OBJECT,
+    PENDING_PEAK,
+    PFN,
+    QHIMARK,
+    QUEUED,
+    READY_BATCH,
+    RECORDED,
+    RECORDED_PFN,
+    RECORDS,
+    RNG,
+    RUNNING,
+    SLEEPING_GFP,
+    SNAP_SHIFT,
+    STATE_MASK,
+    TO_CACHE,
+    TO_PENDING,
+    VFREE,
+    VMALLOC,
+    W_BHEAD,
+    W_BLOCK,
+    W_CHANNEL,
+    W_HEAD,
+    W_HEADS,
+    W_READY,
+    W_RECORD,
+    W_RUNNING,
+    WORK_IN_PROGRESS,
+    Mm,
+    Rcu,
+    Words,
+    batch_of,
+    krc_of,
+    log_event,
+    row_of,
+)
+
+CACHED, ALLOCATED, FORCED, FAILED, NO_SOURCE = 1, 2, 3, 4, 0  # where a block came from, as the logs number it
+QUEUED_NOW, MUST_WAIT, DUPLICATE = 0, 1, 2  # what kvfree_call_rcu did
+FIRST_ONLY, REPEAT, LEFT = 0, 1, 2  # the hand-over rules of a version
+SLAB_MASK, VMALLOC_MASK, HEAD_MASK = 1, 2, 4
+LINE = 8  # pointers in a cache line
+
+
+@inlined
+def rcu_seq_snap(seq: int) -> Any:
+    """Return the sequence number at which a full grace period from now will have ended.
+
+    Models: kernel/rcu/rcu.h:rcu_seq_snap (v5.8); the low two bits say that a grace period runs.
+    """
+    return (seq + 7) & ~3
+
+
+@inlined
+def wake(krc: Words, at: int) -> None:
+    """Say that something will happen at a time; a recorded log says itself when things happen."""
+    if at < krc[NEXT_EVENT] and not krc[RECORDED]:
+        krc[NEXT_EVENT] = at
+
+
+@inlined
+def want_grace_period(krc: Words) -> Any:
+    """Ask for a full grace period from now; returns the sequence number at its end."""
+    snap = rcu_seq_snap(krc[GP_SEQ])
+    krc[GP_NEEDED] = max(krc[GP_NEEDED], snap)
+    wake(krc, krc[NOW])
+    return snap
+
+
+@inlined
+def hurry(krc: Words, k: int) -> None:
+    """End the grace period soon if a cpu has too many callbacks.
+
+    Models: kernel/rcu/tree.c:__call_rcu_core (v5.8) above qhimark, as a shorter grace period.
+    """
+    soon = krc[NOW] + krc[GP_EXPEDITED_NS]
+    if krc[k + CALLBACKS] > krc[QHIMARK] and soon < krc[GP_END] < NEVER:
+        krc[GP_END] = soon
+        wake(krc, soon)
+
+
+# blocks and their pages
+
+
+@compiled
+def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
+    """Return the pfn of a page from the allocator, or -1."""
+    pages, zones, blocks, trace = mm
+    trace_op(trace, 0, cpu)
+    page = alloc_pages_nodemask(pages, zones, blocks, trace, cpu, gfp, 0)
+    return page_to_pfn(zones, page) if page != 0 else -1
+
+
+@compiled
+def free_page(mm: Mm, cpu: int, pfn: int) -> None:
+    """Give a page back to the allocator."""
+    pages, zones, blocks, trace = mm
+    trace_op(trace, 0, cpu)
+    free_pages(pages, zones, blocks, trace, cpu, pfn - page_to_pfn(zones, 0), 0)
+
+
+@compiled
+def pcp_pages(mm: Mm, cpu: int, unmovable: int) -> Any:
+    """Return how many pages a cpu's lists hold in all zones; if ``unmovable``, on the UNMOVABLE ones only."""
+    pages = mm[0]
+    found = 0
+    for zone in range(MAX_NR_ZONES):
+        pcp = per_cpu_pages(cpu, zone)
+        if unmovable:
+            page = get(pages, pcp, PAGE_NEXT)
+            while page != pcp:
+                found += 1
+                page = get(pages, page, PAGE_NEXT)
+        else:
+            found += get(pages, pcp + COUNTS_ROW, PCP_COUNT)
+    return found
+
+
+@inlined
+def forced_failure(krc: Words) -> Any:
+    """Draw whether the fault injection fails this allocation: the generator of the recorded runs."""
+    x = krc[RNG]
+    x ^= x << 13 & 0xFFFFFFFF
+    x ^= x >> 17
+    x ^= x << 5 & 0xFFFFFFFF
+    krc[RNG] = x
+    return x % 1000000 < krc[FAIL_PPM]
+
+
+@compiled
+def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
+    """Return a block on a fresh page, or minus the reason why there is none."""
+    krc, bulk, _, _ = rcu
+    if krc[RECORDED]:
+        pfn = krc[RECORDED_PFN]
+    elif krc[FAIL_PPM] and forced_failure(krc):
+        pfn = -FORCED
+    else:
+        pfn = alloc_page(mm, cpu, gfp)
+        if pfn < 0:
+            pfn = -FAILED
+    if pfn < 0:
+        krc[FORCED_FAILED if pfn == -FORCED else ALLOC_FAILED] += 1
+        return pfn
+    krc[PAGES_ALLOC] += 1
+    block = krc[FREE_ROW]
+    at = row_of(krc, block)
+    krc[FREE_ROW] = bulk[at + NEXT]
+    krc[FREE_ROWS] -= 1
+    bulk[at + PFN] = pfn
+    return block
+
+
+@compiled
+def free_block(mm: Mm, rcu: Rcu, cpu: int, block: int) -> None:
+    """Give a block's page back."""
+    krc, bulk, _, _ = rcu
+    at = row_of(krc, block)
+    if not krc[RECORDED]:
+        free_page(mm, cpu, bulk[at + PFN])
+    krc[PAGES_FREED] += 1
+    bulk[at + NEXT] = krc[FREE_ROW]
+    krc[FREE_ROW] = block
+    krc[FREE_ROWS] += 1
+
+
+@inlined
+def get_cached_bnode(rcu: Rcu, cpu: int) -> Any:
+    """Take a block from a cpu's cache, last in first out; returns NULL if there is none.
+
+    Models: kernel/rcu/tree.c:get_cached_bnode (v5.9); in v5.8 the cache is one pointer, swapped with xchg().
+    """
+    krc, bulk, _, _ = rcu
+    k = krc_of(cpu)
+    block = krc[k + CACHE]
+    if block != NULL:
+        at = row_of(krc, block)
+        krc[k + CACHE] = bulk[at + NEXT]
+        krc[k + NR_CACHED] -= 1
+        krc[CACHE_HITS] += 1
+        if bulk[at + PFN] < 0:  # in a replay, cached before the log began: the log says which page it was
+            bulk[at + PFN] = krc[RECORDED_PFN]
+    return block
+
+
+@inlined
+def put_cached_bnode(rcu: Rcu, cpu: int, block: int) -> Any:
+    """Put a block into a cpu's cache; returns whether there was room.
+
+    Models: kernel/rcu/tree.c:put_cached_bnode (v5.9).
+    """
+    krc, bulk, _, _ = rcu
+    k = krc_of(cpu)
+    if krc[k + NR_CACHED] >= krc[CACHE_LIMIT]:
+        return False
+    bulk[row_of(krc, block) + NEXT] = krc[k + CACHE]
+    krc[k + CACHE] = block
+    krc[k + NR_CACHED] += 1
+    return True
+
+
+@compiled
+def put_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, block: int, channel: int) -> None:
+    """Keep a block whose objects are freed for the next user, or give its page back.
+
+    Models: the end of kernel/rcu/tree.c:kfree_rcu_work (v5.8, v5.9) and kvfree_rcu_bulk (v6.6).
+    """
+    krc, bulk, _, log = rcu
+    pfn = bulk[row_of(krc, block) + PFN]
+    cache = owner if krc[OWNER_CACHE] else cpu
+    krc[krc_of(owner) + BLOCKS_HERE] -= 1
+    krc[BLOCKS_LIVE] -= 1
+    if put_cached_bnode(rcu, cache, block):
+        krc[TO_CACHE] += 1
+        if log[ENABLED]:
+            log_event(krc, log, cpu, EV_C, owner, cache, channel, pfn, krc[krc_of(cache) + NR_CACHED], 0, 0, 0)
+    else:
+        free_block(mm, rcu, cpu, block)
+        if log[ENABLED]:
+            log_event(krc, log, cpu, EV_F, owner, cpu, channel, pfn, 0, 0, 0, 0)
+
+
+# the fill worker (v5.11)
+
+
+@inlined
+def run_page_cache_worker(rcu: Rcu, cpu: int) -> None:
+    """Ask for a refill of the cache in a clean context, one at a time: a timer of 0 ns, whose handler queues a work.
+
+    Models: kernel/rcu/tree.c:run_page_cache_worker (v5.11; with the back-off of v5.14).
+    """
+    krc = rcu[0]
+    k = krc_of(cpu)
+    if krc[FILL_GFP] < 0 or not krc[RUNNING] or krc[k + WORK_IN_PROGRESS]:
+        return
+    krc[k + WORK_IN_PROGRESS] = 1
+    krc[k + FILL_ROUND] = 0
+    krc[k + FILL_AT] = krc[NOW] + (krc[BACKOFF_NS] if krc[k + BACKOFF] else krc[FILL_DELAY_NS])
+    krc[FILLS] += 1
+    wake(krc, krc[k + FILL_AT])
+
+
+@compiled
+def fill_page_cache_func(mm: Mm, rcu: Rcu, cpu: int) -> None:
+    """Do one round of the fill worker: a page, pushed; the last round ends it.
+
+    Models: kernel/rcu/tree.c:fill_page_cache_func (v5.11, v5.15).
+    """
+    krc, bulk, _, log = rcu
+    k = krc_of(cpu)
+    rounds = 1 if krc[k + BACKOFF] else krc[CACHE_LIMIT]
+    block = new_block(mm, rcu, cpu, krc[FILL_GFP])
+    pushed = block > NULL and put_cached_bnode(rcu, cpu, block)
+    if log[ENABLED]:
+        pfn = bulk[row_of(krc, block) + PFN] if block > NULL else 0
+        log_event(
+            krc, log, cpu, EV_FILL, cpu, pfn, 1 if pushed else 0, krc[k + NR_CACHED], krc[k + FILL_ROUND], 0, 0, 0
+        )
+    if block > NULL and not pushed:
+        free_block(mm, rcu, cpu, block)
+    krc[k + FILL_ROUND] += 1
+    full = block > NULL and not pushed
+    if full or krc[k + FILL_ROUND] >= rounds or (block < NULL and krc[FILL_STOPS]):
+        krc[k + WORK_IN_PROGRESS] = 0
+        krc[k + BACKOFF] = 0
+        krc[k + FILL_AT] = NEVER
+    else:
+        wake(krc, krc[k + FILL_AT])
+
+
+# queueing
+
+
+@compiled
+def want_block(mm: Mm, rcu: Rcu, cpu: int, channel: int, one_argument: bool) -> Any:
+    """Get an empty block and make it a channel's newest; returns NULL if there is none to be had.
+
+    Models: the first half of kernel/rcu/tree.c:kvfree_call_rcu_add_ptr_to_bulk (v5.9).
+    """
+    krc, bulk, _, log = rcu
+    k = krc_of(cpu)
+    before, unmovable = -1, -1
+    block = get_cached_bnode(rcu, cpu)
+    source = CACHED
+    if block == NULL:
+        gfp = krc[SLEEPING_GFP] if one_argument and krc[SLEEPING_GFP] >= 0 else krc[CALLER_GFP]
+        source = NO_SOURCE
+        if gfp >= 0:
+            if log[ENABLED] and not krc[RECORDED]:
+                before, unmovable = pcp_pages(mm, cpu, 0), pcp_pages(mm, cpu, 1)
+            block = new_block(mm, rcu, cpu, gfp)
+            source = ALLOCATED if block > NULL else -block
+            if source == FORCED:
+                before = unmovable = -1
+    pfn = 0
+    if block > NULL:
+        at = row_of(krc, block)
+        pfn = bulk[at + PFN]
+        bulk[at + NR_RECORDS] = 0
+        bulk[at + NEXT] = krc[k + BHEAD + channel]
+        krc[k + BHEAD + channel] = block
+        krc[k + NR_BLOCKS + channel] += 1
+        krc[k + BLOCKS_HERE] += 1
+        krc[BLOCKS_LIVE] += 1
+        krc[BLOCKS_PEAK] = max(krc[BLOCKS_PEAK], krc[BLOCKS_LIVE])
+    if log[ENABLED]:
+        cached, blocks = krc[k + NR_CACHED], krc[k + NR_BLOCKS + channel]
+        log_event(krc, log, cpu, EV_B, cpu, channel, source, pfn, cached, before, unmovable, blocks)
+    return max(block, NULL)
+
+
+@inlined
+def add_ptr_to_bulk(mm: Mm, rcu: Rcu, cpu: int, obj: int, channel: int, one_argument: bool) -> Any:
+    """Append an object to a channel's newest block, with a new block if that one is full.
+
+    Models: kernel/rcu/tree.c:kvfree_call_rcu_add_ptr_to_bulk (v5.9), add_ptr_to_bulk_krc_lock (v5.13).
+    """
+    krc, bulk, _, _ = rcu
+    k = krc_of(cpu)
+    block = krc[k + BHEAD + channel]
+    if block == NULL or bulk[row_of(krc, block) + NR_RECORDS] == krc[CAPACITY]:
+        block = want_block(mm, rcu, cpu, channel, one_argument)
+        if block == NULL:
+            return False
+    at = row_of(krc, block)
+    bulk[at + RECORDS + bulk[at + NR_RECORDS]] = obj
+    bulk[at + NR_RECORDS] += 1
+    bulk[at + GP_SNAP] = rcu_seq_snap(krc[GP_SEQ])
+    krc[k + NR_OBJECTS + channel] += 1
+    return True
+
+
+@inlined
+def arm(krc: Words, k: int) -> None:
+    """Start the drain timer, unless it runs or its work waits already.
+
+    Models: kernel/workqueue.c:queue_delayed_work (v5.8), without the rounding to jiffies.
+    """
+    if krc[k + MONITOR_AT] == NEVER and krc[k + MONITOR_READY] == NEVER:
+        full = krc[DRAIN_FULL_NS] and krc[k + COUNT] >= krc[CAPACITY]
+        krc[k + MONITOR_AT] = krc[NOW] + (krc[DRAIN_FULL_NS] if full else krc[DRAIN_NS])
+        wake(krc, krc[k + MONITOR_AT])
+
+
+@inlined
+def schedule_monitor(krc: Words, cpu: int) -> Any:
+    """Arm the drain timer if it is not armed, or bring it forward; returns whether it was armed now.
+
+    Models: kernel/rcu/tree.c:schedule_delayed_monitor_work (v6.1), and what v5.8 does in its place.
+    """
+    k = krc_of(cpu)
+    if not krc[k + MONITOR_TODO]:
+        krc[k + MONITOR_TODO] = 1
+        arm(krc, k)
+        return True
+    soon = krc[NOW] + krc[DRAIN_FULL_NS]
+    if krc[DRAIN_FULL_NS] and krc[k + COUNT] >= krc[CAPACITY] and soon < krc[k + MONITOR_AT] < NEVER:
+        krc[k + MONITOR_AT] = soon
+        wake(krc, soon)
+    return False
+
+
+@compiled
+def kvfree_call_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
+    """Queue one object: returns QUEUED_NOW, DUPLICATE, or MUST_WAIT if the caller has to wait for a grace period.
+
+    ``flags``: VMALLOC, ONE_ARGUMENT, BAD_OFFSET; NO_BLOCK for a recorded object that is known to have found none.
+    Models: kernel/rcu/tree.c:kfree_call_rcu (v5.8), kvfree_call_rcu (v5.9 to v6.6).
+    """
+    krc, _, objs, log = rcu
+    k = krc_of(cpu)
+    word = obj * OBJECT
+    if objs[word + INFO] & STATE_MASK != IDLE:
+        krc[DUPLICATES] += 1
+        return DUPLICATE
+    snap = rcu_seq_snap(krc[GP_SEQ])
+    objs[word + INFO] = PENDING_OBJECT | flags | snap << SNAP_SHIFT
+    krc[QUEUED] += 1
+    krc[PENDING_PEAK] = max(krc[PENDING_PEAK], krc[QUEUED] - krc[FREED] - krc[LEAKED])
+    if krc[N_BATCHES] == 0:
+        if flags & ONE_ARGUMENT:
+            return MUST_WAIT
+        queue_callback(rcu, cpu, obj)
+        return QUEUED_NOW
+    one_argument = flags & ONE_ARGUMENT != 0
+    channel = 1 if flags & VMALLOC and krc[N_CHANNELS] > 1 else 0
+    kind = channel
+    if flags & NO_BLOCK or not add_ptr_to_bulk(mm, rcu, cpu, obj, channel, one_argument):
+        run_page_cache_worker(rcu, cpu)
+        if one_argument:
+            return MUST_WAIT
+        objs[word + LINK] = krc[k + HEAD]
+        krc[k + HEAD] = obj
+        krc[k + HEADS] += 1
+        krc[k + HEAD_SNAP] = snap
+        krc[HEAD_OBJECTS] += 1
+        kind = 2
+    krc[k + COUNT] += 1
+    if log[ENABLED]:
+        log_event(krc, log, cpu, EV_Q, cpu, obj - 1, kind, krc[k + COUNT], snap, 1 if one_argument else 0, 0, 0)
+    if krc[RUNNING] and schedule_monitor(krc, cpu) and log[ENABLED]:
+        log_event(krc, log, cpu, EV_T, cpu, 1, 0, 0, 0, 0, 0, 0)
+    return QUEUED_NOW
+
+
+@inlined
+def queue_callback(rcu: Rcu, cpu: int, obj: int) -> None:
+    """Queue an object as a callback of its own, first in first out."""
+    krc, _, objs, _ = rcu
+    k = krc_of(cpu)
+    objs[obj * OBJECT + LINK] = NULL
+    if krc[k + LAST_CALLBACK] != NULL:
+        objs[krc[k + LAST_CALLBACK] * OBJECT + LINK] = obj
+    else:
+        krc[k + FIRST_CALLBACK] = obj
+    krc[k + LAST_CALLBACK] = obj
+    krc[k + CALLBACKS] += 1
+    krc[HEAD_OBJECTS] += 1
+    want_grace_period(krc)
+    hurry(krc, k)
+
+
+# the monitor
+
+
+@inlined
+def anything_left(krc: Words, k: int) -> Any:
+    """Return whether a cpu has objects that were not handed over."""
+    return krc[k + BHEAD] != NULL or krc[k + BHEAD + 1] != NULL or krc[k + HEAD] != NULL
+
+
+@inlined
+def is_batch_busy(krc: Words, b: int) -> Any:
+    """Return whether a batch still holds anything.
+
+    Models: kernel/rcu/tree.c:need_wait_for_krwp_work (5da7cb193db3, v6.3 and stable).
+    """
+    return krc[b + B_BHEAD] != NULL or krc[b + B_BHEAD + 1] != NULL or krc[b + B_HEAD] != NULL
+
+
+@inlined
+def attach(krc: Words, k: int, b: int) -> Any:
+    """Move what has a free place in a batch; returns the mask of what was moved."""
+    mask = 0
+    for channel in range(2):
+        if krc[k + BHEAD + channel] != NULL and krc[b + B_BHEAD + channel] == NULL:
+            krc[b + B_BHEAD + channel] = krc[k + BHEAD + channel]
+            krc[b + B_BLOCKS + channel] = krc[k + NR_BLOCKS + channel]
+            krc[b + B_OBJECTS + channel] = krc[k + NR_OBJECTS + channel]
+            krc[k + BHEAD + channel] = NULL
+            krc[k + NR_BLOCKS + channel] = 0
+            krc[k + NR_OBJECTS + channel] = 0
+            mask |= 1 << channel
+    if krc[k + HEAD] != NULL and krc[b + B_HEAD] == NULL:
+        krc[b + B_HEAD] = krc[k + HEAD]
+        krc[b + B_HEADS] = krc[k + HEADS]
+        krc[k + HEAD] = NULL
+        krc[k + HEADS] = 0
+        mask |= HEAD_MASK
+    return mask
+
+
+@inlined
+def queue_rcu_work(krc: Words, k: int, b: int) -> Any:
+    """Ask for a grace period and then the batch's work; returns False, and asks for nothing, if it is pending.
+
+    Models: kernel/workqueue.c:queue_rcu_work (v5.8).
+    """
+    krc[HAND_OVERS] += 1
+    if krc[b + B_PENDING]:
+        krc[TO_PENDING] += 1
+        return False
+    krc[b + B_PENDING] = 1
+    krc[b + B_CALLBACK] = want_grace_period(krc)
+    krc[k + CALLBACKS] += 1
+    return True
+
+
+@compiled
+def queue_kfree_rcu_work(rcu: Rcu, cpu: int) -> Any:
+    """Hand what is queued to the batches; returns whether the monitor has to run again.
+
+    Models: kernel/rcu/tree.c:queue_kfree_rcu_work (v5.8, v5.9), kfree_rcu_monitor (v5.15, v6.12).
+    """
+    krc, _, _, log = rcu
+    k = krc_of(cpu)
+    queued = left = False
+    for batch in range(krc[N_BATCHES]):
+        b = batch_of(cpu, batch)
+        if krc[FIXED] and is_batch_busy(krc, b):
+            continue
+        mask = attach(krc, k, b)
+        if mask:
+            krc[k + COUNT] = 0
+            fresh = queue_rcu_work(krc, k, b)
+            queued = True
+            if log[ENABLED]:
+                rest = (krc[k + BHEAD] != NULL) << 2 | (krc[k + BHEAD + 1] != NULL) << 3 | (krc[k + HEAD] != NULL) << 4
+                blocks = krc[b + B_BLOCKS] | krc[b + B_BLOCKS + 1] << 16
+                result = (1 if fresh else 2) | rest
+                objects, others, heads = krc[b + B_OBJECTS], krc[b + B_OBJECTS + 1], krc[b + B_HEADS]
+                log_event(krc, log, cpu, EV_H, cpu, batch, mask, result, blocks, objects, others, heads)
+        if anything_left(krc, k):
+            left = True
+        if mask and krc[ONE_BATCH]:
+            break
+    if krc[HAND_OVER] == FIRST_ONLY:
+        return not queued
+    return left if krc[HAND_OVER] == REPEAT else anything_left(krc, k)
+
+
+@compiled
+def kfree_rcu_monitor(rcu: Rcu, cpu: int) -> Any:
+    """Run the drain timer's work; returns whether there was anything to do.
+
+    Models: kernel/rcu/tree.c:kfree_rcu_monitor and kfree_rcu_drain_unlock (v5.8 to v5.12).
+    """
+    krc, _, _, log = rcu
+    k = krc_of(cpu)
+    if not krc[k + MONITOR_TODO]:
+        return False
+    if log[ENABLED]:
+        count, slab, other = krc[k + COUNT], krc[k + NR_BLOCKS], krc[k + NR_BLOCKS + 1]
+        objects, others = krc[k + NR_OBJECTS], krc[k + NR_OBJECTS + 1]
+        log_event(krc, log, cpu, EV_M, cpu, count, slab, other, objects, others, krc[k + HEADS], krc[k + NR_CACHED])
+    krc[k + MONITOR_TODO] = 0
+    again = queue_kfree_rcu_work(rcu, cpu)
+    if again:
+        krc[k + MONITOR_TODO] = 1
+        arm(krc, k)
+    if log[ENABLED]:
+        objects, others = krc[k + NR_OBJECTS], krc[k + NR_OBJECTS + 1]
+        log_event(krc, log, cpu, EV_R, cpu, 1 if again else 0, krc[k + COUNT], objects, others, krc[k + HEADS], 0, 0)
+    return True
+
+
+# after the grace period
+
+
+@compiled
+def start_work(rcu: Rcu, cpu: int, batch: int) -> None:
+    """Take everything from a batch, which can be filled again from here on.
+
+    Models: the first lines of kernel/rcu/tree.c:kfree_rcu_work (v5.8 to v6.6).
+    """
+    krc, _, _, log = rcu
+    b = batch_of(cpu, batch)
+    if log[ENABLED]:
+        slab, objects = krc[b + B_BLOCKS], krc[b + B_OBJECTS]
+        other, others = krc[b + B_BLOCKS + 1], krc[b + B_OBJECTS + 1]
+        log_event(krc, log, cpu, EV_W, cpu, batch, slab, objects, other, others, krc[b + B_HEADS], 0)
+    for channel in range(2):
+        krc[b + W_BHEAD + channel] = krc[b + B_BHEAD + channel]
+        krc[b + B_BHEAD + channel] = NULL
+        krc[b + B_BLOCKS + channel] = krc[b + B_OBJECTS + channel] = 0
+    krc[b + W_HEAD], krc[b + W_HEADS] = krc[b + B_HEAD], krc[b + B_HEADS]
+    krc[b + B_HEAD], krc[b + B_HEADS] = NULL, 0
+    krc[b + B_PENDING] = 0
+    krc[b + B_CALLBACK] = krc[b + W_READY] = NEVER
+    krc[b + W_RUNNING] = 1
+    krc[b + W_BLOCK] = NULL
+
+
+@compiled
+def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
+    """Take the next block of a running work, slab first, newest first; returns how many records it has, or -1."""
+    krc, bulk, _, log = rcu
+    b = batch_of(owner, batch)
+    channel = 0 if krc[b + W_BHEAD] != NULL else 1
+    block = krc[b + W_BHEAD + channel]
+    if block == NULL:
+        return -1
+    at = row_of(krc, block)
+    records = bulk[at + NR_RECORDS]
+    krc[b + W_BHEAD + channel] = bulk[at + NEXT]
+    krc[b + W_BLOCK], krc[b + W_CHANNEL], krc[b + W_RECORD] = block, channel, 0
+    krc[CACHE_MISSES] += (records + LINE - 1) // LINE
+    if channel:
+        krc[VFREE] += records
+    else:
+        krc[KFREE_BULK] += 1
+    if log[ENABLED]:
+        log_event(krc, log, cpu, EV_K, owner, batch, channel, bulk[at + PFN], records, 0, 0, 0)
+    return records
+
+
+@inlined
+def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
+    """Free one object, and note if that is before the grace period it had to wait for."""
+    krc, _, objs, log = rcu
+    info = objs[obj * OBJECT + INFO]
+    early = krc[GP_SEQ] < info >> SNAP_SHIFT
+    objs[obj * OBJECT + INFO] = (info & ~STATE_MASK) | DONE | (FREED_EARLY if early else 0)
+    krc[FREED] += 1
+    if early:
+        krc[EARLY] += 1
+    if log[ENABLED]:
+        log_event(krc, log, cpu, EV_D, obj - 1, 1 if early else 0, info >> SNAP_SHIFT, 0, 0, 0, 0, 0)
+
+
+@compiled
+def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
+    """Free the next record of the block in work; returns whether there was one."""
+    krc, bulk, _, _ = rcu
+    b = batch_of(owner, batch)
+    block = krc[b + W_BLOCK]
+    if block == NULL:
+        return False
+    at = row_of(krc, block)
+    record = krc[b + W_RECORD]
+    if record == bulk[at + NR_RECORDS]:
+        return False
+    krc[b + W_RECORD] = record + 1
+    free_object(rcu, cpu, bulk[at + RECORDS + record])
+    return True
+
+
+@compiled
+def finish_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
+    """Put the block in work away, after its objects."""
+    krc = rcu[0]
+    b = batch_of(owner, batch)
+    block = krc[b + W_BLOCK]
+    krc[b + W_BLOCK] = NULL
+    put_block(mm, rcu, cpu, owner, block, krc[b + W_CHANNEL])
+
+
+@compiled
+def next_head(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
+    """Free the next object of the head list, last in first out; returns the object, or NULL at the end.
+
+    Models: the last loop of kernel/rcu/tree.c:kfree_rcu_work (v5.8): an offset of 4096 or more leaks the object.
+    """
+    krc, _, objs, log = rcu
+    b = batch_of(owner, batch)
+    obj = krc[b + W_HEAD]
+    if obj == NULL:
+        return NULL
+    krc[b + W_HEAD] = objs[obj * OBJECT + LINK]
+    krc[b + W_HEADS] -= 1
+    krc[CACHE_MISSES] += 1
+    if log[ENABLED]:
+        log_event(krc, log, cpu, EV_L, owner, batch, obj - 1, 0, 0, 0, 0, 0)
+    if objs[obj * OBJECT + INFO] & BAD_OFFSET:
+        krc[LEAKED] += 1
+        objs[obj * OBJECT + INFO] = (objs[obj * OBJECT + INFO] & ~STATE_MASK) | DONE
+        return obj
+    krc[KFREE_ONE] += 1
+    free_object(rcu, cpu, obj)
+    return obj
+
+
+@compiled
+def end_work(rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
+    """Note the end of a batch's work."""
+    krc, _, _, log = rcu
+    krc[batch_of(owner, batch) + W_RUNNING] = 0
+    if log[ENABLED]:
+        log_event(krc, log, cpu, EV_E, owner, batch, 0, 0, 0, 0, 0, 0)
+
+
+@compiled
+def kfree_rcu_work(mm: Mm, rcu: Rcu, cpu: int, batch: int) -> Any:
+    """Do the next step of a running work: a block, or an object of the head list; returns False at its end.
+
+    Models: kernel/rcu/tree.c:kfree_rcu_work (v5.8 to v6.6).
+    """
+    if start_block(rcu, cpu, cpu, batch) >= 0:
+        while free_record(rcu, cpu, cpu, batch):
+            pass
+        finish_block(mm, rcu, cpu, cpu, batch)
+        return True
+    if next_head(rcu, cpu, cpu, batch) != NULL:
+        return True
+    end_work(rcu, cpu, cpu, batch)
+    return False
+
+
+@compiled
+def kvfree_rcu_drain_ready(rcu: Rcu, cpu: int) -> Any:
+    """Take the blocks, and the head list, whose grace period has ended already; returns whether there were any.
+
+    Models: mm/slab_common.c:kvfree_rcu_drain_ready (v6.6: kernel/rcu/tree.c); its frees run as a third batch's work.
+    """
+    krc, bulk, _, _ = rcu
+    k, b = krc_of(cpu), batch_of(cpu, READY_BATCH)
+    found = False
+    for channel in range(2):
+        last = NULL  # the newest block that has to stay: those behind it are older
+        block = krc[k + BHEAD + channel]
+        while block != NULL and bulk[row_of(krc, block) + GP_SNAP] > krc[GP_SEQ]:
+            last, block = block, bulk[row_of(krc, block) + NEXT]
+        if block == NULL:
+            continue
+        found = True
+        if last != NULL:
+            bulk[row_of(krc, last) + NEXT] = NULL
+        else:
+            krc[k + BHEAD + channel] = NULL
+        krc[b + B_BHEAD + channel] = block
+        while block != NULL:
+            records = bulk[row_of(krc, block) + NR_RECORDS]
+            krc[b + B_BLOCKS + channel] += 1
+            krc[b + B_OBJECTS + channel] += records
+            krc[k + NR_BLOCKS + channel] -= 1
+            krc[k + NR_OBJECTS + channel] -= records
+            krc[k + COUNT] -= records
+            block = bulk[row_of(krc, block) + NEXT]
+    if krc[k + HEAD] != NULL and krc[k + HEAD_SNAP] <= krc[GP_SEQ]:
+        found = True
+        krc[b + B_HEAD], krc[b + B_HEADS] = krc[k + HEAD], krc[k + HEADS]
+        krc[k + COUNT] -= krc[k + HEADS]
+        krc[k + HEAD], krc[k + HEADS] = NULL, 0
+    return found
+
+
+@compiled
+def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
+    """Give a cpu's cached blocks back; returns how many.
+
+    Models: kernel/rcu/tree.c:drain_page_cache (v5.14).
+    """
+    krc, bulk, _, _ = rcu
+    k = krc_of(cpu)
+    freed = 0
+    while krc[k + CACHE] != NULL:
+        block = krc[k + CACHE]
+        krc[k + CACHE] = bulk[row_of(krc, block) + NEXT]
+        krc[k + NR_CACHED] -= 1
+        free_block(mm, rcu, cpu, block)
+        freed += 1
+    return freed

@@ -1,0 +1,573 @@
+"""The public object: kfree_rcu() of one kernel on a machine with a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.errors import InputError, MisuseError
+from gfpmodel.gfp import encode
+from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
+from gfpmodel.mm.jit import view
+from gfpmodel.rcu import state as st
+from gfpmodel.rcu.chain import (
+    DUPLICATE,
+    FIRST_ONLY,
+    LEFT,
+    MUST_WAIT,
+    REPEAT,
+    alloc_page,
+    drain_page_cache,
+    kfree_rcu_monitor,
+    kvfree_call_rcu,
+)
+from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
+from gfpmodel.rcu.versions import CHANNELS, Version, version
+
+NS_PER_S = 1_000_000_000
+MAX_OBJECTS = 1 << 31
+HAND_OVER_RULES = {"first": FIRST_ONLY, "repeat": REPEAT, "left": LEFT}
+SMALL_MACHINE = Machine((Zone(2, 4096, 1 << 16),))  # 256 MiB, one cpu
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things take: assumptions of the model, to be varied.
+
+    ``gp_ns`` a grace period, ``gp_expedited_ns`` one while a cpu has more than ``qhimark`` callbacks, ``free_ns`` the
+    freeing of an object, ``fill_delay_ns`` from a miss to the fill work, ``backoff_ns`` the same after the shrinker
+    (rcu_delay_page_cache_fill_msec); ``hz`` timer ticks a second, which decide what HZ/50 is.
+    """
+
+    gp_ns: int = 20_000_000
+    gp_expedited_ns: int = 5_000_000
+    qhimark: int = 10_000
+    free_ns: int = 50
+    fill_delay_ns: int = 50_000
+    backoff_ns: int = 5 * NS_PER_S
+    hz: int = 250
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 0:
+                raise InputError(f"{field.name} is {value!r}; expected a whole number, 0 or more")
+        if not 50 <= self.hz <= 10_000:
+            raise InputError(f"hz is {self.hz}; expected 50 to 10000")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What happened since boot, in objects, blocks (pages), calls and ns."""
+
+    queued: int
+    freed: int
+    early: int
+    leaked: int
+    duplicates: int
+    head_objects: int
+    stalls: int
+    stall_ns: int
+    cache_hits: int
+    pages_alloc: int
+    alloc_failed: int
+    forced_failed: int
+    pages_freed: int
+    to_cache: int
+    kfree_bulk: int
+    kfree_one: int
+    vfree: int
+    cache_misses: int
+    grace_periods: int
+    hand_overs: int
+    to_pending: int
+    fills: int
+    blocks_in_flight: int
+    blocks_peak: int
+    pending_peak: int
+
+    @property
+    def pending(self) -> int:
+        """Return how many objects wait."""
+        return self.queued - self.freed - self.leaked
+
+    @property
+    def fallbacks(self) -> int:
+        """Return how many objects found no block: those linked through their rcu_head, and those waited for."""
+        return self.head_objects + self.stalls
+
+
+_COUNTER_WORDS = {
+    "blocks_in_flight": st.BLOCKS_LIVE,
+    **{f.name: getattr(st, f.name.upper()) for f in fields(Counters) if f.name != "blocks_in_flight"},
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block: the page it is on, and its records (objects), first to last."""
+
+    pfn: int
+    records: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What waits in a batch for a grace period, and whether its work is pending."""
+
+    channels: tuple[tuple[Block, ...], ...]
+    head: tuple[int, ...]
+    pending: bool
+
+
+@dataclass(frozen=True)
+class Krc:
+    """A cpu's struct kfree_rcu_cpu: lists newest first, as linked."""
+
+    channels: tuple[tuple[Block, ...], ...]
+    head: tuple[int, ...]
+    count: int
+    cache: tuple[int, ...]
+    monitor_todo: bool
+    batches: tuple[Batch, ...]
+    in_work: tuple[Batch, ...]
+
+
+@dataclass(frozen=True)
+class RcuEvent:
+    """One event, with the fields of the recorded logs."""
+
+    t_ns: int
+    cpu: int
+    name: str
+    gp_seq: int
+    a: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return " ".join(map(str, ("E", self.t_ns, self.cpu, self.name, self.gp_seq, *self.a)))
+
+
+class KfreeRcu:
+    """kfree_rcu() and kvfree_rcu() of a kernel, each block a page of the allocator's.
+
+    Arguments: the version's name (see VERSIONS); the machine after boot, else a small one of one cpu; ``proposal``, a
+    row by which blocks are asked for in place of the version's own mask (and on PREEMPT_RT too, which asks for
+    none); ``preempt_rt``; ``fixed`` to turn the fix 5da7cb193db3 on or off, else as the version has it;
+    ``min_cached``, rcutree.rcu_min_cached_objs; times; ``fail`` the probability that a request for a block is
+    made to fail, drawn from ``seed``; ``events``, how many the ring holds.  Raises InputError.
+
+    Models: kernel/rcu/tree.c, from kfree_call_rcu() to kfree_rcu_work(), with CONFIG_DEBUG_OBJECTS_RCU_HEAD, a
+    running scheduler and no hotplug; a call is made to wait as a whole, not its cpu.
+    """
+
+    def __init__(
+        self,
+        name: str | Version = "v5.9",
+        allocator: PageAllocator | None = None,
+        *,
+        proposal: Rule | None = None,
+        preempt_rt: bool = False,
+        fixed: bool | None = None,
+        min_cached: int | None = None,
+        timing: Timing | None = None,
+        fail: float = 0.0,
+        seed: int = 1,
+        events: int = 0,
+        page_size: int = 4096,
+        pointer_size: int = 8,
+    ) -> None:
+        self.version = version(name) if isinstance(name, str) else name
+        self.timing = timing or Timing()
+        if allocator is None:
+            allocator = PageAllocator(SMALL_MACHINE, proposal)
+        elif proposal is not None and allocator.proposal not in (proposal, None):
+            raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
+        if not 0 <= fail <= 1:
+            raise InputError(f"fail is {fail}; expected a probability, 0 to 1")
+        if min_cached is not None and not 0 <= min_cached <= 1000:
+            raise InputError(f"min_cached is {min_cached}; expected 0 to 1000 blocks")
+        self.allocator = allocator
+        self.proposal = proposal
+        self.capacity = self.version.capacity(page_size, pointer_size)
+        self.cpus = allocator.machine.cpus
+        self.reports: list[str] = []  #: what the kernel would have said of wrong calls
+        self._krc = np.zeros(st.MACHINE_WORDS + self.cpus * st.CPU_WORDS, np.int64)
+        self._objs = np.zeros(st.OBJECT * 1024, np.int64)
+        self._objects = 0  # objects that are known, from 1
+        self._bulk = np.zeros(0, np.int64)
+        self._log = np.zeros(st.LOG_HEADER + st.LOG_WIDTH * power_of_two(events), np.int64)
+        self._log[st.ENABLED], self._log[st.ROWS] = events > 0, power_of_two(events)
+        self._set_version(preempt_rt, fixed, min_cached)
+        self._set_times(fail, seed)
+        self._grow_bulk(256 + self.cpus * 16)
+        for _ in range(self.version.preloaded if min_cached is None else min_cached * (self.version.preloaded > 0)):
+            self._preload()
+
+    def _set_version(self, preempt_rt: bool, fixed: bool | None, min_cached: int | None) -> None:
+        """Fill in the words that say how this version works."""
+        v, k = self.version, self._krc
+        request, worker = self._mask(v.request), self._mask(v.worker)
+        if preempt_rt:
+            request = -1
+        if self.proposal is not None:
+            request, worker = self.proposal.mask, -1
+            if self.proposal.runs == "work":
+                request, worker = -1, self.proposal.mask
+        k[st.CAPACITY], k[st.N_CHANNELS], k[st.N_BATCHES] = self.capacity, v.channels, v.batches
+        k[st.CACHE_LIMIT] = v.cache_limit if min_cached is None else min_cached
+        k[st.OWNER_CACHE] = v.cache_of == "owner"
+        k[st.CALLER_GFP], k[st.FILL_GFP], k[st.SLEEPING_GFP] = request, worker, self._mask(v.sleeping)
+        k[st.FILL_STOPS], k[st.HAND_OVER] = v.worker_stops, HAND_OVER_RULES[v.hand_over]
+        k[st.ONE_BATCH], k[st.SNAPSHOTS] = v.one_batch, v.snapshots
+        k[st.FIXED] = v.fixed if fixed is None else fixed
+        k[st.RUNNING], k[st.N_CPUS] = 1, self.cpus
+        k[st.SPARE_ROWS] = self.cpus * (int(k[st.CACHE_LIMIT]) + 1)
+
+    def _mask(self, names: str | None) -> int:
+        return -1 if names is None else encode(names, self.allocator.layout)
+
+    def _set_times(self, fail: float, seed: int) -> None:
+        """Fill in the words of the clock."""
+        t, k = self.timing, self._krc
+        jiffy = NS_PER_S // t.hz
+        k[st.DRAIN_NS] = int(self.version.drain_hz * t.hz) * jiffy
+        k[st.DRAIN_FULL_NS] = self.version.drain_full_jiffies * jiffy
+        k[st.GP_NS], k[st.GP_EXPEDITED_NS], k[st.QHIMARK] = t.gp_ns, t.gp_expedited_ns, t.qhimark
+        k[st.FREE_NS], k[st.FILL_DELAY_NS], k[st.BACKOFF_NS] = t.free_ns, t.fill_delay_ns, t.backoff_ns
+        k[st.FAIL_PPM], k[st.RNG] = round(fail * 1_000_000), seed & 0xFFFFFFFF or 1
+        k[st.NEXT_EVENT] = k[st.GP_END] = st.NEVER
+        for cpu in range(self.cpus):
+            base = st.MACHINE_WORDS + cpu * st.CPU_WORDS
+            k[[base + st.MONITOR_AT, base + st.MONITOR_READY, base + st.FILL_AT]] = st.NEVER
+            for batch in range(st.READY_BATCH + 1):
+                at = base + st.BATCH_BASE + batch * st.BATCH_WORDS
+                k[[at + st.B_CALLBACK, at + st.W_READY]] = st.NEVER
+
+    # room
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any, Any]:
+        """Return the chain as compiled functions take it: krc, bulk, objs, log."""
+        return (view(self._krc), view(self._bulk), view(self._objs), view(self._log))
+
+    def _grow_bulk(self, rows: int) -> None:
+        """Make room for more blocks."""
+        width = st.RECORDS + self.capacity
+        before = len(self._bulk) // width
+        table = np.zeros((before + rows, width), np.int64)
+        table[:before] = self._bulk.reshape(before, width)
+        first = max(before, 1)  # row 0 is NULL
+        free = np.arange(first, before + rows)
+        table[free[:-1], st.NEXT] = free[1:]
+        table[free[-1], st.NEXT] = self._krc[st.FREE_ROW]
+        self._krc[st.FREE_ROW] = first
+        self._krc[st.FREE_ROWS] += len(free)
+        self._bulk = table.reshape(-1)
+
+    def _know(self, last: int) -> None:
+        """Make room for objects up to a number."""
+        if last > MAX_OBJECTS:
+            raise InputError(f"{last} objects are too many; expected up to {MAX_OBJECTS}")
+        room = len(self._objs) // st.OBJECT - 1
+        if last > room:
+            more = np.zeros(st.OBJECT * (max(last, 2 * room) + 1), np.int64)
+            more[: len(self._objs)] = self._objs
+            self._objs = more
+        self._objects = max(self._objects, last)
+
+    def _preload(self) -> None:
+        """Give each cpu one cached block, as boot does."""
+        for cpu in range(self.cpus):
+            pfn = alloc_page(self.allocator.arrays, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
+            if pfn >= 0:
+                self.preload(cpu, pfn)
+
+    def preload(self, cpu: int, pfn: int) -> None:
+        """Put a page into a cpu's cache as a block; -1 stands for one whose number is not known yet."""
+        if self._krc[st.FREE_ROWS] <= self._krc[st.SPARE_ROWS]:
+            self._grow_bulk(256)
+        block, base = int(self._krc[st.FREE_ROW]), st.MACHINE_WORDS + cpu * st.CPU_WORDS
+        row = self._bulk[block * (st.RECORDS + self.capacity) :][: st.RECORDS]
+        self._krc[st.FREE_ROW] = row[st.NEXT]
+        self._krc[st.FREE_ROWS] -= 1
+        row[st.PFN], row[st.NEXT] = pfn, self._krc[base + st.CACHE]
+        self._krc[base + st.CACHE] = block
+        self._krc[base + st.NR_CACHED] += 1
+
+    # calls
+
+    def kmalloc(self, count: int = 1) -> range:
+        """Return the numbers of new objects, from 1; they take no memory of the model's machine."""
+        first = self._objects + 1
+        self._know(self._objects + count)
+        return range(first, first + count)
+
+    def kfree_rcu(self, ptr: int | None, cpu: int = 0, *, vmalloc: bool = False, offset: int = 0) -> None:
+        """Queue an object that has an rcu_head at an offset (bytes).
+
+        NULL is ignored.  Raises MisuseError for an offset of 4096 or more, which the kernel's macro does not compile.
+        """
+        if offset >= 4096 or offset < 0:
+            raise MisuseError(f"offset {offset} of the rcu_head; kfree_rcu() compiles only below 4096")
+        self.kvfree_call_rcu(ptr, cpu, vmalloc=vmalloc, offset=offset)
+
+    def kvfree_call_rcu(
+        self, ptr: int | None, cpu: int = 0, *, vmalloc: bool = False, offset: int | None = None, may_sleep: bool = True
+    ) -> None:
+        """Queue an object; without an ``offset`` in the one-argument form, whose caller has to be able to sleep.
+
+        A wrong call does what it does in the kernel and adds a line to ``reports``: a pointer queued twice is
+        leaked by the second call, an offset of 4096 or more is leaked when its turn on the head list comes.
+        """
+        if ptr is None:
+            return
+        self._check(ptr, cpu, vmalloc, offset is None)
+        where = f"kvfree_call_rcu({ptr})"
+        flags = st.VMALLOC * vmalloc | st.BAD_OFFSET * (offset is not None and offset >= 4096)
+        if offset is None:
+            flags |= st.ONE_ARGUMENT
+            if not may_sleep:
+                self.reports.append(f"BUG: sleeping function called from invalid context: {where}")
+        self._room()
+        mm, rcu = self.allocator.arrays, self.arrays
+        done = kvfree_call_rcu(mm, rcu, cpu, ptr, flags)
+        if done == DUPLICATE:
+            self.reports.append(f"WARNING: {where}: queued already (double kfree_rcu); this call leaks it")
+        elif done == MUST_WAIT:
+            if not may_sleep:
+                self.reports.append(f"BUG: scheduling while atomic: synchronize_rcu() in {where}")
+            synchronize_rcu(mm, rcu, cpu, ptr)
+        if flags & st.BAD_OFFSET and self._krc[st.MACHINE_WORDS + cpu * st.CPU_WORDS + st.HEAD] == ptr:
+            self.reports.append(f"WARNING: {where}: offset {offset} on the head list; kfree_rcu_work() leaks it")
+
+    def _check(self, ptr: int, cpu: int, vmalloc: bool, one_argument: bool) -> None:
+        if not 1 <= ptr <= self._objects:
+            raise MisuseError(f"object {ptr} does not exist; kmalloc() gave 1 to {self._objects}")
+        if not 0 <= cpu < self.cpus:
+            raise MisuseError(f"unknown cpu {cpu}; this machine has 0 to {self.cpus - 1}")
+        if vmalloc and self.version.channels == 1:
+            raise MisuseError(f"{self.version.name} has no kvfree_rcu(): a vmalloc pointer would reach kfree()")
+        if one_argument and not self.version.one_argument:
+            raise MisuseError(f"{self.version.name} has no one-argument form; give the offset of the rcu_head")
+
+    def _room(self) -> None:
+        if self._krc[st.FREE_ROWS] <= self._krc[st.SPARE_ROWS]:
+            self._grow_bulk(len(self._bulk) // (st.RECORDS + self.capacity))
+
+    def queue(
+        self, count: int, cpu: int = 0, *, every_ns: int = 0, kind: str = "slab", one_argument: bool = False
+    ) -> range:
+        """Queue new objects one after the other, each ``every_ns`` later (ns); returns their numbers.
+
+        ``kind``: slab, vmalloc, or mixed for both in turn.  Time goes on to the last call; see schedule() for more.
+        """
+        if kind not in (*CHANNELS, "mixed"):
+            raise InputError(f"kind {kind!r}; expected slab, vmalloc or mixed")
+        if count < 0 or every_ns < 0:
+            raise InputError(f"{count} objects every {every_ns} ns; expected 0 or more")
+        objects = self.kmalloc(count)
+        if not count:
+            return objects
+        self._check(objects[0], cpu, kind != "slab", one_argument)
+        base = st.ONE_ARGUMENT * one_argument
+        for start in range(0, count, 1 << 20):
+            numbers = np.arange(start, min(count, start + (1 << 20)), dtype=np.int64)
+            at = self.now + (numbers - start + 1) * every_ns
+            vmalloc = numbers % 2 if kind == "mixed" else np.full_like(numbers, kind == "vmalloc")
+            self.schedule(at, np.full_like(numbers, cpu), numbers + objects[0], vmalloc * st.VMALLOC | base)
+        return objects
+
+    def schedule(
+        self, at: NDArray[np.int64], cpus: NDArray[np.int64], objects: NDArray[np.int64], flags: NDArray[np.int64]
+    ) -> None:
+        """Make many calls: columns of times (ns, ascending), cpus, object numbers, and flags (VMALLOC, ...)."""
+        done = 0
+        when, where, which, how = (view(np.ascontiguousarray(column)) for column in (at, cpus, objects, flags))
+        while True:
+            done = run_calls(self.allocator.arrays, self.arrays, when, where, which, how, done)
+            if done == len(at):
+                return
+            self._room()
+
+    def advance(self, ns: int) -> None:
+        """Let time go on."""
+        if ns < 0:
+            raise InputError(f"{ns} ns; the clock cannot go back")
+        until = self.now + ns
+        run_events(self.allocator.arrays, self.arrays, until)
+        self._krc[st.NOW] = until
+
+    def settle(self, limit_ns: int = 3600 * NS_PER_S) -> None:
+        """Let time go on until nothing more would happen, or a limit (ns)."""
+        until = self.now + limit_ns
+        while (at := next_event(self.arrays[0])[0]) <= until:
+            run_events(self.allocator.arrays, self.arrays, at)
+
+    def call_rcu(self, count: int, cpu: int = 0) -> None:
+        """Queue callbacks of other users: they count towards qhimark."""
+        call_rcu(self.arrays, cpu, count)
+
+    def monitor(self, cpu: int = 0) -> None:
+        """Run a cpu's drain now, whatever its timer says."""
+        kfree_rcu_monitor(self.arrays, cpu)
+
+    def shrink_count(self) -> int:
+        """Return what the shrinker would report: objects, and cached blocks since v5.14, which also sets the back-off.
+
+        Models: kernel/rcu/tree.c:kfree_rcu_shrink_count (v5.8, v5.15).
+        """
+        total = 0
+        for base in self._bases():
+            total += int(self._krc[base + st.COUNT])
+            if self.version.backoff:
+                total += int(self._krc[base + st.NR_CACHED])
+                self._krc[base + st.BACKOFF] = 1
+        return total
+
+    def shrink_scan(self, nr_to_scan: int) -> int:
+        """Drain cpu after cpu until enough objects are on their way; returns how many (none is free yet).
+
+        Models: kernel/rcu/tree.c:kfree_rcu_shrink_scan (v5.8, v5.15): 0 or SHRINK_STOP if nothing was found.
+        """
+        freed = 0
+        for cpu, base in enumerate(self._bases()):
+            count = int(self._krc[base + st.COUNT])
+            if self.version.backoff:
+                count += drain_page_cache(self.allocator.arrays, self.arrays, cpu)
+            self.monitor(cpu)
+            freed += count
+            nr_to_scan -= count
+            if nr_to_scan <= 0:
+                break
+        return freed
+
+    # looking
+
+    def _bases(self) -> range:
+        return range(st.MACHINE_WORDS, len(self._krc), st.CPU_WORDS)
+
+    @property
+    def now(self) -> int:
+        """Return the time (ns)."""
+        return int(self._krc[st.NOW])
+
+    @property
+    def gp_seq(self) -> int:
+        """Return rcu_state.gp_seq: the low two bits say that a grace period runs."""
+        return int(self._krc[st.GP_SEQ])
+
+    @property
+    def counters(self) -> Counters:
+        """Return what happened since boot."""
+        return Counters(**{name: int(self._krc[word]) for name, word in _COUNTER_WORDS.items()})
+
+    def blocks_of(self, cpu: int) -> int:
+        """Return how many pages hold a cpu's objects now (its cache excepted)."""
+        return int(self._krc[self._bases()[cpu] + st.BLOCKS_HERE])
+
+    def was_early(self, ptr: int) -> bool:
+        """Return whether an object was freed before its grace period ended."""
+        return bool(self._objs[ptr * st.OBJECT + st.INFO] & st.FREED_EARLY)
+
+    def is_freed(self, ptr: int) -> bool:
+        """Return whether an object was freed (or leaked for good)."""
+        return bool(self._objs[ptr * st.OBJECT + st.INFO] & st.STATE_MASK == st.DONE)
+
+    def krc(self, cpu: int = 0) -> Krc:
+        """Return a cpu's lists as they are now."""
+        k, base = self._krc, self._bases()[cpu]
+        batches = [base + st.BATCH_BASE + n * st.BATCH_WORDS for n in range(st.READY_BATCH + 1)]
+        return Krc(
+            channels=self._channels(base + st.BHEAD),
+            head=self._head(int(k[base + st.HEAD])),
+            count=int(k[base + st.COUNT]),
+            cache=tuple(block.pfn for block in self._blocks(int(k[base + st.CACHE]), records=False)),
+            monitor_todo=bool(k[base + st.MONITOR_TODO]),
+            batches=tuple(
+                Batch(self._channels(b + st.B_BHEAD), self._head(int(k[b + st.B_HEAD])), bool(k[b + st.B_PENDING]))
+                for b in batches[: self.version.batches]
+            ),
+            in_work=tuple(
+                Batch(self._channels(b + st.W_BHEAD), self._head(int(k[b + st.W_HEAD])), False) for b in batches
+            ),
+        )
+
+    def _channels(self, at: int) -> tuple[tuple[Block, ...], ...]:
+        return tuple(self._blocks(int(self._krc[at + n])) for n in range(len(CHANNELS)))
+
+    def _blocks(self, block: int, records: bool = True) -> tuple[Block, ...]:
+        found = []
+        while block != st.NULL:
+            row = self._bulk[block * (st.RECORDS + self.capacity) :][: st.RECORDS + self.capacity]
+            used = row[st.RECORDS : st.RECORDS + row[st.NR_RECORDS]].tolist() if records else ()
+            found.append(Block(int(row[st.PFN]), tuple(used)))
+            block = int(row[st.NEXT])
+        return tuple(found)
+
+    def _head(self, obj: int) -> tuple[int, ...]:
+        found = []
+        while obj != st.NULL:
+            found.append(obj)
+            obj = int(self._objs[obj * st.OBJECT + st.LINK])
+        return tuple(found)
+
+    def events(self, clear: bool = True) -> list[RcuEvent]:
+        """Return the events in the ring, oldest first, and empty it."""
+        count, rows = int(self._log[st.EVENTS]), int(self._log[st.ROWS])
+        table = self._log[st.LOG_HEADER :].reshape(rows, st.LOG_WIDTH)
+        if count > rows:
+            table = np.roll(table, -(count % rows), axis=0)
+        found = [
+            RcuEvent(t, cpu, st.EVENT_NAMES[kind], seq, tuple(a)) for t, cpu, kind, seq, *a in table[:count].tolist()
+        ]
+        if clear:
+            self._log[st.EVENTS] = 0
+        return found
+
+    def check(self) -> None:
+        """Check every invariant; raises AssertionError: each object in one place, counts right, none freed early."""
+        seen: list[int] = []
+        pages: list[int] = []
+        for cpu in range(self.cpus):
+            krc = self.krc(cpu)
+            seen += self._check_cpu(cpu, krc, pages)
+            pages += krc.cache
+        waiting = np.flatnonzero(self._objs[st.INFO :: st.OBJECT] & st.STATE_MASK == st.PENDING_OBJECT).tolist()
+        assert sorted(seen) == waiting, "an object is lost, or in two places"
+        c = self.counters
+        assert c.pending == len(waiting), f"{len(waiting)} objects wait, counted {c.pending}"
+        assert len(set(pages)) == len(pages), "a page is in two places"
+        assert c.pages_alloc - c.pages_freed == len(pages) - self._preloaded(), "a page is lost"
+        assert c.early == 0, f"{c.early} objects were freed before a grace period that began after they were queued"
+
+    def _preloaded(self) -> int:
+        limit = int(self._krc[st.CACHE_LIMIT]) if self.version.preloaded else 0
+        return limit * self.cpus
+
+    def _check_cpu(self, cpu: int, krc: Krc, pages: list[int]) -> list[int]:
+        """Check a cpu's counts, add its blocks' pages to ``pages`` and return the objects found."""
+        groups = [krc.channels, *(b.channels for b in (*krc.batches, *krc.in_work))]
+        heads = [krc.head, *(b.head for b in (*krc.batches, *krc.in_work))]
+        blocks = [block for channels in groups for channel in channels for block in channel]
+        queued = sum(len(b.records) for channel in krc.channels for b in channel) + len(krc.head)
+        limit = int(self._krc[st.CACHE_LIMIT])
+        assert len(krc.cache) <= limit, f"cpu {cpu} caches {len(krc.cache)} blocks, at most {limit}"
+        assert all(0 < len(b.records) <= self.capacity for b in blocks), "a block is empty or too full"
+        assert self.blocks_of(cpu) == len(blocks), f"cpu {cpu} has {len(blocks)} blocks, counted {self.blocks_of(cpu)}"
+        if self._krc[st.HAND_OVER] != FIRST_ONLY and self.version.batches:
+            assert krc.count == queued or not krc.monitor_todo or krc.count < queued, f"cpu {cpu}: count is wrong"
+        pages += [block.pfn for block in blocks]
+        first = int(self._krc[self._bases()[cpu] + st.FIRST_CALLBACK])
+        return [
+            *(obj for block in blocks for obj in block.records),
+            *(obj for head in heads for obj in head),
+            *self._head(first),
+        ]
+
+
+def power_of_two(number: int) -> int:
+    """Return the smallest power of two that is at least ``number``, and at least 1."""
+    return 1 << max(number - 1, 0).bit_length()

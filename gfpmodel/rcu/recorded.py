@@ -1,0 +1,77 @@
+"""The chain as a recorded log drives it: pages, grace periods and the order of things come from outside."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm.jit import compiled
+from gfpmodel.rcu import state as st
+from gfpmodel.rcu.chain import get_cached_bnode, kvfree_call_rcu
+from gfpmodel.rcu.kfree_rcu import KfreeRcu
+from gfpmodel.rcu.state import Mm, Rcu
+
+EVENTS_OF_A_CALL = 1 << 10
+
+
+@compiled
+def queue_many(mm: Mm, rcu: Rcu, cpu: int, first: int, count: int, flags: int) -> None:
+    """Queue objects of which a log says nothing, each with the same flags."""
+    for obj in range(first, first + count):
+        kvfree_call_rcu(mm, rcu, cpu, obj, flags)
+
+
+class RecordedChain(KfreeRcu):
+    """A chain without a clock or an allocator of its own, its caches empty.
+
+    Arguments: the version, cpus, and the limit of a cpu's cache (blocks).  Before a call that may want a block,
+    ``words[RECORDED_PFN]`` says which page it gets, or is negative if there is none.
+    """
+
+    def __init__(self, kernel: str, cpus: int, min_cached: int | None) -> None:
+        allocator = PageAllocator(Machine((Zone(2, 4096, 1024),), cpus=cpus))
+        limit = None if kernel == "v5.8" else min_cached
+        super().__init__(kernel, allocator, min_cached=limit, events=EVENTS_OF_A_CALL)
+        for cpu in range(cpus):
+            self.forget_cache(cpu)
+        self.words[st.RECORDED] = 1
+
+    @property
+    def words(self) -> NDArray[np.int64]:
+        """Return the words of the machine and its cpus."""
+        return self._krc
+
+    def know(self, last: int) -> None:
+        """Make room for objects up to a number, and for a block."""
+        self._know(last)
+        self._room()
+
+    def forget_cache(self, cpu: int) -> None:
+        """Lose a cpu's cached blocks, as if they had never been."""
+        while block := get_cached_bnode(self.arrays, cpu):
+            self.words[st.CACHE_HITS] -= 1
+            self._row(block)[st.NEXT] = self.words[st.FREE_ROW]
+            self.words[st.FREE_ROW] = block
+            self.words[st.FREE_ROWS] += 1
+
+    def page_of(self, block: int) -> int:
+        """Return the page of a block."""
+        return int(self._row(block)[st.PFN])
+
+    def records(self, block: int) -> list[int]:
+        """Return the objects of a block, first to last."""
+        row = self._row(block)
+        return [int(obj) for obj in row[st.RECORDS : st.RECORDS + row[st.NR_RECORDS]]] if block != st.NULL else []
+
+    def take_record(self, batch_words: int, obj: int) -> None:
+        """Make an object the next record of the block in work, and go past it."""
+        done = int(self.words[batch_words + st.W_RECORD])
+        row = self._row(int(self.words[batch_words + st.W_BLOCK]))[st.RECORDS :]
+        at = done + int(np.flatnonzero(row[done:] == obj)[0])
+        row[done + 1 : at + 1] = row[done:at].copy()
+        row[done] = obj
+        self.words[batch_words + st.W_RECORD] = done + 1
+
+    def _row(self, block: int) -> NDArray[np.int64]:
+        return self._bulk[block * (st.RECORDS + self.capacity) :][: st.RECORDS + self.capacity]
