@@ -16,6 +16,8 @@ from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
 from gfpmodel.locking import Kernel
 from gfpmodel.mm import PageAllocator
+from gfpmodel.rcu import KfreeRcu
+from gfpmodel.show import chain
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
 from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
@@ -100,16 +102,34 @@ def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
     return W.VBox([W.HTML(style()), under, slider, linked(under, boxes)])
 
 
+def player() -> tuple[W.Play, W.IntSlider, W.Stack, W.HBox]:
+    """Return the parts of a player: its button, its slider, a stack that follows them, and the two in a line."""
+    line = W.Layout(width="auto", flex="1 1 14rem")
+    slider = W.IntSlider(description="step", layout=line, style={"description_width": "initial"})
+    play = W.Play(interval=1500, show_repeat=False)
+    stack = W.Stack()
+    W.jslink((play, "value"), (slider, "value"))
+    W.jslink((slider, "value"), (stack, "selected_index"))
+    controls = W.HBox([play, slider], layout=W.Layout(flex_flow="row wrap", width="98%", max_width="46rem"))
+    return play, slider, stack, controls
+
+
+def chain_stepper(rcu: KfreeRcu, objects: int) -> W.VBox:
+    """Return a player of objects that are queued on a chain one by one, until the last of them is freed."""
+    play, slider, stack, controls = player()
+    stack.children = [pane(frame) for frame in chain.frames(rcu, objects)]
+    stack.selected_index = 0
+    slider.max = play.max = len(stack.children) - 1
+    return W.VBox([W.HTML(style()), controls, stack])
+
+
 def stepper(make: Callable[[], PageAllocator], text: str, zone: int) -> W.VBox:
     """Return a player of an operation string: play, scrub forth and back, by mouse or arrow keys.
 
     Arguments: what makes the machine to start from; the string; the index of the zone to show.  With a kernel,
     another string can be typed in.
     """
-    fill_line = W.Layout(width="auto", flex="1 1 14rem")
-    slider = W.IntSlider(description="step", layout=fill_line, style={"description_width": "initial"})
-    play = W.Play(interval=1500, show_repeat=False)
-    stack = W.Stack()
+    play, slider, stack, controls = player()
 
     def fill(text: str) -> None:
         drawn = frames(make(), text, zone)
@@ -122,9 +142,6 @@ def stepper(make: Callable[[], PageAllocator], text: str, zone: int) -> W.VBox:
         slider.max = play.max = len(drawn) - 1
 
     fill(text)
-    W.jslink((play, "value"), (slider, "value"))
-    W.jslink((slider, "value"), (stack, "selected_index"))
-    controls = W.HBox([play, slider], layout=W.Layout(flex_flow="row wrap", width="98%", max_width="46rem"))
     return W.VBox([W.HTML(style()), controls, stack, typed_ops(text, fill)])
 
 
