@@ -113,7 +113,7 @@ def lists(krc: Krc) -> Picture:
     """Draw a cpu's chain as it is now."""
     html, lines = [], []
     for label, blocks, head in rows(krc):
-        parts = [small_block(block) for block in blocks]
+        parts = [f"{small_block(block)} page {block.pfn}" for block in blocks]
         chips = "".join(f"<b>{obj}</b>" for obj in head)
         parts += [f"head list: {chips}"] if head else []
         html.append(f"<dt>{label}</dt><dd>{'<br>'.join(parts) or 'nothing'}</dd>")
@@ -128,12 +128,13 @@ def lists(krc: Krc) -> Picture:
 def tell(event: RcuEvent) -> str | None:
     """Return an event in words, or None for one that says nothing new."""
     a = event.a
+    moved = "what has room" if event.name == "H" and a[3] >> 2 else "all of it"
     told = {
         "B": f"a block is wanted: {SOURCES.get(a[2], 'the list is empty, NULL')}",
         "Q": f"object {a[1] + 1} goes to {'the head list' if a[2] == 2 else 'the newest block'}",
         "T": "the drain timer is armed",
         "M": f"the timer's work, kfree_rcu_monitor(): {a[1]} objects wait",
-        "H": f"queue_kfree_rcu_work(): {'what has room' if a[3] >> 2 else 'all of it'} to batch {a[1]}, a grace period is asked for",
+        "H": f"queue_kfree_rcu_work(): {moved} to batch {a[1]}, a grace period is asked for",
         "GPstart": "a grace period begins",
         "GPend": "the grace period ends",
         "W": "kfree_rcu_work() takes the batch",
