@@ -35,7 +35,7 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
 	    --cov --cov-report=term --junitxml=_build/reports/package.xml || status=1; \
 	echo '== engine, compiled (above it ran interpreted)'; \
-	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/test_cli_mm.py \
+	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/test_cli_mm.py \
 	    --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
 	$(PYTEST) -q book --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
@@ -51,6 +51,7 @@ lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 bench: $(READY) ## measure start-up, live widgets and the engine; tables here, JSON in _build/bench*.json
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
+	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
 	@$(PY) bench/bench_live.py
 
 record: $(READY) ## run the notebooks and store their outputs

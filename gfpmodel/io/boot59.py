@@ -487,6 +487,8 @@ class Replay:
             self.rcu.events()
         words = self.batch_words(owner, batch)
         rest = self.words[words + st.W_BHEAD], self.words[words + st.W_BHEAD + 1], self.words[words + st.W_HEAD]
+        if not self.words[words + st.W_RUNNING]:
+            raise DifferenceFound(line.number, "E", text(line), "this batch's work has not begun")
         if any(rest):
             raise DifferenceFound(line.number, "E", text(line), "blocks or objects are left")
         self.call(end_work, line.cpu, owner, batch)

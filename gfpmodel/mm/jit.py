@@ -30,7 +30,6 @@ i64: Any = int if INTERPRETED else np.int64
 ROOMS = ("mm", "rcu", "sim")
 
 
-@cache
 def source_hash(room: str = "mm") -> str:
     """Return a hash of a folder's source and of all that it may call: 16 hex digits that change when a rule may have.
 
@@ -38,7 +37,8 @@ def source_hash(room: str = "mm") -> str:
     """
     digest = hashlib.sha256()
     for folder in ROOMS[: ROOMS.index(room) + 1]:
-        for file in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+        here = Path(__file__).parent
+        for file in sorted((here if folder == "mm" else here.parent / folder).glob("*.py")):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -58,6 +58,17 @@ def cache_dir(room: str = "mm") -> Path:
     return base / source_hash(room)
 
 
+@cache
+def _known_cache_dir(room: str) -> Path:
+    return cache_dir(room)
+
+
+def room_of(module: str) -> str:
+    """Return the folder in ROOMS that a module is in, or the last one: it may call all of them."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "gfpmodel" and parts[1:2] and parts[1] in ROOMS else ROOMS[-1]
+
+
 def compiled(function: Function) -> Function:
     """Compile a function of the engine on its first call, or load it from the cache."""
     return _jit(function, forceinline=False)
@@ -70,8 +81,9 @@ def inlined(function: Function) -> Function:
 
 def _jit(function: Function, *, forceinline: bool) -> Function:
     before = _numba.config.CACHE_DIR
-    room = function.__module__.split(".")[1]
-    _numba.config.CACHE_DIR = str(cache_dir(room))  # read when the decorator runs; other users of Numba keep theirs
+    _numba.config.CACHE_DIR = str(
+        _known_cache_dir(room_of(function.__module__))
+    )  # read when the decorator runs; other users of Numba keep theirs
     try:
         # _nrt=False: the functions own no array, so nothing need be counted; counting costs an order of magnitude
         decorator = _numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=forceinline)

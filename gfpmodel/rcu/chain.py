@@ -615,9 +615,9 @@ def queue_kfree_rcu_work(rcu: Rcu, cpu: int) -> Any:
             left = True
         if mask and krc[ONE_BATCH]:
             break
-    if krc[HAND_OVER] == FIRST_ONLY:
-        return not queued
-    return left if krc[HAND_OVER] == REPEAT else anything_left(krc, k)
+    if krc[FIXED] or krc[HAND_OVER] == LEFT:
+        return anything_left(krc, k)
+    return left if krc[HAND_OVER] == REPEAT else not queued
 
 
 @compiled

@@ -185,8 +185,6 @@ class KfreeRcu:
             allocator = PageAllocator(SMALL_MACHINE, proposal)
         elif proposal is not None and allocator.proposal not in (proposal, None):
             raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
-        if not 0 <= fail <= 1:
-            raise InputError(f"fail is {fail}; expected a probability, 0 to 1")
         if min_cached is not None and not 0 <= min_cached <= 1000:
             raise InputError(f"min_cached is {min_cached}; expected 0 to 1000 blocks")
         self.allocator = allocator
@@ -196,12 +194,14 @@ class KfreeRcu:
         self.reports: list[str] = []  #: what the kernel would have said of wrong calls
         self._krc = np.zeros(st.MACHINE_WORDS + self.cpus * st.CPU_WORDS, np.int64)
         self._objs = np.zeros(st.OBJECT * 1024, np.int64)
+        self._preloaded = 0  # blocks put into caches at boot
         self._objects = 0  # objects that are known, from 1
         self._bulk = np.zeros(0, np.int64)
         self._log = np.zeros(st.LOG_HEADER + st.LOG_WIDTH * power_of_two(events), np.int64)
         self._log[st.ENABLED], self._log[st.ROWS] = events > 0, power_of_two(events)
         self._set_version(preempt_rt, fixed, min_cached)
-        self._set_times(fail, seed)
+        self._set_times(seed)
+        self.fail = fail
         self._grow_bulk(256 + self.cpus * 16)
         for _ in range(self.version.preloaded if min_cached is None else min_cached * (self.version.preloaded > 0)):
             self._preload()
@@ -229,7 +229,7 @@ class KfreeRcu:
     def _mask(self, names: str | None) -> int:
         return -1 if names is None else encode(names, self.allocator.layout)
 
-    def _set_times(self, fail: float, seed: int) -> None:
+    def _set_times(self, seed: int) -> None:
         """Fill in the words of the clock."""
         t, k = self.timing, self._krc
         jiffy = NS_PER_S // t.hz
@@ -237,7 +237,7 @@ class KfreeRcu:
         k[st.DRAIN_FULL_NS] = self.version.drain_full_jiffies * jiffy
         k[st.GP_NS], k[st.GP_EXPEDITED_NS], k[st.QHIMARK] = t.gp_ns, t.gp_expedited_ns, t.qhimark
         k[st.FREE_NS], k[st.FILL_DELAY_NS], k[st.BACKOFF_NS] = t.free_ns, t.fill_delay_ns, t.backoff_ns
-        k[st.FAIL_PPM], k[st.RNG] = round(fail * 1_000_000), seed & 0xFFFFFFFF or 1
+        k[st.RNG] = seed & 0xFFFFFFFF or 1
         k[st.NEXT_EVENT] = k[st.GP_END] = st.NEVER
         for cpu in range(self.cpus):
             base = st.MACHINE_WORDS + cpu * st.CPU_WORDS
@@ -296,6 +296,18 @@ class KfreeRcu:
         row[st.PFN], row[st.NEXT] = pfn, self._krc[base + st.CACHE]
         self._krc[base + st.CACHE] = block
         self._krc[base + st.NR_CACHED] += 1
+        self._preloaded += 1
+
+    @property
+    def fail(self) -> float:
+        """Return, or set, the probability that a request for a block is made to fail."""
+        return float(self._krc[st.FAIL_PPM]) / 1_000_000
+
+    @fail.setter
+    def fail(self, probability: float) -> None:
+        if not 0 <= probability <= 1:
+            raise InputError(f"fail is {probability}; expected a probability, 0 to 1")
+        self._krc[st.FAIL_PPM] = round(probability * 1_000_000)
 
     # calls
 
@@ -540,12 +552,8 @@ class KfreeRcu:
         c = self.counters
         assert c.pending == len(waiting), f"{len(waiting)} objects wait, counted {c.pending}"
         assert len(set(pages)) == len(pages), "a page is in two places"
-        assert c.pages_alloc - c.pages_freed == len(pages) - self._preloaded(), "a page is lost"
+        assert c.pages_alloc - c.pages_freed == len(pages) - self._preloaded, "a page is lost"
         assert c.early == 0, f"{c.early} objects were freed before a grace period that began after they were queued"
-
-    def _preloaded(self) -> int:
-        limit = int(self._krc[st.CACHE_LIMIT]) if self.version.preloaded else 0
-        return limit * self.cpus
 
     def _check_cpu(self, cpu: int, krc: Krc, pages: list[int]) -> list[int]:
         """Check a cpu's counts, add its blocks' pages to ``pages`` and return the objects found."""
@@ -557,8 +565,7 @@ class KfreeRcu:
         assert len(krc.cache) <= limit, f"cpu {cpu} caches {len(krc.cache)} blocks, at most {limit}"
         assert all(0 < len(b.records) <= self.capacity for b in blocks), "a block is empty or too full"
         assert self.blocks_of(cpu) == len(blocks), f"cpu {cpu} has {len(blocks)} blocks, counted {self.blocks_of(cpu)}"
-        if self._krc[st.HAND_OVER] != FIRST_ONLY and self.version.batches:
-            assert krc.count == queued or not krc.monitor_todo or krc.count < queued, f"cpu {cpu}: count is wrong"
+        assert krc.count <= queued, f"cpu {cpu} counts {krc.count} objects, has {queued}"
         pages += [block.pfn for block in blocks]
         first = int(self._krc[self._bases()[cpu] + st.FIRST_CALLBACK])
         return [

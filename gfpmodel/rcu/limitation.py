@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
-from gfpmodel.locking import Report, Setup, Verdict, make_kernel, make_request, verdict
+from gfpmodel.locking import Report, Setup, Verdict, make_kernel, make_request, stack, verdict
 from gfpmodel.locking.machine import GUEST
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.rcu.chain import ALLOCATED
@@ -125,8 +125,8 @@ def block_verdict(kernel: Version, held: str, *, warm: bool, proposal: Rule | No
     """
     name = "v5.10" if kernel.name == "v5.9" else kernel.name
     checks = make_kernel(name if kernel.name != "v5.8" else "v5.8-rc3", {"PROVE_RAW_LOCK_NESTING": True})
-    stack = ">".join((*HELD[held], *KRC_LOCK[kernel.lock]))
+    where = stack((*HELD[held], *KRC_LOCK[kernel.lock]))
     pcp: Literal["warm", "dry"] = "warm" if warm else "dry"
     mask = kernel.request or kernel.worker or "GFP_KERNEL"
     request = make_request(checks, None if proposal else mask, proposal)
-    return verdict(request, stack, Setup(pcp), checks)
+    return verdict(request, where, Setup(pcp), checks)
