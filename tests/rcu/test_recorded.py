@@ -5,12 +5,16 @@ import lzma
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.io import boot59
 from gfpmodel.io.verify import verify_file
 from gfpmodel.locking.reports import Report
+from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.rcu import KfreeRcu, Timing
+from gfpmodel.rcu import state as st
 from gfpmodel.rcu.limitation import Run, first_report
 
 DATA = Path(__file__).parents[1] / "data" / "boot59"
@@ -193,3 +197,50 @@ def test_v5_8_is_told_off_for_its_own_lock() -> None:
     assert outcome.lockdep.lock is not None
     assert outcome.lockdep.lock.name == "&krcp->lock"
     assert first_report(Run("v5.8", held="none")).reports == ()
+
+
+# the model's own runs, written as logs, replay as well: also for versions and cpus of which no log is here
+
+
+def as_log(rcu: KfreeRcu, cached: int, each: bool) -> list[str]:
+    """Return a run as a log; without each object, as the floods are logged."""
+    c = rcu.counters
+    events = [e for e in rcu.events() if each or e.name not in ("Q", "D", "L")]
+    if not each:
+        events = [e for e in events if e.name != "B" or e.a[2] in (1, 2)]
+    rows = [f"E 0 0 S {events[0].gp_seq} 0 {c.queued} 0 0 {cached} 0 0 0", *map(str, events)]
+    return [
+        "FLOOD form=c reader_ms=0",
+        f"SUM flood freed={c.freed} early={c.early} cache_hits={c.cache_hits} pages_alloc={c.pages_alloc} "
+        f"alloc_failed={c.alloc_failed} pages_freed={c.pages_freed} to_cache={c.to_cache} fallbacks={c.head_objects} "
+        f"capacity={rcu.capacity} min_cached={rcu.version.cache_limit}",
+        f"EVENTS n={len(rows)} overrun=0 t0=0",
+        *rows,
+    ]
+
+
+@pytest.mark.parametrize("each", [True, False], ids=["each object", "flood"])
+@pytest.mark.parametrize("fail", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("name", ["v5.8", "v5.9", "v5.11", "v5.12"])
+def test_a_run_of_the_model_replays(tmp_path: Path, name: str, fail: float, each: bool) -> None:
+    timing = Timing(gp_ns=9_000_000, free_ns=500)
+    rcu = KfreeRcu(name, fail=fail, seed=9, events=1 << 15, timing=timing)
+    cached = len(rcu.krc().cache)
+    rcu.queue(6000, every_ns=9_000)
+    rcu.settle()
+    assert rcu.counters.pending == 0
+    verdict = verify_file(written(tmp_path, as_log(rcu, cached, each), f"{name}-model.events.txt"))
+    assert verdict.ok, str(verdict)
+
+
+@pytest.mark.parametrize("name", ["v5.9", "v5.11"])
+def test_a_run_on_two_cpus_replays(tmp_path: Path, name: str) -> None:
+    allocator = PageAllocator(Machine((Zone(2, 4096, 1 << 14),), cpus=2))
+    rcu = KfreeRcu(name, allocator, fail=0.3, seed=4, events=1 << 15, timing=Timing(gp_ns=9_000_000, free_ns=500))
+    cached = len(rcu.krc().cache)
+    numbers = np.arange(1, 5001, dtype=np.int64)
+    rcu.kmalloc(len(numbers))
+    rcu.schedule(numbers * 9_000, numbers // 7 % 2, numbers, numbers % 3 // 2 * st.VMALLOC)
+    rcu.settle()
+    verdict = verify_file(written(tmp_path, as_log(rcu, cached, True), f"{name}-model.events.txt"))
+    assert verdict.ok, str(verdict)
