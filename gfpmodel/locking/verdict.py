@@ -159,13 +159,15 @@ class Verdict:
         }
 
 
-def on_engine(order: int, setup: Setup, kernel: Kernel, taken: Taken) -> tuple[int, str]:
+def on_engine(request: Request, setup: Setup, kernel: Kernel, taken: Taken) -> tuple[int, str]:
     """Return the order and the state of the lists that make v5.8's engine take a kernel's way to a page.
 
     Orders that have lists of their own go the way of order 0; one whose lists are locked away goes that of order 1,
-    straight to the free lists.  Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
+    straight to the free lists.  An order that the row refuses stays as it is.
+    Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
     """
-    if order > kernel.highest_listed:
+    order = request.order
+    if order > min(kernel.highest_listed, request.served_by.highest_order):
         return order, setup.pcp
     if taken.pcp:
         return max(order, 1), setup.pcp
@@ -178,7 +180,7 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
     if request.call:
         steps = tuple(slab_steps(request.call, kernel, setup.pcp == "dry"))
         return RESULTS.get(request.call, "object"), steps
-    order, pcp = on_engine(request.order, setup, kernel, taken)
+    order, pcp = on_engine(request, setup, kernel, taken)
     a, page = ready(request.rule, pcp, taken.zones)
     rule = request.served_by
     walk = Walk(

@@ -64,6 +64,12 @@ def test_orders_1_to_3_have_lists_since_v5_14(order: int) -> None:
     assert warm.clean == (order == 1)  # the recorded guests had no pages of higher orders on their lists
 
 
+def test_a_row_that_refuses_order_1_refuses_it_where_it_has_a_list() -> None:
+    for pcp in ("warm", "dry"):
+        found = verdict(make_request(KERNEL, row="lockless", order=1), "task", Setup(pcp), KERNEL)
+        assert (found.result, found.locks) == ("NULL", [])
+
+
 def test_order_4_has_no_list() -> None:
     found = verdict(make_request(KERNEL, "none", order=4), "task", Setup("warm"), KERNEL)
     assert found.locks == ["&zone->lock"]
