@@ -30,7 +30,7 @@ LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the 
 RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
 SPIN_BY_MASK_SINCE = (6, 15)  # gfpflags_allow_spinning(): a mask without reclaim does not wait for a lock of page_owner
 PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3
-SHEAVES_ONLY_SINCE = (7, 0)  # slab without a slab for each cpu
+NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
 STOCK_LOCK_SINCE, STOCK_TRYLOCK_SINCE = (5, 18), (6, 15)  # memcg_stock.lock; the RT trees had it before
@@ -132,7 +132,7 @@ class Kernel:
     @property
     def models_slab(self) -> bool:
         """Return whether the model has this kernel's slab."""
-        return NESTING_SINCE <= self.version < SHEAVES_ONLY_SINCE
+        return NOLOCK_SLAB_SINCE <= self.version < SHEAVES_ONLY_SINCE
 
     @property
     def lists_stacks(self) -> bool:
