@@ -249,6 +249,9 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
         write_output(asked["out"], text)
     else:
         emit(facts, text, as_json=as_json)
+    if blank := facts.get("blank"):
+        names = ", ".join(f"{name} ({n})" for name, n in blank.items())
+        click.echo(f"{sum(blank.values())} cells left blank, not modelled on {kernel}: {names}", err=True)
     return FINE if clean else NO
 
 

@@ -29,6 +29,10 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Inpu
     return InputError(f"unknown {kind} {name!r}{where}{offer}")
 
 
+class NotModelledError(InputError):
+    """A question that has an answer, but not in this model; a table of cells leaves it blank."""
+
+
 class MisuseError(InputError):
     """A call that the kernel would answer with a crash or a corrupted list; nothing was changed."""
 

@@ -1,7 +1,8 @@
 """Locks of the request path: which context is told off by which check, computed from the path really taken.
 
-The path is v5.8's, as the engine ran it; a later kernel changes the kinds of the locks, what is only tried, and the
-checks, not the path.  ``MISMATCHES`` lists the recorded cells that the model does not reproduce, each with its reason.
+The path is v5.8's, as the engine ran it; a later kernel changes the kinds of the locks, what is only tried, which
+orders have lists, and the checks.  ``MISMATCHES`` lists the recorded cells that the model does not reproduce, each
+with its reason.
 """
 
 from gfpmodel.locking.classes import LockClass
@@ -10,16 +11,12 @@ from gfpmodel.locking.graph import LockGraph
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.verdict import Request, Setup, Verdict, make_request, verdict
+from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
 
-ORDER_1_LISTS = "orders 1 to 3 have pcp lists of their own since v5.14; the engine's path is v5.8's"
 #: Recorded cells (file, line) that the model does not reproduce, with the reason; a validation page prints it.
 #: None of boot58's cells is among them.
 MISMATCHES: dict[tuple[str, int], str] = {
-    ("verdicts-6.18N.csv", 233): ORDER_1_LISTS,
-    ("verdicts-6.18N.csv", 242): ORDER_1_LISTS,
     ("verdicts-6.18R.csv", 111): "the list was not really dry: it held one page, as its length in the table says",
-    ("verdicts-6.18R.csv", 186): "page_owner allocates its list entry by kmalloc(); slab is not modelled",
 }
 
 __all__ = [
@@ -35,6 +32,7 @@ __all__ = [
     "Setup",
     "Verdict",
     "context",
+    "make_call",
     "make_kernel",
     "make_request",
     "stack",

@@ -8,16 +8,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from gfpmodel.errors import InputError, unknown
+from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp import encode
 from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.slab import Call
 from gfpmodel.locking.steps import ENGINE
-from gfpmodel.locking.verdict import Request, Setup, Verdict, make_request, verdict
+from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
 
 #: Contexts of the recordings of v6.18 as stacks.
-STACK_OF = {"zlock": "zone_lock", "nmi_over_zlock": "zone_lock>nmi", "nmi_over_raw": "raw>nmi"}
+STACK_OF = {
+    "zlock": "zone_lock",
+    "zlockall": "zone_lock>zone_lock_dma",
+    "pcplock": "pcp_lock",
+    "pcpzlock": "pcp_lock>zone_lock>zone_lock_dma",
+    "zremote": "zone_lock_elsewhere",
+    "zremoteall": "zone_locks_elsewhere",
+    "nmi_over_raw": "raw>nmi",
+    "nmi_over_zlock": "zone_lock>nmi",
+    "nmi_over_pcplock": "pcp_lock>nmi",
+    "hrt_over_pcplock": "pcp_lock>hardirq",
+}
 READ = ("request", "order", "context", "pcp", "setup")
-WRITTEN = (*READ, "result", "lockdep_report", "lock", "might_sleep")
+ANSWER = ("result", "lockdep_report", "lock", "might_sleep")
+WRITTEN = (*READ, *ANSWER)
 
 #: The letters of a recorded request, in the words of the kernel in question.
 MASKS = {
@@ -38,22 +51,34 @@ MODIFIERS = {
     "f": "",
 }
 NAME = re.compile(r"([A-Z]+)(\d+)([a-z]*)")
+#: Requests of order 0 that have neither mask nor letters: the object is one of 64 bytes.
+CALLS: dict[str, Call] = {
+    "KMN": "kmalloc",
+    "KMNL": "kmalloc_nolock",
+    "KFNL": "kfree_nolock",
+    "KFRCU": "kfree_rcu",
+    "KFRCUS": "kfree_rcu_sheaf",
+}
+FREES = {"FREE": "gfp0", "FREENL": "trylock"}  #: frees, and the rows whose locks they take
 NOLOCK = "NL"  #: alloc_pages_nolock(), which is the row `trylock`
 
 
 def read_request(name: str, order: int, kernel: Kernel) -> Request:
-    """Return a request by the name that the recorded cells give it, such as F0u, N0af or FREE.
+    """Return a request by the name that the recorded cells give it, such as F0u, N0af, FREE or KMNL.
 
-    Arguments: the name; the order, which the name's digit must agree with; the kernel.  Raises InputError.
+    Arguments: the name; the order, which the name's digit must agree with; the kernel.  Raises InputError, and
+    NotModelledError for a request that the model does not have on this kernel.
     """
-    if name == "FREE":
+    if name in FREES or name in CALLS:
         if order:
-            raise InputError(f"request FREE of order {order}; one page of order 0 is freed")
-        return make_request(kernel, "none", free=True)
+            raise InputError(f"request {name} of order {order}; it is always of order 0")
+        if name in CALLS:
+            return make_call(kernel, CALLS[name])
+        return make_request(kernel, row=FREES[name], free=True)
     found = NAME.fullmatch(name)
     if not found or found[1] not in (*MASKS, NOLOCK) or set(found[3]) - set(MODIFIERS):
-        letters = ", ".join([*MASKS, NOLOCK])
-        raise InputError(f"unknown request {name!r}; expected FREE, or one of {letters} with an order, as in F0u")
+        letters, words = ", ".join([*MASKS, NOLOCK]), ", ".join([*FREES, *CALLS])
+        raise InputError(f"unknown request {name!r}; expected one of {letters} with an order, as in F0u, or {words}")
     if int(found[2]) != order:
         raise InputError(f"request {name!r} of order {order}; the two do not agree")
     if "f" in found[3] and "a" not in found[3]:
@@ -112,15 +137,18 @@ def read_cells(lines: Iterable[str], name: str) -> Iterator[tuple[int, dict[str,
 def answer(lines: Iterable[str], name: str, kernel: Kernel) -> list[dict[str, str]]:
     """Return the five columns of a table of cells that are asked, and the four of the answer.
 
+    The answer to a request that the model does not have on this kernel is blank.
     Arguments: the lines of the table; its name, for errors; the kernel.  Raises InputError.
     """
     answers = []
     for line, row in read_cells(lines, name):
         try:
-            found = cell(row, kernel)
+            found = cell(row, kernel).row()
+        except NotModelledError:
+            found = dict.fromkeys(ANSWER, "")
         except InputError as error:
             raise InputError(error.message, name, line) from None
-        answers.append({column: row[column] for column in READ} | found.row())
+        answers.append({column: row[column] for column in READ} | found)
     return answers
 
 
@@ -164,7 +192,7 @@ def compare(lines: Iterable[str], name: str, kernel: Kernel) -> Comparison:
     for line, row in read_cells(lines, name):
         try:
             found = cell(row, kernel)
-        except InputError as error:
+        except NotModelledError as error:
             not_asked.append((line, error.message))
             continue
         if found.row() == recorded(row):

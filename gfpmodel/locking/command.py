@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +66,8 @@ def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: s
     except UnicodeDecodeError:
         raise InputError("a table of cells is text in UTF-8", name) from None
     rows = answer(io.StringIO(text, newline=""), name, kernel)
-    return write_table(rows, WRITTEN).rstrip("\n") + ending, {"cells": rows}, True
+    blank = Counter(row["request"] for row in rows if not row["result"])
+    return write_table(rows, WRITTEN).rstrip("\n") + ending, {"cells": rows, "blank": dict(blank)}, True
 
 
 def run_one(question: Question, kernel: Kernel) -> Answer:

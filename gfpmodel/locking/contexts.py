@@ -13,7 +13,8 @@ LEVELS = ("task", "softirq", "hardirq", "nmi")
 #: A hardirq handler that PREEMPT_RT would run in a thread or softirq; lockdep is told so.
 THREADABLE = "hardirq_threadable"
 ZONE_LOCK = "&zone->lock"
-HELD_ZONE = 1  #: the zone whose lock a context holds: DMA32, the one that serves every request
+PCP_LOCK = "&pcp->lock"
+LOW_ZONE, HELD_ZONE = 0, 1  #: DMA, to which a request falls back, and DMA32, which serves every request that it can
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Item:
     """One level of a stack: an interrupt, a lock that is held, or something that is switched off.
 
     ``lock`` is the kind of a lock; ``irqs_off`` and ``preempt_off`` say what the item switches off, ``bh_off``
-    counts softirqs off; ``trylock`` that the lock was got by trying, ``read`` that it is held for reading.
+    counts softirqs off; ``trylock`` that the lock was got by trying, ``read`` that it is held for reading.  ``zones``
+    are those whose zone->lock is taken, by the item itself or, if it has no ``lock``, by another CPU.
     """
 
     lock: Kind | None = None
@@ -31,6 +33,7 @@ class Item:
     trylock: bool = False
     read: bool = False
     level: str = ""
+    zones: tuple[int, ...] = ()
 
 
 ITEMS = {
@@ -42,7 +45,11 @@ ITEMS = {
     "rwlock_r": Item("rwlock_t", read=True),
     "rcu": Item("rcu"),
     "rcu_sched": Item("rcu_sched"),
-    "zone_lock": Item("spinlock_t", irqs_off=True),
+    "zone_lock": Item("spinlock_t", irqs_off=True, zones=(HELD_ZONE,)),
+    "zone_lock_dma": Item("spinlock_t", irqs_off=True, trylock=True, zones=(LOW_ZONE,)),
+    "zone_lock_elsewhere": Item(zones=(HELD_ZONE,)),
+    "zone_locks_elsewhere": Item(zones=(LOW_ZONE, HELD_ZONE)),
+    "pcp_lock": Item("spinlock_t"),
     "irqoff": Item(irqs_off=True),
     "preemptoff": Item(preempt_off=True),
     "bhoff": Item(bh_off=True),
@@ -52,7 +59,8 @@ ITEMS = {
     "nmi": Item(level="nmi"),
 }
 #: What a lock of a kind is called at each level, as the driver of the recorded runs called its own.
-FIXED_NAMES = {"rcu": "rcu_read_lock", "rcu_sched": "rcu_read_lock_sched", "zone_lock": ZONE_LOCK}
+FIXED_NAMES = {"rcu": "rcu_read_lock", "rcu_sched": "rcu_read_lock_sched", "pcp_lock": PCP_LOCK}
+FIXED_NAMES |= dict.fromkeys(("zone_lock", "zone_lock_dma"), ZONE_LOCK)
 SUFFIXES = {"task": "", "softirq": "_bh", "hardirq": "_irq", "nmi": "_nmi"}
 
 #: The contexts in which the recorded kernels were asked, and two more, each as a stack from the task outward.
@@ -97,6 +105,11 @@ class Entry:
     level: str
     name: str = ""
 
+    @property
+    def instance(self) -> int | str:
+        """Return what tells the lock from others of its class."""
+        return self.item.zones[0] if self.name == ZONE_LOCK else self.name
+
 
 @dataclass(frozen=True)
 class Context:
@@ -122,9 +135,14 @@ class Context:
         return any(entry.item.bh_off for entry in self.entries)
 
     @property
-    def holds_zone_lock(self) -> bool:
-        """Return whether a zone's lock is held already."""
-        return any(entry.name == ZONE_LOCK for entry in self.entries)
+    def zones(self) -> tuple[int, ...]:
+        """Return the zones whose lock is taken already, here or by another CPU."""
+        return tuple(zone for entry in self.entries for zone in entry.item.zones)
+
+    @property
+    def holds_pcp_lock(self) -> bool:
+        """Return whether the lock of this CPU's lists in the big zone is held already."""
+        return any(entry.name == PCP_LOCK for entry in self.entries)
 
     def __str__(self) -> str:
         return self.name
@@ -176,9 +194,9 @@ def check_item(word: str, item: Item, level: str, below: list[Entry], lock_name:
         check_interrupt(word, item, level, below)
     elif item.lock == "mutex" and level != "task":
         raise InputError(f"impossible context: a mutex cannot be taken in {level}, which may not sleep")
-    names = [entry.name for entry in below if entry.name and not entry.item.read]
+    names = [(entry.name, entry.item.zones) for entry in below if entry.name and not entry.item.read]
     name = lock_name or default_name(word, item, level)
-    if item.lock not in (None, "rcu", "rcu_sched") and name in names and not item.read:
+    if item.lock not in (None, "rcu", "rcu_sched") and (name, item.zones) in names and not item.read:
         raise InputError(f"impossible context: {name} is held already and cannot be taken again")
 
 

@@ -11,6 +11,7 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, config_names, layout
 from gfpmodel.gfp.layouts import kernel_name
 from gfpmodel.locking.classes import Kind, LockClass
+from gfpmodel.mm.state import PAGE_ALLOC_COSTLY_ORDER
 
 #: The options that a verdict knows beside those of the layout, and their defaults; None: follows another option.
 OPTIONS: dict[str, bool | None] = {
@@ -24,12 +25,19 @@ OPTIONS: dict[str, bool | None] = {
     "CMA": False,
 }
 WAIT_CONTEXT_SINCE, ALWAYS_CHECKED_SINCE = (5, 7), (5, 15)  # check_wait_context(); without its depth exception
+NESTING_SINCE = (6, 18)  # PROVE_RAW_LOCK_NESTING is no choice any more on x86: it follows PROVE_LOCKING
 LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the trylock was carried back
 RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
+SPIN_BY_MASK_SINCE = (6, 15)  # gfpflags_allow_spinning(): a mask without reclaim does not wait for a lock of page_owner
+PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3
+NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
 STOCK_LOCK_SINCE, STOCK_TRYLOCK_SINCE = (5, 18), (6, 15)  # memcg_stock.lock; the RT trees had it before
 RT_WAIT_TYPES_SINCE = (5, 11)  # __rt_spin_lock_init() gives its locks a wait type: not in 5.10-rt17
+
+#: The locks of this cpu's slab in two caches.  lockdep numbers the classes by first use; so it did in a booted v6.18.
+KMALLOC_64, KMALLOC_16 = "&s->lock_key#8", "&s->lock_key#15"
 
 Pcp = Literal["irq", "local_lock", "trylock"]
 
@@ -107,9 +115,29 @@ class Kernel:
         return "acquire" if self.rt or self.version >= STOCK_LOCK_SINCE else ""
 
     @property
-    def page_owner_lock(self) -> str:
-        """Return the lock that page_owner takes to remember a new stack."""
-        return "stack_list_lock" if self.version >= STACK_LIST_SINCE else "depot_lock"
+    def highest_listed(self) -> int:
+        """Return the highest order that the pcp lists serve, huge pages apart."""
+        return PAGE_ALLOC_COSTLY_ORDER if self.version >= PCP_ORDERS_SINCE else 0
+
+    @property
+    def spins_by_mask(self) -> bool:
+        """Return whether a mask without a reclaim bit forbids waiting for page_owner's locks."""
+        return self.version >= SPIN_BY_MASK_SINCE
+
+    @property
+    def has_cpu_slabs(self) -> bool:
+        """Return whether kmalloc() takes from a slab of this cpu."""
+        return self.version < SHEAVES_ONLY_SINCE
+
+    @property
+    def models_slab(self) -> bool:
+        """Return whether the model has this kernel's slab."""
+        return NOLOCK_SLAB_SINCE <= self.version < SHEAVES_ONLY_SINCE
+
+    @property
+    def lists_stacks(self) -> bool:
+        """Return whether page_owner lists the stacks that it remembers, under stack_list_lock."""
+        return self.version >= STACK_LIST_SINCE
 
     @property
     def layout(self) -> Layout:
@@ -125,6 +153,14 @@ class Kernel:
         # The RT trees of 2020 initialise a spinlock_t at run time with lockdep_init_map(), that is without a type.
         unchecked = self.rt and run_time and kind == "spinlock_t" and self.version < RT_WAIT_TYPES_SINCE
         return LockClass(name, kind, run_time, unchecked)
+
+
+#: Locks of slab and of kfree_rcu() where the model has them; earlier ones may be of another kind.
+SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
+    "&n->list_lock": ("spinlock_t", True),
+    "&pcs->lock": ("local_lock_t", True),
+    "krc.lock": ("raw_spinlock_t", False),
+}
 
 
 def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
@@ -148,13 +184,17 @@ def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
         "rcu_read_lock": ("rcu", False),
         "rcu_read_lock_sched": ("rcu_sched", False),
         "softirq_ctrl.lock": ("local_lock_t", False),
+        KMALLOC_64: ("local_lock_t", True),
+        KMALLOC_16: ("local_lock_t", True),
+        **(SLAB_LOCKS if kernel.models_slab else {}),
     }
 
 
 def make_kernel(name: str, config: Mapping[str, bool] | None = None) -> Kernel:
     """Return a kernel by name with options by name (without CONFIG_); raises InputError for what cannot be.
 
-    PROVE_LOCKING follows LOCKDEP, and PROVE_RAW_LOCK_NESTING follows PREEMPT_RT, unless given.
+    PROVE_LOCKING follows LOCKDEP, and PROVE_RAW_LOCK_NESTING follows PREEMPT_RT (from v6.18 on PROVE_LOCKING alone),
+    unless given.
     """
     full = kernel_name(name)
     known = {**OPTIONS, **dict.fromkeys(n for n in config_names(full) if n not in OPTIONS)}
@@ -164,8 +204,9 @@ def make_kernel(name: str, config: Mapping[str, bool] | None = None) -> Kernel:
             raise unknown("config", option, known)
     options = {option: bool(default) for option, default in known.items()} | given
     options["PROVE_LOCKING"] = given.get("PROVE_LOCKING", options["LOCKDEP"])
+    nesting = Kernel(full, ()).version >= NESTING_SINCE
     options["PROVE_RAW_LOCK_NESTING"] = given.get(
-        "PROVE_RAW_LOCK_NESTING", options["PREEMPT_RT"] and options["PROVE_LOCKING"]
+        "PROVE_RAW_LOCK_NESTING", options["PROVE_LOCKING"] and (options["PREEMPT_RT"] or nesting)
     )
     for option, needed in (("PROVE_LOCKING", "LOCKDEP"), ("PROVE_RAW_LOCK_NESTING", "PROVE_LOCKING")):
         if options[option] and not options[needed]:

@@ -15,7 +15,7 @@ from gfpmodel.locking.classes import (
     LockClass,
     wait_number,
 )
-from gfpmodel.locking.contexts import HELD_ZONE, THREADABLE, ZONE_LOCK, Context, Entry
+from gfpmodel.locking.contexts import THREADABLE, Context, Entry
 from gfpmodel.locking.graph import LockGraph
 from gfpmodel.locking.kernels import Kernel, lock_kinds
 from gfpmodel.locking.reports import Held, Report
@@ -101,8 +101,7 @@ class Cpu:
         if item.lock:
             known = entry.name in lock_kinds(self.kernel)
             lock = self.kernel.lock(entry.name) if known else LockClass(entry.name, item.lock)
-            instance = HELD_ZONE if entry.name == ZONE_LOCK else entry.name
-            self.acquire(lock, "the caller", trylock=item.trylock, read=item.read, instance=instance)
+            self.acquire(lock, "the caller", trylock=item.trylock, read=item.read, instance=entry.instance)
 
     def _interrupt(self, entry: Entry) -> None:
         """Start a handler; PREEMPT_RT runs softirqs, and what may be threaded, in a task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import lru_cache
 
@@ -83,14 +83,15 @@ def allocator(rule: Rule | None) -> PageAllocator:
     return PageAllocator(GUEST, rule, events=EVENTS)
 
 
-def ready(rule: Rule | None, pcp: str, zone_held: bool) -> tuple[PageAllocator, int]:
+def ready(rule: Rule | None, pcp: str, zones: Container[int]) -> tuple[PageAllocator, int]:
     """Return an allocator in a prepared state, and a page that may be freed.
 
-    Arguments: the row of the proposal; the state of the lists; whether the big zone's lock is held already.
+    Arguments: the row of the proposal; the state of the lists; the zones whose lock is taken already.
     """
     snapshot, page = prepared(pcp)
     a = allocator(rule)
     a.restore(snapshot)
-    a.contend(BIG_ZONE, held=zone_held)
+    for zone in a.sizes.zones:
+        a.contend(zone, held=zone in zones)
     a.events()
     return a, page

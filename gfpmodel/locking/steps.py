@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gfpmodel.gfp import encode, layout
+from gfpmodel.locking.contexts import HELD_ZONE
 from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.slab import stack_list_entry
+from gfpmodel.locking.step import NOTHING, Step, Taken, What, locked
 from gfpmodel.mm import Event, PageAllocator
 from gfpmodel.mm import events as ev
 from gfpmodel.mm.buddy import ALLOC_WMARK_HIGH
@@ -19,22 +22,6 @@ GFP_FS, GFP_NOWARN, GFP_ACCOUNT = (encode(name, ENGINE) for name in ("__GFP_FS",
 GFP_DEPOT = encode("GFP_ATOMIC|GFP_KERNEL", ENGINE)  # what stack_depot_save() keeps of its caller's mask
 STACK_ALLOC_ORDER = 2
 
-#: "busy" is a trylock that found another CPU holding the lock.
-What = Literal["acquire", "try", "busy", "release", "irq_save", "irq_restore", "might_sleep"]
-
-
-class Step(NamedTuple):
-    """One thing that the allocator does with locks: what, which lock, in which function, and which zone's it is."""
-
-    what: What
-    lock: str = ""
-    where: str = ""
-    zone: int | None = None
-
-    def __str__(self) -> str:
-        zone = "" if self.zone is None else f" of zone {self.zone}"
-        return " ".join(part for part in (self.what, self.lock + zone, self.where and f"in {self.where}") if part)
-
 
 @dataclass
 class Walk:
@@ -42,7 +29,8 @@ class Walk:
 
     Arguments: the allocator, as the operation left it; the kernel; the request's mask in the engine's bits (its
     NOLOCKDEP bit apart); whether the zone lock is only tried; whether page_owner is on and meets a new stack, and
-    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").
+    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").  ``listed`` says
+    whether this kernel's pcp lists serve the order, ``taken`` what somebody holds already.
     """
 
     allocator: PageAllocator
@@ -54,6 +42,8 @@ class Walk:
     charge: Literal["none", "ok", "fail"] = "none"
     trylock: bool = False
     warns: bool = True
+    listed: bool = True
+    taken: Taken = NOTHING
     opened: list[list[Step]] = field(default_factory=list)  #: what closes each section that is open
 
     def request(self, events: list[Event], page: int | None, order: int) -> Iterator[Step]:
@@ -123,7 +113,11 @@ class Walk:
         if self.kernel.rt:
             begin, end = [], []
         name = pcp_lock(self.kernel)
-        if name and not plain:
+        if name and self.taken.pcp and zone == HELD_ZONE:
+            begin, end = [Step("busy", name, function)], []
+        elif name and not self.listed:
+            begin, end = [], []
+        elif name and not plain:
             what: What = "try" if self.kernel.pcp == "trylock" or self.trylock else "acquire"
             lock = [Step(what, name, function, zone)]
             # a local lock goes with interrupts off, a trylock of pcp->lock leaves them on
@@ -146,7 +140,7 @@ class Walk:
             if self.mask & GFP_DIRECT_RECLAIM or not order:
                 return
             lock = "&pgdat->kcompactd_wait"
-        yield from self.locked(lock, "__wake_up_common_lock")
+        yield from locked(self.kernel, lock, "__wake_up_common_lock")
 
     def pgdat_balanced(self, order: int, highest: int) -> bool:
         """Return whether a zone is above its high watermark and none has a boost.
@@ -158,16 +152,6 @@ class Walk:
             return False
         return any(self.allocator.watermark_ok(index, order, ALLOC_WMARK_HIGH, highest) for index in zones)
 
-    def locked(self, lock: str, where: str, zone: int | None = None, what: What = "acquire") -> Iterator[Step]:
-        """Yield a lock taken and released with interrupts off (on PREEMPT_RT only a raw one needs them off)."""
-        off = not self.kernel.rt or self.kernel.lock(lock).kind == "raw_spinlock_t"
-        if off:
-            yield Step("irq_save")
-        yield Step(what, lock, where, zone)
-        yield Step("release", lock)
-        if off:
-            yield Step("irq_restore")
-
     def prep_new_page(self) -> Iterator[Step]:
         """Yield what a debugging option does with a page found.
 
@@ -175,11 +159,12 @@ class Walk:
         """
         if self.page_owner:
             yield from self.save_stack(self.mask)
+            yield from self.list_stack()
 
     def save_stack(self, mask: int) -> Iterator[Step]:
         """Yield what remembering a new stack takes: now and then pages, always the depot's lock.
 
-        Models: lib/stackdepot.c:stack_depot_save (v5.8); v6.8 and later add a list of stacks with its own lock.
+        Models: lib/stackdepot.c:stack_depot_save (v5.8).
         """
         if self.slab_due:
             inner = mask & ~GFP_ZONEMASK & GFP_DEPOT | GFP_NOWARN
@@ -188,11 +173,19 @@ class Walk:
             yield from Walk(self.allocator, self.kernel, inner).request(
                 self.allocator.events(), page, STACK_ALLOC_ORDER
             )
-        late = self.kernel.page_owner_lock == "stack_list_lock"
+        late = self.kernel.lists_stacks
         # tried only in an NMI or without spinning, in fact; as it is a raw lock there, that makes no difference else
-        yield from self.locked("depot_lock", "stack_depot_save", what="try" if late else "acquire")
-        if late and not self.trylock:
-            yield from self.locked("stack_list_lock", "__set_page_owner")
+        yield from locked(self.kernel, "depot_lock", "stack_depot_save", what="try" if late else "acquire")
+
+    def list_stack(self) -> Iterator[Step]:
+        """Yield what it takes to list a new stack: a small object, and the lock of the list.
+
+        Models: mm/page_owner.c:add_stack_record_to_list (v6.8; since v6.15 only for a mask that may wait).
+        """
+        waits = self.mask & (GFP_DIRECT_RECLAIM | GFP_KSWAPD_RECLAIM) or not self.kernel.spins_by_mask
+        if self.kernel.lists_stacks and waits and not self.trylock:
+            yield from stack_list_entry(self.kernel)
+            yield from locked(self.kernel, "stack_list_lock", "__set_page_owner")
 
     def warn_alloc(self, events: list[Event]) -> Iterator[Step]:
         """Yield the zone locks that the failure report takes to count free blocks.
@@ -202,7 +195,7 @@ class Walk:
         if not events:
             return  # an order that no zone can serve returns at once
         for index in self.allocator.sizes.zones:
-            yield from self.locked("&zone->lock", "show_free_areas", index)
+            yield from locked(self.kernel, "&zone->lock", "show_free_areas", index)
 
     def memcg_charge(self, page: int, order: int) -> Iterator[Step]:
         """Yield the charge of an accounted page, and the free that follows if it fails.
@@ -223,11 +216,30 @@ class Walk:
     def free(self, events: list[Event]) -> Iterator[Step]:
         """Yield the steps of freeing a page.
 
-        Models: mm/page_alloc.c:free_unref_page and __free_pages_ok, mm/page_owner.c:__reset_page_owner (v5.8).
+        Models: mm/page_alloc.c:free_unref_page and __free_pages_ok, mm/page_owner.c:__reset_page_owner (v5.8);
+        free_pages_nolock() and free_one_page() of v6.18.
         """
         if self.page_owner:
             yield from self.save_stack(GFP_KSWAPD_RECLAIM | GFP_NOWARN)
-        yield from self.sections(events, "free_unref_page")
+        if self.trylock or self.taken.pcp:
+            yield from self.free_one()
+        else:
+            yield from self.sections(events, "free_unref_page")
+
+    def free_one(self) -> Iterator[Step]:
+        """Yield the steps of a free that may not wait, or that finds the lock of the lists held.
+
+        A list may grow beyond high then, as nothing is given back under the zone lock; a page whose zone lock is taken,
+        too, waits on a lockless list of the zone.
+        """
+        yield from self.open("free_unref_page", HELD_ZONE)
+        if self.taken.pcp and self.trylock and HELD_ZONE in self.taken.zones:
+            yield Step("busy", "&zone->lock", "free_one_page", HELD_ZONE)
+        elif self.taken.pcp:
+            yield from self.zone_lock("free_one_page", HELD_ZONE)
+            yield Step("release", "&zone->lock")
+            yield from self.opened.pop()
+        yield from self.opened.pop()
 
 
 def pcp_lock(kernel: Kernel) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import Layout, encode
@@ -17,14 +17,17 @@ from gfpmodel.locking.kernels import Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Step, Walk, pcp_lock
+from gfpmodel.locking.slab import RESULTS, Call, check_call, refuses, slab_steps
+from gfpmodel.locking.step import NOTHING, Step, Taken
+from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
 from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
 from gfpmodel.proposals import proposal
 
 FAST_TRY, NOLOCKDEP = "__GFP_FAST_TRY", "__GFP_NOLOCKDEP"
 IRQ_OFF_SECTIONS = ("get_page_from_freelist", "free_unref_page")
-Result = Literal["page", "NULL", "freed"]
+Result = Literal["page", "NULL", "freed", "object", "queued"]
+DRY_BEYOND_ORDER_1 = {"warm": "dry", "full": "dry"}  #: of the lists, only those of orders 0 and 1 hold pages
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class Request:
-    """A request in the engine's bits, its order, and the row that may serve it; or a free of one page.
+    """A request in the engine's bits, its order, and the row that may serve it; or a free of one page; or a ``call``.
 
-    ``nolockdep`` is __GFP_NOLOCKDEP, which is another bit in every kernel.
+    A free by the row `trylock` is free_pages_nolock().  ``nolockdep`` is __GFP_NOLOCKDEP, which is another bit in
+    every kernel.
     """
 
     mask: int
@@ -56,6 +60,7 @@ class Request:
     rule: Rule | None = None
     free: bool = False
     nolockdep: bool = False
+    call: Call | None = None
 
     @property
     def served_by(self) -> Rule:
@@ -154,10 +159,29 @@ class Verdict:
         }
 
 
+def on_engine(request: Request, setup: Setup, kernel: Kernel, taken: Taken) -> tuple[int, str]:
+    """Return the order and the state of the lists that make v5.8's engine take a kernel's way to a page.
+
+    Orders that have lists of their own go the way of order 0; one whose lists are locked away goes that of order 1,
+    straight to the free lists.  An order that the row refuses stays as it is.
+    Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
+    """
+    order = request.order
+    if order > min(kernel.highest_listed, request.served_by.highest_order):
+        return order, setup.pcp
+    if taken.pcp:
+        return max(order, 1), setup.pcp
+    return 0, DRY_BEYOND_ORDER_1.get(setup.pcp, setup.pcp) if order > 1 else setup.pcp
+
+
 @lru_cache(maxsize=4096)
-def path(request: Request, setup: Setup, kernel: Kernel, zone_held: bool) -> tuple[Result, tuple[Step, ...]]:
+def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING) -> tuple[Result, tuple[Step, ...]]:
     """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
-    a, page = ready(request.rule, setup.pcp, zone_held)
+    if request.call:
+        steps = tuple(slab_steps(request.call, kernel, setup.pcp == "dry"))
+        return RESULTS.get(request.call, "object"), steps
+    order, pcp = on_engine(request, setup, kernel, taken)
+    a, page = ready(request.rule, pcp, taken.zones)
     rule = request.served_by
     walk = Walk(
         a,
@@ -169,12 +193,14 @@ def path(request: Request, setup: Setup, kernel: Kernel, zone_held: bool) -> tup
         charge=setup.memcg,
         trylock=tries(rule, kernel),
         warns=rule.slow_path,
+        listed=request.order <= kernel.highest_listed or kernel.pcp == "irq",
+        taken=taken,
     )
     if request.free:
         a.free_pages(page)
         return "freed", tuple(walk.free(a.events()))
-    got = a.alloc_pages(request.mask, request.order)
-    steps = tuple(walk.request(a.events(), got, request.order))
+    got = a.alloc_pages(request.mask, order)
+    steps = tuple(walk.request(a.events(), got, order))
     uncharged = setup.memcg == "fail" and request.mask & GFP_ACCOUNT
     return ("NULL" if got is None or uncharged else "page"), steps
 
@@ -235,8 +261,9 @@ def learned(kernel: Kernel) -> tuple[dict[str, set[str]], LockGraph]:
         (Request(kmalloc, 1), warm),
         (Request(kmalloc), Setup("boostwm")),
         (Request(0, free=True), Setup("full")),
+        *((Request(0, call=call), dry) for call in get_args(Call) if kernel.models_slab),
     ):
-        execute(cpu, path(request, setup, kernel, False)[1])
+        execute(cpu, path(request, setup, kernel)[1])
     if kernel.rt:
         cpu.slowtrylock(kernel.lock("&zone->lock"))
     if cpu.reports:
@@ -270,14 +297,19 @@ def verdict(
     here = context("task") if rule.runs == "work" else where
     if not charges(kernel, here):
         setup = replace(setup, memcg="none")
-    result, steps = path(request, setup, kernel, here.holds_zone_lock)
-    if rule.runs == "work" and setup.pcp == "dry":
-        result = "NULL"  # the caller's cache is empty until the work item has run
-    if tries(rule, kernel) and kernel.rt and here.level in ("hardirq", "nmi") and not request.free:
-        result, steps = "NULL", ()  # a sleeping lock cannot even be tried there: its unlock may wait
+    if here.holds_pcp_lock and kernel.pcp != "trylock":
+        raise InputError(f"impossible context: {kernel.name} has no pcp->lock")
     cpu = new_cpu(kernel, setup.contended, known)
     cpu.enter(here)
     before = len(cpu.reports)
+    result, steps = path(request, setup, kernel, Taken(here.zones, here.holds_pcp_lock))
+    if rule.runs == "work" and setup.pcp == "dry":
+        result = "NULL"  # the caller's cache is empty until the work item has run
+    if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
+        # a sleeping lock cannot even be tried there: its unlock may wait; a free only puts the page on a lockless list
+        result, steps = "freed" if request.free else "NULL", ()
+    if request.call and refuses(request.call, kernel, cpu):
+        result, steps = "NULL", ()
     execute(cpu, steps)
     return Verdict(
         kernel,
@@ -313,3 +345,9 @@ def make_request(
         raise InputError("a request needs a gfp mask or a proposal")
     nolockdep = bool(mask & layout.bits.get(NOLOCKDEP, 0))
     return Request(engine_mask(mask, layout, rule) | own, order, rule, free, nolockdep)
+
+
+def make_call(kernel: Kernel, call: Call) -> Request:
+    """Return a call of slab or of kfree_rcu(); raises NotModelledError where the model does not have it."""
+    check_call(call, kernel)
+    return Request(0, call=call)

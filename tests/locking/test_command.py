@@ -110,6 +110,24 @@ def test_the_matrix() -> None:
     assert len(lines) == 1 + 9 * 2 * 27 * 2 * 4
 
 
+def test_requests_that_the_model_lacks_are_left_blank_and_counted() -> None:
+    text = "request,order,context,pcp,setup\nKMNL,0,raw,warm,-\nZ0,0,task,warm,-\nKMN,0,raw,dry,-\n"
+    old = run("--cells", "-", *NESTING, stdin=text)
+    assert old.stdout.splitlines()[1:] == [
+        "KMNL,0,raw,warm,-,,,,",
+        "Z0,0,task,warm,-,page,no,,no",
+        "KMN,0,raw,dry,-,,,,",
+    ]
+    assert old.stderr == "2 cells left blank, not modelled on v5.8-rc3+FAST_TRY: KMNL (1), KMN (1)\n"
+    now = run("--cells", "-", "--kernel", "v6.18", stdin=text)
+    assert now.stdout.splitlines()[1:] == [
+        "KMNL,0,raw,warm,-,object,no,,no",
+        "Z0,0,task,warm,-,page,no,,no",
+        "KMN,0,raw,dry,-,object,invalid_wait_context,&n->list_lock,no",
+    ]
+    assert now.stderr == ""
+
+
 HEADER = "request,order,context,pcp,setup\n"
 
 
@@ -140,6 +158,8 @@ HEADER = "request,order,context,pcp,setup\n"
         (["--cells", "-"], HEADER + "FREE,9,task,dry,-\n", "<stdin>:2: request FREE of order 9"),
         (["--cells", "-"], HEADER + "F0f,0,task,dry,-\n", "<stdin>:2: request 'F0f': f, a charge that fails, needs a"),
         (["--cells", "-", "--order", "1"], HEADER, "--order, --context, --pcp and --contended do not go with"),
+        (["--cells", "-"], HEADER + "FREENL,1,task,dry,-\n", "<stdin>:2: request FREENL of order 1"),
+        (["--cells", "-"], HEADER + "Z0,0,pcplock,dry,-\n", "<stdin>:2: impossible context: v5.8-rc3 has no pcp->lock"),
         (["--all", "--kernel", "v6.18"], "", "--kernel and --config do not go with --all"),
         (["--gfp", "0", "--context", "raw>softirq", "--config", "PREEMPT_RT"], "", "in a task of its own"),
         (["--cells", "-", "--out", "/nowhere/x"], HEADER, "/nowhere/x: cannot be written"),
