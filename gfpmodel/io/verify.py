@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.io import golden
+from gfpmodel.io import boot58, golden
 
 #: What can be verified: a test of a file's content, and what replays it.
-READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[int, Any]]], ...] = (
+READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[Any, ...]]], ...] = (
     (golden.is_golden, golden.verify),
+    (boot58.is_trace, boot58.verify_trace),
+    (boot58.is_mix, boot58.verify_mix),
 )
 
 
@@ -23,6 +25,7 @@ class Verdict:
     file: str
     ops: int = 0
     difference: golden.Difference | None = None
+    notes: tuple[str, ...] = ()  #: what the recording itself leaves open, or what may have ended exactness
     unusable: InputError | None = None
 
     @property
@@ -37,15 +40,18 @@ class Verdict:
             facts["first_difference"] = dict(vars(self.difference))
         if self.unusable:
             facts["unusable"] = str(self.unusable)
+        if self.notes:
+            facts["notes"] = list(self.notes)
         return facts
 
     def __str__(self) -> str:
         if self.unusable:
             return f"unusable  {self.unusable}"
+        notes = "".join(f"\n          {note}" for note in self.notes)
         if self.difference:
             where = f"{self.file}:{self.difference.line}: {self.difference.field}"
-            return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}"
-        return f"ok        {self.file}: {self.ops} operations"
+            return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}{notes}"
+        return f"ok        {self.file}: {self.ops} operations{notes}"
 
 
 def verify_file(name: str) -> Verdict:
@@ -57,6 +63,6 @@ def verify_file(name: str) -> Verdict:
         for recognise, replay in READERS:
             if recognise(path):
                 return Verdict(name, *replay(path))
-        raise InputError("no recording that is known: expected a golden vector (.jsonl.gz)", name)
+        raise InputError("no recording that is known: expected golden vectors, or boot58's traces or mixes", name)
     except InputError as error:
         return Verdict(name, unusable=error)
