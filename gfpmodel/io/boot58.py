@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +114,7 @@ def verify_trace(path: Path) -> Found:
     after = read_dump(lines)
     if lines.peek():
         raise lines.error("expected nothing after the second state dump")
-    for one, other in zip(ops, ops[1:], strict=False):
+    for one, other in pairwise(ops):
         if other.number <= one.number:
             raise lines.error(f"operation {other.number} after operation {one.number}", other.line)
     allocator = start(before, lines, FAST_TRY, 1 << 12, (WAKE_KSWAPD,))

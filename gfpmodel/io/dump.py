@@ -1,9 +1,9 @@
 """State dumps of a booted kernel: free lists, pcp lists and pageblock types in list order, read and restored.
 
-A dump is a block of lines for each zone: ``ZONE``, ``LOWMEM_RESERVE``, ``FREE`` for each list that is not empty, ``PCP``
-and ``PCPLIST`` by cpu, ``BLOCKS``.  The head of a list is the page taken next.  A dump says which lists it could not
-walk (those of other cpus); ``free=`` is the kernel's global counter, which lags behind the lists by what each cpu keeps
-for itself.
+A dump is a block of lines for each zone: ``ZONE``, ``LOWMEM_RESERVE``, ``FREE`` for each list that is not empty,
+``PCP`` and ``PCPLIST`` by cpu, ``BLOCKS``.  The head of a list is the page taken next.  A dump says which lists it could not
+walk (those of other cpus); ``free=`` is the kernel's global counter, which lags behind the lists by what each
+cpu keeps for itself.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def start(dump: Dump, lines: Lines, proposal: Rule, events: int = 0, kinds: tupl
 
     Arguments: the dump and the lines it stands in; the row that serves the RFC's flag; the ring of events, as
     PageAllocator has them.  Whether grouping by mobility is off follows from the managed pages, with CONFIG_CMA on.
-    Leaves out: the lists that the dump did not walk (Dump.unwalked says which), and what each cpu keeps of the counters.
+    Leaves out: the lists that the dump did not walk (Dump.unwalked says which), and the cpus' shares of the counters.
     """
     order = next(iter(dump.zones.values())).pageblock_order
     managed = sum(zone.numbers["managed"] for zone in dump.zones.values())

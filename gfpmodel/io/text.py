@@ -6,7 +6,7 @@ import gzip
 import lzma
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from gfpmodel.errors import InputError
 
@@ -14,13 +14,13 @@ MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that
 XZ, GZ = b"\xfd7zXZ\x00", b"\x1f\x8b"
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> BinaryIO:
     """Open a file, decompressing; raises OSError."""
     with path.open("rb") as file:
         begin = file.read(len(XZ))
     if begin == XZ:
-        return lzma.open(path)
-    return gzip.open(path) if begin.startswith(GZ) else path.open("rb")
+        return cast(BinaryIO, lzma.open(path))
+    return cast(BinaryIO, gzip.open(path)) if begin.startswith(GZ) else path.open("rb")
 
 
 def beginning(path: Path, size: int = 4096) -> str:
