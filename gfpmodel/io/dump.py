@@ -1,7 +1,8 @@
 """State dumps of a booted kernel: free lists, pcp lists and pageblock types in list order, read and restored.
 
 A dump is a block of lines for each zone: ``ZONE``, ``LOWMEM_RESERVE``, ``FREE`` for each list that is not empty,
-``PCP`` and ``PCPLIST`` by cpu, ``BLOCKS``.  The head of a list is the page taken next.  A dump says which lists it could not
+``PCP`` and ``PCPLIST`` by cpu, ``BLOCKS``.
+The head of a list is the page taken next.  A dump says which lists it could not
 walk (those of other cpus); ``free=`` is the kernel's global counter, which lags behind the lists by what each
 cpu keeps for itself.
 """

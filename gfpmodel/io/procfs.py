@@ -277,7 +277,7 @@ def unknown(proc: Proc, node: int) -> list[str]:
     """Return, in words, what the files do not say about a node, and what the model takes instead."""
     zones = [z for z in proc.zones.values() if z.node == node and z.populated]
     notes = [
-        "which pfns are free or used: free blocks are laid from the end of each zone, largest first",
+        "which pfns are free or used: free blocks are laid into each zone largest first",
         "the lists of each cpu by migratetype and pfn, only their counts: the model starts with them empty",
         "which pages a zone does not manage: taken off its end",
     ]
@@ -312,34 +312,64 @@ def start(proc: Proc, proposal: Rule | None = None, node: int | None = None, eve
     return allocator
 
 
-def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[list[int]]], list[int]]:
-    """Lay a zone's free blocks from its end down: whole pageblocks first, then each type in pageblocks of its own.
+def buddy_holes(start: int, end: int) -> list[tuple[int, int]]:
+    """Return a range as aligned blocks (first pfn, order), the largest that fit, ascending."""
+    holes = []
+    while start < end:
+        order = min(
+            MAX_ORDER - 1, (start & -start).bit_length() - 1 if start else MAX_ORDER, (end - start).bit_length() - 1
+        )
+        holes.append((start, order))
+        start += 1 << order
+    return holes
 
-    Returns lists [order][type] and pageblock types.  Raises InputError if they do not fit.
+
+def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[list[int]]], list[int]]:
+    """Lay a zone's free blocks into it, largest first, each into the smallest hole that it fits and at its end.
+
+    A block that would become the free buddy of one of its size takes another hole, as the two would have merged.
+    Returns lists [order][type] and pageblock types (of the last block laid there).  Raises InputError.
     """
-    counts, size = info.free_counts() or {}, 1 << block_order
     first = zone.start >> block_order
     blocks = [MIGRATE_MOVABLE] * ((zone.end - 1 >> block_order) + 1 - first)
     lists: list[list[list[int]]] = [[[] for _ in MIGRATE_NAMES] for _ in range(MAX_ORDER)]
-    at, before = zone.end, (-1, -1)
-    for orders in (range(MAX_ORDER - 1, block_order - 1, -1), range(block_order - 1, -1, -1)):
-        for t, by_order in counts.items():
-            if any(by_order[order] for order in orders):
-                at = at // size * size  # a type begins in a pageblock of its own
-            for order in orders:
-                for _ in range(by_order[order]):
-                    step = 1 << order
-                    at = (at - step) // step * step
-                    if before == (order, at ^ step) and order < MAX_ORDER - 1:
-                        at -= step  # two free buddies would have merged
-                    if at < zone.start:
-                        message = f"the free blocks of zone {info.name} cannot be laid into its {zone.spanned} pages"
-                        raise InputError(message, info.file, info.line)
-                    lists[order][t].append(at)
-                    before = (order, at)
-                    for block in range(at >> block_order, (at + step - 1 >> block_order) + 1):
-                        blocks[block - first] = t
+    holes: list[list[int]] = [[] for _ in range(MAX_ORDER)]
+    for pfn, order in buddy_holes(zone.start, zone.end):
+        holes[order].append(pfn)
+    for order in reversed(range(MAX_ORDER)):
+        taken: set[int] = set()
+        for t, by_order in (info.free_counts() or {}).items():
+            if by_order[order] > zone.spanned:
+                raise too_full(info, zone)
+            for _ in range(by_order[order]):
+                pfn = take_hole(holes, order, taken)
+                if pfn is None:
+                    raise too_full(info, zone)
+                lists[order][t].append(pfn)
+                for block in range(pfn >> block_order, (pfn + (1 << order) - 1 >> block_order) + 1):
+                    blocks[block - first] = t
     return lists, blocks
+
+
+def too_full(info: ZoneInfo, zone: Zone) -> InputError:
+    """Return the error for free blocks that a zone has no room for."""
+    message = f"the free blocks of zone {info.name} cannot be laid into its {zone.spanned} pages"
+    return InputError(message, info.file, info.line)
+
+
+def take_hole(holes: list[list[int]], order: int, taken: set[int]) -> int | None:
+    """Take a block out of the smallest hole that is large enough, and give back what is left; None if there is none."""
+    for size in range(order, MAX_ORDER):
+        for at in reversed(range(len(holes[size]))):
+            pfn = holes[size][at] + (1 << size) - (1 << order)
+            if order < MAX_ORDER - 1 and pfn ^ (1 << order) in taken:
+                continue
+            start = holes[size].pop(at)
+            taken.add(pfn)
+            for left in range(order, size):
+                holes[left].append(start + (1 << size) - (2 << left))
+            return pfn
+    return None
 
 
 def zone_state(index: int, info: ZoneInfo, machine: Machine) -> ZoneState:
