@@ -77,6 +77,22 @@ def test_a_changed_digit_is_the_first_difference(tmp_path: Path) -> None:
     assert verdict.ops == 3
 
 
+def test_lists_of_another_cpu_are_named(tmp_path: Path) -> None:
+    lines = []
+    for line in RECORDED[TRACE.name]:
+        lines.append(line)
+        if line.startswith("PCPLIST") and "mt=2" in line:
+            zone = line.split()[1]
+            high, batch = (0, 1) if zone == "DMA" else (90, 15)
+            lines.append(f"PCP {zone} cpu=1 count={high // 2} high={high} batch={batch}")
+            lines += [f"PCPLIST {zone} cpu=1 mt={t} : (other cpu, not walked)" for t in range(3)]
+    path = tmp_path / "trace"
+    path.write_text("\n".join(lines) + "\n")
+    verdict = verify_file(str(path))
+    assert verdict.ok
+    assert verdict.notes == ("cpu 1 has 45 pages in zone DMA32 that the dump does not list; the model starts without",)
+
+
 @pytest.mark.parametrize("keep", [2000, 10000, 20000])
 def test_a_torn_file_is_unusable(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "torn.xz"

@@ -186,9 +186,9 @@ def why(allocator: PageAllocator, before: Dump, ops: list[Operation]) -> list[st
 
 # mixes
 
-HEADER = re.compile(r"#### ((?:\w+=\w+ ?)+)")
+HEADER = re.compile(r"#### (\w+=\w+(?: \w+=\w+)*)")
 COUNTS = re.compile(r"MIX(?:PRE|POST)((?: \w+=\d{1,9}:\d{1,9}/\d{1,9}/\d{1,9}:free\d{1,15})+)")
-TOTALS = re.compile(r"MIX ((?:\w+=[\d/]+ ?)+)")
+TOTALS = re.compile(r"MIX (\w+=[\d/]+(?: \w+=[\d/]+)*)")
 BITS = re.compile(r"BITS ([0-7]+)")
 ASKED = {"seed": 1 << 32, "M": MOST_RUNS_ITERATIONS, "p": 1001, "q": 1001, "D": 1 << 20, "bg_mt": 3, "ft_mt": 3}
 

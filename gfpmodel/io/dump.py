@@ -189,7 +189,10 @@ def read_line(dump: Dump, word: str, match: re.Match[str], number: int, lines: L
     if word == "ZONE":
         if index in dump.zones:
             raise lines.error(f"zone {name} for the second time in one state dump", number)
-        values = {key: int(value, 0) for key, value in (pair.split("=") for pair in rest[0].split())}
+        values = {
+            key: int(value, 16 if value.startswith("0x") else 10)
+            for key, value in (pair.split("=") for pair in rest[0].split())
+        }
         missing = [key for key in NUMBERS if key not in values]
         if missing:
             raise lines.error(f"zone {name} lacks {', '.join(missing)}", number)

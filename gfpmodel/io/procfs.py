@@ -334,16 +334,15 @@ def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[lis
     blocks = [MIGRATE_MOVABLE] * ((zone.end - 1 >> block_order) + 1 - first)
     lists: list[list[list[int]]] = [[[] for _ in MIGRATE_NAMES] for _ in range(MAX_ORDER)]
     holes: list[list[int]] = [[] for _ in range(MAX_ORDER)]
-    for pfn, order in buddy_holes(zone.start, zone.end):
-        holes[order].append(pfn)
+    for start, size in buddy_holes(zone.start, zone.end):
+        holes[size].append(start)
     for order in reversed(range(MAX_ORDER)):
         taken: set[int] = set()
         for t, by_order in (info.free_counts() or {}).items():
             if by_order[order] > zone.spanned:
                 raise too_full(info, zone)
             for _ in range(by_order[order]):
-                pfn = take_hole(holes, order, taken)
-                if pfn is None:
+                if (pfn := take_hole(holes, order, taken)) is None:
                     raise too_full(info, zone)
                 lists[order][t].append(pfn)
                 for block in range(pfn >> block_order, (pfn + (1 << order) - 1 >> block_order) + 1):
