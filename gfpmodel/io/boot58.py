@@ -60,7 +60,7 @@ class Operation(NamedTuple):
 
 OPERATION = re.compile(
     r"(?:A (?P<alloc>\d{1,9}) \w+ mt=\d|F (?P<free>\d{1,9}))(?: cpu=(?P<cpu>\d{1,4}))? o=(?P<order>\d\d?)"
-    r"(?: gfp=0x(?P<gfp>[0-9a-f]{1,8}))? (?P<pfn>-1|\d{1,10})(?: slot=-?\d+)?"
+    r"(?: gfp=0x(?P<gfp>[0-9a-f]{1,8}))? (?P<pfn>-1|\d{1,10})(?: \w+=-?\w+)*"
 )
 BEGIN, END, ALL = (re.compile(word + r"\b.*") for word in ("SEQBEGIN", "SEQEND", "SEQFREEALL"))
 

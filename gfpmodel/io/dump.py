@@ -172,6 +172,8 @@ def read_dump(lines: Lines) -> Dump:
         number = lines.number
         match = lines.take(MATCH[word], f"a line {word} of a state dump")
         read_line(dump, word, match, number, lines)
+    # a zone without pages may be listed, or not
+    dump.zones = {index: zone for index, zone in dump.zones.items() if zone.numbers["spanned"]}
     if not dump.zones:
         raise lines.error("expected a state dump, which begins with ZONE")
     for zone in dump.zones.values():
@@ -257,8 +259,8 @@ PUT = {
 def check_complete(zone: ZoneDump, lines: Lines) -> None:
     """Raise InputError unless a zone has all its lines, and its lists as many pages as its counters say."""
     first, end, order = zone.zone.start, zone.zone.end, zone.pageblock_order
-    if not (zone.reserve and zone.blocks and zone.pcp and zone.zone.spanned):
-        raise lines.error(f"zone {zone.name} lacks LOWMEM_RESERVE, PCP or BLOCKS, or spans no page", zone.line)
+    if not (zone.reserve and zone.blocks and zone.pcp):
+        raise lines.error(f"zone {zone.name} lacks LOWMEM_RESERVE, PCP or BLOCKS", zone.line)
     if list(zone.blocks) != list(range(first >> order << order, end, 1 << order)[: len(zone.blocks) + 1]):
         raise lines.error(f"the blocks of zone {zone.name} are not those of [{first}, {end})", zone.blocks_line)
     for of_order, (line, count) in zone.nr_free.items():

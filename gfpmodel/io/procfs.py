@@ -80,7 +80,7 @@ class Proc:
 
     zones: dict[tuple[int, str], ZoneInfo] = field(default_factory=dict)
     pageblock_order: int | None = None
-    orders: int = MAX_ORDER
+    capped: bool = False  #: pagetypeinfo gave up counting a list (">100000")
 
     def zone(self, node: str, name: str) -> ZoneInfo:
         """Return a zone, a new one if it is not there yet."""
@@ -129,6 +129,7 @@ class Reader:
             zone.free_by_type = zone.free_by_type or {}
             if match[3] in zone.free_by_type:
                 raise self.error(f"type {match[3]} of zone {zone.name} for the second time", number)
+            self.proc.capped |= ">" in match[4]
             zone.free_by_type[match[3]] = self.orders(match[4].replace(">", ""), number)
         else:
             return False
@@ -280,7 +281,14 @@ def unknown(proc: Proc, node: int) -> list[str]:
         "which pfns are free or used: free blocks are laid into each zone largest first",
         "the lists of each cpu by migratetype and pfn, only their counts: the model starts with them empty",
         "which pages a zone does not manage: taken off its end",
+        "which pageblocks have which type: those without free blocks are MOVABLE",
     ]
+    if any("boost" not in z.fields for z in zones):
+        notes.append("a watermark boost, which 5.0 and later have within the watermarks that they print")
+    if any(any(z.free_by_type.get("CMA", ())) for z in zones if z.free_by_type):
+        notes.append("which pages are CMA areas: movable requests do not use the free CMA blocks here")
+    if proc.capped:
+        notes.append("counts that pagetypeinfo stopped at >100000: the number itself is taken")
     if any(z.free_by_type is None for z in zones):
         notes.append("free blocks by migratetype (no pagetypeinfo): all taken as MOVABLE")
     if any(z.free_by_type is None and z.free is None for z in zones):
@@ -417,6 +425,7 @@ def machine_facts(proc: Proc) -> dict[str, Any]:
                     "lowmem_reserve_v5.8": list(computed.lowmem_reserve),
                     "batch_v5.8": computed.batch,
                     "high_v5.8": computed.high,
+                    "pageblocks": info.blocks,
                     "pcp": [{"cpu": cpu, **pcp} for cpu, pcp in sorted(info.pcp.items())],
                     "free_blocks": {MIGRATE_NAMES[t]: list(c) for t, c in (counts or {}).items()}
                     if info.free_by_type is not None
