@@ -255,6 +255,18 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
     return FINE if clean else NO
 
 
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@json_option
+def machine(files: tuple[str, ...], as_json: bool) -> int:
+    """Print a machine's geometry as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo)."""
+    from gfpmodel.io.procfs import describe, machine_facts, read_proc
+
+    facts = machine_facts(read_proc(files))
+    emit(facts, describe(facts), as_json=as_json)
+    return FINE
+
+
 def write_output(file: str, text: str) -> None:
     """Write a file; raises InputError."""
     try:

@@ -7,7 +7,6 @@ from, every hand-over with its masks, every block and object freed, in order, an
 
 from __future__ import annotations
 
-import lzma
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.golden import Difference, DifferenceFound
+from gfpmodel.io.text import beginning, read_lines
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     ALLOCATED,
@@ -42,8 +42,7 @@ from gfpmodel.rcu.clock import free_waited, rcu_work_rcufn
 from gfpmodel.rcu.recorded import RecordedChain, queue_many
 from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
 
-MAGIC = (b"FLOOD ", b"GPBUG ")
-XZ = b"\xfd7zXZ\0"
+MAGIC = ("FLOOD ", "GPBUG ")
 COLUMNS = 13  # E t cpu EV gp_seq a0..a7
 NOT_A_BLOCK = {FORCED: -FORCED, FAILED: -FAILED, NO_SOURCE: -FAILED}
 AHEAD = 64  # lines in which a refill may stand after its effect: it is logged outside the lock
@@ -85,27 +84,13 @@ class Log:
 
 def is_boot59(path: Path) -> bool:
     """Return whether a file begins as an event log does, compressed or not."""
-    try:
-        with path.open("rb") as file:
-            begin = file.read(1 << 16)
-        if begin.startswith(XZ):
-            begin = lzma.LZMADecompressor().decompress(begin, 64)
-    except (lzma.LZMAError, OSError):
-        return False
-    return begin.startswith(MAGIC)
+    return beginning(path, 64).startswith(MAGIC)
 
 
 def read_log(path: Path) -> Log:
     """Read an event log; raises InputError with the line that is torn or not what the format has there."""
     name = str(path)
-    try:
-        raw = path.read_bytes()
-        text = (lzma.decompress(raw) if raw.startswith(XZ) else raw).decode("ascii")
-    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"torn or damaged: {error}", name) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
-    rows = text.splitlines()
+    rows = read_lines(path)
     if len(rows) < 3 or not rows[1].startswith("SUM ") or not rows[2].startswith("EVENTS "):
         raise InputError("expected the lines FLOOD or GPBUG, SUM and EVENTS first", name, min(len(rows), 3) or 1)
     header, summary, events = (values(row) for row in rows[:3])

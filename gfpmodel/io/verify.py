@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.io import boot59, golden
+from gfpmodel.io import boot58, boot59, golden
 
 #: What can be verified: a test of a file's content, and what replays it.
 READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[Any, ...]]], ...] = (
     (golden.is_golden, golden.verify),
+    (boot58.is_trace, boot58.verify_trace),
+    (boot58.is_mix, boot58.verify_mix),
     (boot59.is_boot59, boot59.verify),
 )
 
@@ -24,7 +26,7 @@ class Verdict:
     file: str
     ops: int = 0
     difference: golden.Difference | None = None
-    notes: tuple[str, ...] = ()  #: what the file does that no replay can follow, named
+    notes: tuple[str, ...] = ()  #: what the recording itself leaves open, or what may have ended exactness
     unusable: InputError | None = None
 
     @property
@@ -35,21 +37,21 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as the command line prints it."""
         facts: dict[str, Any] = {"file": self.file, "ok": self.ok, "ops": self.ops, "first_difference": None}
-        if self.notes:
-            facts["notes"] = list(self.notes)
         if self.difference:
             facts["first_difference"] = dict(vars(self.difference))
         if self.unusable:
             facts["unusable"] = str(self.unusable)
+        if self.notes:
+            facts["notes"] = list(self.notes)
         return facts
 
     def __str__(self) -> str:
         if self.unusable:
             return f"unusable  {self.unusable}"
+        notes = "".join(f"\n          {note}" for note in self.notes)
         if self.difference:
             where = f"{self.file}:{self.difference.line}: {self.difference.field}"
-            return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}"
-        notes = "".join(f"; {note}" for note in self.notes)
+            return f"DIFFERS   {where}: expected {self.difference.expected!r}, got {self.difference.got!r}{notes}"
         return f"ok        {self.file}: {self.ops} operations{notes}"
 
 
@@ -63,7 +65,8 @@ def verify_file(name: str) -> Verdict:
             if recognise(path):
                 return Verdict(name, *replay(path))
         raise InputError(
-            "no recording that is known: expected a golden vector (.jsonl.gz) or an event log of kfree_rcu()", name
+            "no recording that is known: expected golden vectors, boot58's traces or mixes, or boot59's event logs",
+            name,
         )
     except InputError as error:
         return Verdict(name, unusable=error)
