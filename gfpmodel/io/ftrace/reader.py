@@ -20,6 +20,9 @@ ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
 
+#: What newer kernels print above the flags, and the first kernel with a layout that does; the newest decides.
+HEADER_MARKS = (("BH-disabled", "v6.1"), ("migrate-disable", "v5.15"))
+
 
 class Columns(NamedTuple):
     """Events of a chunk, one element each, int64.
@@ -61,7 +64,8 @@ class TraceReader:
     """A trace as a stream of chunks of columns: iterate over it once, then ask what else it had.
 
     Arguments: a binary stream; the name for messages.  ``tracer`` is what the header names, ``cpus`` its count of
-    CPUs, ``flag_columns`` how many flags a line has (0: none), ``lost`` the events that LOST lines count.
+    CPUs, ``since`` the kernel before which it cannot be, to judge by its header, ``flag_columns`` how many flags a line
+    has (0: none), ``lost`` the events that LOST lines count.
     """
 
     def __init__(self, stream: BinaryIO, name: str = "<stream>") -> None:
@@ -69,6 +73,7 @@ class TraceReader:
         self.tracer = ""
         self.cpus = 0
         self.headers = 0
+        self.since: str | None = None
         self.noted: dict[str, Problem] = {}
         self._stream = stream
         self._state = np.zeros(sc.STATE_WORDS, np.int64)
@@ -173,6 +178,10 @@ class TraceReader:
             self.tracer = self.tracer or found[1]
         elif found := re.search(r"#P:(\d{1,5})", words):
             self.cpus = max(self.cpus, int(found[1]))
+        else:
+            for mark, kernel in HEADER_MARKS:
+                if mark in words and self.since != HEADER_MARKS[0][1]:
+                    self.since = kernel
 
     # afterwards
 
@@ -217,6 +226,10 @@ class TraceReader:
         """Return the masks as printed, by number: each with the line on which it stood first."""
         lines = self._entries.reshape(-1, sc.ENTRY)[:, 3]
         return {i: (self.text(i), int(lines[i])) for i, kind, _ in self._kinds() if kind == sc.MASK}
+
+    def tasks(self) -> dict[int, str]:
+        """Return the names of the tasks, by number."""
+        return {i: self.text(i) for i, kind, _ in self._kinds() if kind == sc.TASK}
 
     @property
     def problems(self) -> list[Problem]:
