@@ -281,7 +281,9 @@ def replay(trace: str, as_json: bool, **asked: Any) -> int:
 @click.option("--tool", type=click.Choice(["tracefs", "trace-cmd", "perf"]), default="tracefs", show_default=True)
 @click.option("--seconds", type=click.IntRange(1, 86400), default=10, show_default=True)
 @click.option("--buffer", type=click.IntRange(64, 1 << 22), default=65536, show_default=True, help="KiB for each CPU.")
-@click.option("--out", default="page-alloc.trace", show_default=True, metavar="FILE", help="The text that `replay` reads.")
+@click.option(
+    "--out", default="page-alloc.trace", show_default=True, metavar="FILE", help="The text that `replay` reads."
+)
 @json_option
 def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int:
     """Print the commands that record a trace for `replay` on a machine of one's own; nothing is run here."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,8 @@ class TraceReader:
         self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
 
     @property
-    def _texts(self) -> tuple[NDArray[np.int64], ...]:
-        return tuple(map(view, (self._state, self._slots, self._entries, self._store)))
+    def _texts(self) -> tuple[Any, ...]:
+        return tuple(view(array) for array in (self._state, self._slots, self._entries, self._store))
 
     def __iter__(self) -> Iterator[Columns]:
         pending, last = bytearray(), False

@@ -198,35 +198,41 @@ def find_cpu(buf: Bytes, i: int, end: int) -> Any:
 
 
 @inlined
+def back_over_spaces(buf: Bytes, start: int, i: int) -> Any:
+    """Return where the spaces before a place begin."""
+    while i > start and at(buf, i - 1) == SPACE:
+        i -= 1
+    return i
+
+
+@inlined
+def back_over_digits(buf: Bytes, start: int, i: int) -> Any:
+    """Return where the digits before a place begin."""
+    while i > start and is_digit(at(buf, i - 1)):
+        i -= 1
+    return i
+
+
+@inlined
 def find_task(buf: Bytes, start: int, end: int) -> Any:
     """Return the pid and the first and last place of the task's name, from what stands before ``[cpu]``; -1 if none.
 
     ``COMM-PID``, ``COMM-PID (TGID)``, ``COMM  PID`` or ``COMM  PID/TID``.
     """
-    i = end
-    while i > start and at(buf, i - 1) == SPACE:
-        i -= 1
-    if i > start and at(buf, i - 1) == PAREN_CLOSE:
-        while i > start and at(buf, i - 1) != PAREN_OPEN:
-            i -= 1
-        i -= 1
-        while i > start and at(buf, i - 1) == SPACE:
-            i -= 1
-    stop = i
-    while i > start and is_digit(at(buf, i - 1)):
-        i -= 1
-    pid, _ = decimal(buf, i, stop)
-    if i == stop or i <= start:
+    stop = back_over_spaces(buf, start, end)
+    if stop > start and at(buf, stop - 1) == PAREN_CLOSE:
+        while stop > start and at(buf, stop - 1) != PAREN_OPEN:
+            stop -= 1
+        stop = back_over_spaces(buf, start, stop - 1)
+    i = back_over_digits(buf, start, stop)
+    if i >= stop or i <= start:
         return -1, start, start
+    pid, _ = decimal(buf, i, stop)
     if at(buf, i - 1) == SLASH:
-        i -= 1
-        while i > start and is_digit(at(buf, i - 1)):
-            i -= 1
+        i = back_over_digits(buf, start, i - 1)
     if i <= start or (at(buf, i - 1) != DASH and at(buf, i - 1) != SPACE):
         return -1, start, start
-    i -= 1
-    while i > start and at(buf, i - 1) == SPACE:
-        i -= 1
+    i = back_over_spaces(buf, start, i - 1)
     return pid, skip_spaces(buf, start, i), i
 
 
@@ -250,24 +256,43 @@ def timestamp(buf: Bytes, i: int, end: int) -> Any:
 @inlined
 def field_of(buf: Bytes, i: int, end: int) -> Any:
     """Return which field a key is, and how many bytes the key and its ``=`` have."""
-    first = at(buf, i)
-    if first == 112 and has(buf, i, end, b"pfn="):
-        return F_PFN, 4
-    if first == 111 and has(buf, i, end, b"order="):
-        return F_ORDER, 6
-    if first == 109 and has(buf, i, end, b"migratetype="):
-        return F_TYPE, 12
-    if first == 103 and has(buf, i, end, b"gfp_flags="):
-        return F_GFP, 10
-    if first == 112 and has(buf, i, end, b"percpu_refill="):
-        return F_REFILL, 14
-    if first == 97 and has(buf, i, end, b"alloc_order="):
-        return F_ORDER, 12
-    if first == 97 and has(buf, i, end, b"alloc_migratetype="):
-        return F_TYPE, 18
-    if first == 102 and has(buf, i, end, b"fallback_order="):
-        return F_FALLBACK, 15
-    return F_NONE, 0
+    found = F_NONE, 0
+    if has(buf, i, end, b"pfn="):
+        found = F_PFN, 4
+    elif has(buf, i, end, b"order="):
+        found = F_ORDER, 6
+    elif has(buf, i, end, b"migratetype="):
+        found = F_TYPE, 12
+    elif has(buf, i, end, b"gfp_flags="):
+        found = F_GFP, 10
+    elif has(buf, i, end, b"percpu_refill="):
+        found = F_REFILL, 14
+    elif has(buf, i, end, b"alloc_order="):
+        found = F_ORDER, 12
+    elif has(buf, i, end, b"alloc_migratetype="):
+        found = F_TYPE, 18
+    elif has(buf, i, end, b"fallback_order="):
+        found = F_FALLBACK, 15
+    return found
+
+
+@inlined
+def column_of(field: int) -> Any:
+    """Return the column that a field with a number goes to."""
+    if field == F_PFN:
+        return PFN
+    if field == F_ORDER:
+        return ORDER
+    return MIGRATETYPE if field == F_TYPE else EXTRA
+
+
+@inlined
+def lowest_bit(bits: int) -> Any:
+    """Return the number of the lowest bit that is set."""
+    number = 0
+    while not bits >> number & 1:
+        number += 1
+    return number
 
 
 @inlined
@@ -322,18 +347,12 @@ def scan_fields(
             if stop == i or (stop < end and at(buf, stop) != SPACE):
                 return BAD_NUMBER + event * 8 + field
             found |= 1 << field
-            column = PFN if field == F_PFN else ORDER if field == F_ORDER else MIGRATETYPE if field == F_TYPE else EXTRA
-            table[u64(column * rows + row)] = value
+            table[u64(column_of(field) * rows + row)] = value
         i = stop
         while i < end and at(buf, i) != SPACE:
             i += 1
     absent = needed_fields(event) & ~found
-    if absent:
-        field = 0
-        while not absent >> field & 1:
-            field += 1
-        return MISSING + event * 8 + field
-    return -1
+    return MISSING + event * 8 + lowest_bit(absent) if absent else -1
 
 
 @inlined
@@ -373,6 +392,62 @@ def is_function(buf: Bytes, i: int, end: int) -> Any:
     return False
 
 
+@inlined
+def find_columns(buf: Bytes, start: int, end: int) -> Any:
+    """Return a line's cpu, pid, the place of the task's name, and where the cpu's column ends.
+
+    The cpu is the reason, as a negative number, if they are not there.  ftrace itself gives the name 16 places, so a
+    name with ``[1]`` in it does not matter there.
+    """
+    native = start + 17 < end and at(buf, start + 16) == DASH and is_digit(at(buf, start + 17))
+    begin, cpu, i = find_cpu(buf, start + 17 if native else start, end)
+    if begin < 0 and native:
+        begin, cpu, i = find_cpu(buf, start, end)
+    if begin < 0:
+        return -1 - NO_CPU, 0, start, start, i
+    pid, task, task_end = find_task(buf, start, begin)
+    if pid < 0:
+        return -1 - NO_TASK, 0, start, start, i
+    return (cpu if cpu <= 0xFFFF else -1 - BAD_CPU), pid, task, task_end, i
+
+
+@inlined
+def find_time(buf: Bytes, i: int, end: int, state: Words) -> Any:
+    """Return the time, behind flags or not, and where its colon ends; -1 if there is none."""
+    flags = skip_spaces(buf, i, end)
+    time, stop = timestamp(buf, flags, end)
+    if stop < 0:
+        i = flags
+        while i < end and at(buf, i) != SPACE:
+            i += 1
+        time, stop = timestamp(buf, skip_spaces(buf, i, end), end)
+        if stop >= 0 and state[COLUMNS_SEEN] == 0:
+            state[COLUMNS_SEEN] = i - flags
+    return time, stop
+
+
+@inlined
+def note_time(state: Words, time: int) -> None:
+    """Count the times that are before the one on the line before."""
+    if time < state[LAST_TIME]:
+        state[BACKWARDS] += 1
+        if state[BACKWARDS] == 1:
+            state[BACKWARDS_LINE] = state[LINES]
+    state[LAST_TIME] = time
+
+
+@inlined
+def no_event(buf: Bytes, i: int, end: int, state: Words) -> Any:
+    """Return the reason why a line with a time is no event; -1 if it marks a stack or is of the function tracer."""
+    if i < end and at(buf, i) == LESS:  # <stack trace>
+        state[STACKS] += 1
+        return -1
+    if is_function(buf, i, end):
+        state[FUNCTIONS] += 1
+        return -1
+    return NO_NAME
+
+
 @compiled
 def scan_event(
     buf: Bytes,
@@ -386,55 +461,30 @@ def scan_event(
     store: Bytes,
 ) -> Any:
     """Read a line as an event; returns the reason why it is none, or -1."""
-    native = start + 17 < end and at(buf, start + 16) == DASH and is_digit(at(buf, start + 17))
-    begin, cpu, i = find_cpu(buf, start + 17 if native else start, end)
-    if begin < 0 and native:
-        begin, cpu, i = find_cpu(buf, start, end)
-    if begin < 0:
-        return NO_CPU
-    pid, task, task_end = find_task(buf, start, begin)
-    if pid < 0:
-        return NO_TASK
-    if cpu > 0xFFFF:
-        return BAD_CPU
-    i = skip_spaces(buf, i, end)
-    flags = i
-    time, stop = timestamp(buf, i, end)
+    cpu, pid, task, task_end, i = find_columns(buf, start, end)
+    if cpu < 0:
+        return -1 - cpu
+    time, stop = find_time(buf, i, end, state)
     if stop < 0:
-        while i < end and at(buf, i) != SPACE:
-            i += 1
-        flags = i - flags
-        time, stop = timestamp(buf, skip_spaces(buf, i, end), end)
-        if stop < 0:
-            return NO_TIME
-        if state[COLUMNS_SEEN] == 0:
-            state[COLUMNS_SEEN] = flags
+        return NO_TIME
     name, name_end, i = find_name(buf, stop, end)
     if name < 0:
-        if is_function(buf, i, end):
-            state[FUNCTIONS] += 1
-            return -1
-        return NO_NAME
-    if time < state[LAST_TIME]:
-        state[BACKWARDS] += 1
-        if state[BACKWARDS] == 1:
-            state[BACKWARDS_LINE] = state[LINES]
-    state[LAST_TIME] = time
+        return no_event(buf, i, end, state)
+    note_time(state, time)
     event = intern(buf, name, name_end, NAME, state, slots, entries, store) - 1
     if not 0 <= event < len(EVENTS):
         return -1
     reason = scan_fields(buf, i, end, event, table, rows, state, slots, entries, store)
-    if reason >= 0:
-        return reason
-    row = state[ROWS]
-    table[u64(EVENT * rows + row)] = event
-    table[u64(TIME * rows + row)] = time
-    table[u64(CPU * rows + row)] = cpu
-    table[u64(PID * rows + row)] = pid
-    table[u64(COMM * rows + row)] = intern(buf, task, task_end, TASK, state, slots, entries, store)
-    table[u64(LINE * rows + row)] = state[LINES]
-    state[ROWS] += 1
-    return -1
+    if reason < 0:
+        row = state[ROWS]
+        table[u64(EVENT * rows + row)] = event
+        table[u64(TIME * rows + row)] = time
+        table[u64(CPU * rows + row)] = cpu
+        table[u64(PID * rows + row)] = pid
+        table[u64(COMM * rows + row)] = intern(buf, task, task_end, TASK, state, slots, entries, store)
+        table[u64(LINE * rows + row)] = state[LINES]
+        state[ROWS] += 1
+    return reason
 
 
 @compiled
@@ -455,7 +505,7 @@ def scan_other(buf: Bytes, start: int, end: int, state: Words) -> Any:
     if has(buf, i, end, b"=> ") or has(buf, i, end, b"<stack trace>"):
         state[STACKS] += 1
         return True
-    if i == start or hex_value(at(buf, i)) < 0:
+    if i == start or i >= end or hex_value(at(buf, i)) < 0:
         return False
     digits = i
     while i < end and hex_value(at(buf, i)) >= 0:

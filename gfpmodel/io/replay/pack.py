@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.io.ftrace.scan import ALLOC, DRAIN, FREE, ZONE_LOCKED, at
+from gfpmodel.io.ftrace.scan import ALLOC, DRAIN, FREE, ZONE_LOCKED
 from gfpmodel.mm.jit import compiled, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER
 from gfpmodel.mm.page_alloc import OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_FREE, OP_FREE_HANDLE, OP_ORDER_SHIFT
@@ -16,6 +16,7 @@ from gfpmodel.mm.state import MAX_ORDER, MIGRATE_PCPTYPES
 Words = NDArray[np.int64]
 
 MAX_PAGES = 1 << 26  #: 256 GiB: what pfns may be, so that a torn number does not ask for terabytes
+NO_PFN = 1 << 52  #: from here on it is -1, as some tools print a failed allocation
 BLOCK_ORDER = 9
 NO_TYPE = 255
 DMA_END = 4096
@@ -82,7 +83,7 @@ def set_range(where: NDArray[np.uint32], pfn: int, order: int, value: int) -> No
 @inlined
 def all_never_seen(where: NDArray[np.uint32], pfn: int, order: int) -> Any:
     """Return whether no event named a page of a block yet."""
-    for i in range(pfn, min(pfn + (1 << min(order, MAX_ORDER)), len(where))):  # noqa: SIM110 (compiled)
+    for i in range(pfn, min(pfn + (1 << min(order, MAX_ORDER)), len(where))):
         if i64(where[u64(i)]) != NEVER_SEEN:
             return False
     return True
@@ -108,9 +109,7 @@ def take_run(runs: Words, cpu: int, pid: int, order: int, migratetype: int) -> A
 def add_to_run(runs: Words, cpu: int, pid: int, order: int, migratetype: int, pfn: int) -> Any:
     """Count one more page taken under the zone lock; returns how long the run was that this one ends, if any."""
     at_cpu = cpu * RUN_WORDS
-    same = (
-        runs[u64(at_cpu + 1)] == order and runs[u64(at_cpu + 2)] == migratetype and runs[u64(at_cpu + 3)] == pid
-    )
+    same = runs[u64(at_cpu + 1)] == order and runs[u64(at_cpu + 2)] == migratetype and runs[u64(at_cpu + 3)] == pid
     ended = 0 if same else runs[u64(at_cpu)]
     runs[u64(at_cpu)] = runs[u64(at_cpu)] + 1 if same else 1
     runs[u64(at_cpu + 1)] = order
@@ -203,6 +202,32 @@ def pack_free(
         emit(out, room, state, word, time, 0, comm, 0)
 
 
+@inlined
+def at(table: Words, i: int) -> Any:
+    """Return an element as an integer."""
+    return i64(table[u64(i)])
+
+
+@inlined
+def usable(state: Words, event: int, cpu: int, pfn: int) -> Any:
+    """Return whether an event can be replayed; counts it, and why not."""
+    asked = event in (ALLOC, FREE)
+    if event == ALLOC and (pfn <= 0 or pfn >= NO_PFN):
+        state[C_FAILED] += 1
+        return False
+    if event == ALLOC:
+        state[C_ALLOC] += 1
+    elif event == FREE:
+        state[C_FREE] += 1
+    if cpu >= MAX_CPUS:
+        state[C_CPU] += asked
+        return False
+    if not 0 < pfn < MAX_PAGES:
+        state[C_PFN] += asked
+        return False
+    return True
+
+
 @compiled
 def pack(
     table: Words,
@@ -225,29 +250,16 @@ def pack(
     for row in range(rows):
         event, cpu, pid = at(table, row), at(table, 2 * rows + row), at(table, 3 * rows + row)
         pfn, order, migratetype = at(table, 5 * rows + row), at(table, 6 * rows + row), at(table, 7 * rows + row)
-        if event not in (ALLOC, FREE, ZONE_LOCKED, DRAIN):
+        if event not in (ALLOC, FREE, ZONE_LOCKED, DRAIN) or not usable(state, event, cpu, pfn):
             continue
-        failed = event == ALLOC and (pfn <= 0 or pfn >= 1 << 52)
-        if event == ALLOC:
-            state[C_FAILED if failed else C_ALLOC] += 1
-        elif event == FREE:
-            state[C_FREE] += 1
         order = order if 0 <= order < MAX_OP_ORDER else MAX_OP_ORDER
-        if cpu >= MAX_CPUS:
-            state[C_CPU] += event in (ALLOC, FREE)
-            continue
-        if not failed and not 0 < pfn < MAX_PAGES:
-            state[C_PFN] += event in (ALLOC, FREE)
-            continue
-        if event in (ALLOC, ZONE_LOCKED, DRAIN) and not failed and 0 <= migratetype < MIGRATE_PCPTYPES:
-            block = pfn >> BLOCK_ORDER
-            if blocks[u64(block)] == NO_TYPE:
-                blocks[u64(block)] = migratetype
+        block = pfn >> BLOCK_ORDER
+        if 0 <= migratetype < MIGRATE_PCPTYPES and blocks[u64(block)] == NO_TYPE:
+            blocks[u64(block)] = migratetype
         time, comm = at(table, row + rows), at(table, 4 * rows + row)
         if event == ZONE_LOCKED:
             state[REFILLS_LOST] += add_to_run(runs, cpu, pid, order, migratetype, pfn) > 1
-            continue
-        if event == ALLOC and not failed:
+        elif event == ALLOC:
             run = take_run(runs, cpu, pid, order, migratetype)
             gfp = at(table, 8 * rows + row)
             pack_alloc(where, handles, state, out, room, cpu, pfn, order, migratetype, gfp, comm, time, run)

@@ -102,7 +102,7 @@ class Packer:
     before: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 12, np.int64))
     runs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(pk.MAX_CPUS * pk.RUN_WORDS, np.int64))
     state: NDArray[np.int64] = field(default_factory=lambda: np.zeros(pk.STATE_WORDS, np.int64))
-    highest_pfn: int = 0
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((64, 2), np.int64))
     cpus: int = 0
     times: tuple[int, int] | None = None
 
@@ -110,27 +110,52 @@ class Packer:
         """Add a chunk of a trace."""
         rows = len(columns.event)
         pfns = columns.pfn[(columns.pfn > 0) & (columns.pfn < pk.MAX_PAGES)]
-        self.highest_pfn = max(self.highest_pfn, int(pfns.max(initial=0)))
+        self._measure(pfns)
+        highest = int(self.sizes[:, 1].max())
         self.cpus = max(self.cpus, int(columns.cpu[columns.cpu < pk.MAX_CPUS].max(initial=-1)) + 1)
         first = self.times[0] if self.times else int(columns.time[0])
         self.times = (first, int(columns.time[-1]))
-        self.where = grown(self.where, self.highest_pfn + 1)
-        self.blocks = grown(self.blocks, (self.highest_pfn >> pk.BLOCK_ORDER) + 1, pk.NO_TYPE)
+        self.where = grown(self.where, highest + 1)
+        self.blocks = grown(self.blocks, (highest >> pk.BLOCK_ORDER) + 1, pk.NO_TYPE)
         self.handles = grown(self.handles, int(self.state[pk.HANDLES]) + rows)
         self.before = grown(self.before, int(self.state[pk.UNKNOWN]) + rows)
         room = 2 * rows + SPARE
         out = np.zeros(WIDTH * room, np.int64)
         arrays = (self.where, self.blocks, self.handles, self.before, self.runs, self.state, out)
-        pk.pack(view(np.concatenate(columns)), rows, *map(view, arrays), room)
+        pk.pack(view(np.concatenate(columns)), rows, *(view(array) for array in arrays), room)  # type: ignore[call-arg]
         self.operations.append(out.reshape(WIDTH, -1)[:, : int(self.state[pk.OPS])])
+
+    def _measure(self, pfns: NDArray[np.int64]) -> None:
+        """Count pfns by their number of bits, and keep the highest of each."""
+        bits = np.frexp(pfns)[1]
+        for size in np.unique(bits).tolist():
+            of_size = pfns[bits == size]
+            self.sizes[size, 0] += len(of_size)
+            self.sizes[size, 1] = max(int(self.sizes[size, 1]), int(of_size.max()))
+
+    @property
+    def highest_pfn(self) -> int:
+        """Return the highest pfn that is no outlier: a torn number must not make a machine of a hundred gigabytes.
+
+        Outliers are a handful, less than a percent, and four times or more above all others.
+        """
+        seen = np.flatnonzero(self.sizes[:, 0]).tolist()
+        for at in reversed(range(len(seen))):
+            size, lower = seen[at], seen[at - 1] if at else -1
+            few = self.sizes[size, 0] < 10 and 100 * self.sizes[size, 0] < self.sizes[:, 0].sum()
+            if not few or lower < 0 or size - lower < 3:
+                return int(self.sizes[size, 1])
+        return 0
 
 
 def grown(array: NDArray[Any], length: int, fill: int = 0) -> NDArray[Any]:
     """Return an array of at least this length, with what was in it."""
     if length <= len(array):
         return array
-    more: NDArray[Any] = np.full(max(length, 2 * len(array)), fill, array.dtype) if fill else np.zeros(
-        max(length, 2 * len(array)), array.dtype
+    more: NDArray[Any] = (
+        np.full(max(length, 2 * len(array)), fill, array.dtype)
+        if fill
+        else np.zeros(max(length, 2 * len(array)), array.dtype)
     )
     more[: len(array)] = array
     return more

@@ -23,8 +23,9 @@ from gfpmodel.io.replay.start import KnownZone, Overrides, build
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
-from gfpmodel.mm.events import EVENTS, REFILL_DONE, Ring
-from gfpmodel.mm.jit import INTERPRETED, compiled, i64, inlined, u64, view
+from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
+from gfpmodel.mm.events import WIDTH as EVENT_WORDS
+from gfpmodel.mm.jit import compiled, i64, inlined, u64, view
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
 from gfpmodel.mm.page_alloc import (
     GFP_MOVABLE_SHIFT,
@@ -40,7 +41,7 @@ from gfpmodel.mm.page_alloc import (
     zone_watermark_fast,
 )
 from gfpmodel.mm.rules import ORDINARY
-from gfpmodel.mm.state import Blocks, Pages, Trace, Zones
+from gfpmodel.mm.state import Blocks, Pages, Zones
 from gfpmodel.proposals import proposal
 
 #: The rows that are asked unless others are named.
@@ -49,7 +50,9 @@ ASKED = ("fast_try", "no_locks", "lockless", "trylock")
 #: What a row answers: a page from the cpu's lists, a page from under the zone lock, nothing; and what a skipped
 #: operation has.
 FROM_LIST, UNDER_LOCK, NOTHING, NOT_ASKED = 0, 1, 2, 255
-REFUSED = 255  #: in the column of refills: the model refused the operation
+
+# The column of refills: how many, and bits.
+REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
 
 SECOND_RULE = st.RULES + st.RULE_WORDS
 ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
@@ -82,9 +85,7 @@ def put_back(pages: Pages, cpu: int, page: int, heads: NDArray[np.int64]) -> Non
 
 
 @inlined
-def passes(
-    pages: Pages, zones: Zones, gfp: int, order: int, highest: int, alloc_flags: int
-) -> Any:
+def passes(pages: Pages, zones: Zones, gfp: int, order: int, highest: int, alloc_flags: int) -> Any:
     """Return whether a zone is above the watermark of these flags and has a block for the request."""
     zone = st.zget(zones, st.MACHINE, st.FIRST_ZONE + highest)
     while zone >= 0:
@@ -153,7 +154,7 @@ def replay_ops(
     pages: Pages,
     zones: Zones,
     blocks: Blocks,
-    trace: Trace,
+    trace: NDArray[np.int64],
     ops: NDArray[np.int64],
     results: NDArray[np.uint32],
     irq_off: NDArray[np.uint16],
@@ -164,13 +165,16 @@ def replay_ops(
     heads: NDArray[np.int64],
     scratch: NDArray[np.int64],
     result: NDArray[np.uint32],
+    warm: NDArray[np.uint8],
     refills: NDArray[np.uint8],
     answers: NDArray[np.uint8],
 ) -> None:
     """Run operations, each allocation after asking every row; an operation that is misuse is left out.
 
-    ``refills`` gets how many lists each operation refilled, ``answers`` what each row would have given, row by row.
-    ``row_masks`` has each row's mask and the bits of the request that are kept with it.
+    ``refills`` gets how many lists each operation refilled, whether the last one was in zone DMA, and whether it was
+    the first refill of that list, which began empty because nobody knows what was on it; ``warm`` remembers that.
+    ``answers`` gets what each row would have given, row by row.  ``row_masks`` has each row's mask and the bits of the
+    request that are kept with it.
     """
     rows = len(rules) // st.RULE_WORDS
     for number in range(start, stop):
@@ -184,7 +188,14 @@ def replay_ops(
                 answers[u64(rule * len(ops) + number)] = answer
         before = trace[EVENTS]
         ran = run_ops(pages, zones, blocks, trace, ops, results, irq_off, number, number + 1)
-        refills[u64(number)] = min(trace[EVENTS] - before, REFUSED - 1) if ran > number else REFUSED
+        found = min(trace[EVENTS] - before, REFILLS) if ran > number else REFUSED
+        if 0 < found <= REFILLS:
+            last = HEADER + EVENT_WORDS * ((trace[EVENTS] - 1) & (trace[CAPACITY] - 1))
+            zone, migratetype = trace[last + ZONE_FIELD], trace[last + FIRST_FIELD]
+            which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
+            found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
+            warm[u64(which)] = 1
+        refills[u64(number)] = found
 
 
 @dataclass(frozen=True)
@@ -250,6 +261,8 @@ class Runner:
         ask_for = [(row.mask & 0xFFFFFFFF & ~row.flag, keep) for row in outcome.rows]
         self.row_masks = np.array(ask_for, np.int64).reshape(-1)
         self.ring = Ring(1, (REFILL_DONE,))
+        self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
+        self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
         self.results = np.zeros(recording.allocations, np.uint32)
         self.sample_every = max(len(recording.operations) // SAMPLES, 1)
         self.allocator._begin_run()
@@ -300,21 +313,13 @@ class Runner:
         lengths = tuple(len(self.allocator.pcp_list(*column)) for column in self.outcome.sample_columns)
         self.outcome.samples.append((int(chunk[1, -1]), lengths))
 
-    def _run_compiled(
-        self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]
-    ) -> None:
-        arrays = (words, self.results, np.zeros(len(words) + 1, np.uint16))
-        room = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32), refills, answers)
-        replay_ops(
-            *self.allocator._arrays,
-            view(self.ring.array),
-            *map(view, arrays),
-            0,
-            len(words),
-            view(self.rules),
-            view(self.row_masks),
-            *map(view, room),
-        )
+    def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
+        """Run the compiled loop over a few operations."""
+        run: Any = replay_ops
+        state = (*self.allocator._arrays, view(self.ring.array))
+        operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
+        rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
+        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows))
 
     def count(
         self,
@@ -327,7 +332,7 @@ class Runner:
         """Add up a chunk's answers by request class, and who paid for refills."""
         words, tasks, runs = chunk[0], chunk[3], chunk[4]
         allocations = words & 3 == OP_ALLOC
-        refused = refills == REFUSED
+        refused = refills & REFUSED > 0
         self.outcome.skipped["free that the model refuses"] += int(np.count_nonzero(refused & ~allocations))
         self.outcome.skipped["mask that v5.8 refuses, or with names that the layout does not have"] += int(bad.sum())
         asked = np.flatnonzero(allocations & ~bad & (words >> OP_ORDER_SHIFT & 0x3F <= st.MAX_ORDER))
@@ -338,7 +343,9 @@ class Runner:
         key = chunk[2][asked] << 16 | orders << 8 | types
         columns = {
             "requests": np.ones(len(asked), bool),
-            "model_refills": refills[asked] > 0,
+            "model_refills": refills[asked] & REFILLS > 0,
+            "model_dma_refills": refills[asked] & IN_DMA > 0,
+            "model_cold_refills": refills[asked] & COLD > 0,
             "model_nulls": is_null[asked],
             **kernel_columns(runs[asked], orders),
         }
@@ -365,6 +372,7 @@ def kernel_columns(runs: NDArray[np.int64], orders: NDArray[np.int64]) -> dict[s
     single = orders == 0
     return {
         "kernel_refills": single & ((runs > 1) | (runs < 0)),
+        "kernel_dma_refills": single & (runs < 0),
         "kernel_single_pages": single & (runs == 1),
         "kernel_higher_refills": ~single & (np.abs(runs) > 1),
     }

@@ -162,6 +162,8 @@ def free_blocks(taken: NDArray[np.bool_], start: int) -> Iterator[tuple[int, int
     for begin, end in (edges.reshape(-1, 2) + start).tolist():
         at = begin
         while at < end:
-            order = min(st.MAX_ORDER - 1, (at & -at).bit_length() - 1 if at else st.MAX_ORDER, (end - at).bit_length() - 1)
+            order = min(
+                st.MAX_ORDER - 1, (at & -at).bit_length() - 1 if at else st.MAX_ORDER, (end - at).bit_length() - 1
+            )
             yield at, order
             at += 1 << order

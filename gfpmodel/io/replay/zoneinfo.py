@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 from gfpmodel.errors import InputError
+from gfpmodel.io.replay.pack import MAX_PAGES
 from gfpmodel.io.replay.start import KnownZone
 from gfpmodel.mm.state import ZONE_NAMES
 
@@ -20,7 +22,7 @@ def known_zones(path: str) -> list[KnownZone]:
         raise InputError(f"cannot be read: {error.strerror or error}", path) from None
     heads = list(ZONE.finditer(text))
     found = []
-    for head, after in zip(heads, [*heads[1:], None], strict=True):
+    for head, after in zip_longest(heads, heads[1:]):
         body = text[head.end() : after.start() if after else None]
         if head[1] == "0" and head[2] in ZONE_NAMES and number(body, "managed", 0):
             found.append(zone_of(ZONE_NAMES.index(head[2]), body, path))
@@ -36,6 +38,9 @@ def zone_of(index: int, body: str, path: str) -> KnownZone:
     if absent:
         raise InputError(f"zone {ZONE_NAMES[index]} without {absent[0]}", path)
     v = {name: value or 0 for name, value in values.items()}
+    if v["start_pfn"] + v["spanned"] > MAX_PAGES or not v["free"] <= v["managed"] <= v["spanned"]:
+        expected = "expected free <= managed <= spanned, and an end below 256 GiB"
+        raise InputError(f"zone {ZONE_NAMES[index]}, {v['spanned']} pages from {v['start_pfn']}: {expected}", path)
     reserve = re.search(r"protection: \(([\d, ]+)\)", body)
     batch, high = number(body, "batch:", 1) or 1, number(body, "high:", 0) or 0
     return KnownZone(
