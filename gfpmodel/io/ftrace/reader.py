@@ -15,7 +15,8 @@ from gfpmodel.io.ftrace import scan as sc
 from gfpmodel.io.ftrace.streams import BROKEN, open_bytes
 from gfpmodel.mm.jit import INTERPRETED, view
 
-CHUNK = 1 << 22
+CHUNK = 1 << 14 if INTERPRETED else 1 << 22
+PIECE = 1 << 16
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -83,6 +84,7 @@ class TraceReader:
         self._store = np.zeros(sc.STORE, np.uint8)
         self._reasons = np.zeros(sc.REASONS, np.int64)
         self._first: dict[int, Problem] = {}
+        self._broken = ""
         self._begin()
 
     def _begin(self) -> None:
@@ -104,6 +106,8 @@ class TraceReader:
             data = self._read()
             last = not data
             pending += data
+            if last and self._broken:
+                self._note(self._broken, int(self._state[sc.LINES]) + 1)
             if last and pending:
                 line = int(self._state[sc.LINES]) + pending.count(b"\n") + 1
                 self._note("the last line has no newline: it may be cut short", line)
@@ -130,12 +134,19 @@ class TraceReader:
         pending.clear()
 
     def _read(self) -> bytes:
-        """Return the next bytes, none at the end or where the stream breaks off."""
-        try:
-            return self._stream.read(1 << 14 if INTERPRETED else CHUNK)
-        except BROKEN as error:
-            self._note(f"the data breaks off here ({error})", int(self._state[sc.LINES]) + 1)
-            return b""
+        """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""
+        read: Any = getattr(self._stream, "read1", self._stream.read)
+        chunk = bytearray()
+        while len(chunk) < CHUNK and not self._broken:
+            try:
+                piece = read(PIECE)
+            except BROKEN as error:
+                self._broken = f"the data breaks off here ({error})"
+                break
+            if not piece:
+                break
+            chunk += piece
+        return bytes(chunk)
 
     def _scan(
         self,
