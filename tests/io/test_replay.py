@@ -296,5 +296,13 @@ def test_the_table_of_refills() -> None:
 
 def test_samples_follow_the_lists() -> None:
     found = report(*map(alloc, range(0x5000, 0x5010)), overrides=Overrides(batch=8, high=48))
-    at = found.outcome.sample_columns.index((0, 1, 0))
-    assert [lengths[at] for _, lengths in found.outcome.samples] == [7, 6, 5, 4, 3, 2, 1, 0] * 2
+    assert found.series()["DMA32 UNMOVABLE"] == [7, 6, 5, 4, 3, 2, 1, 0] * 2
+    assert found.lists() == [
+        {"cpu": 0, "zone": "DMA32", "migratetype": "UNMOVABLE", "mean": 3.5, "least": 0, "most": 7, "empty": 0.125}
+    ]
+
+
+def test_a_machine_of_many_cpus() -> None:
+    found = report(*(alloc(0x5000 + cpu, cpu=cpu) for cpu in range(0, 4096, 64)))
+    assert found.totals["model_refills"] == 64
+    assert found.to_json()["cpus"] == 4033

@@ -13,6 +13,18 @@ from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.run import Outcome, WhatIf
 from gfpmodel.mm.state import MIGRATE_NAMES, ZONE_NAMES
 
+#: What is counted for each request class.
+COUNTED = (
+    "requests",
+    "model_refills",
+    "model_dma_refills",
+    "model_cold_refills",
+    "model_nulls",
+    "kernel_refills",
+    "kernel_dma_refills",
+    "kernel_single_pages",
+    "kernel_higher_refills",
+)
 SHOWN = 8  #: rows of a table of the text form
 
 
@@ -44,7 +56,10 @@ class Report:
     @property
     def totals(self) -> Counter[str]:
         """Return requests and refills over all request classes."""
-        return sum(self.outcome.requests.values(), Counter())
+        found = Counter(dict.fromkeys(COUNTED, 0))
+        for counts in self.outcome.requests.values():
+            found.update(counts)
+        return found
 
     def classes(self) -> list[dict[str, Any]]:
         """Return a row for each request class, the most frequent first."""
@@ -113,15 +128,26 @@ class Report:
         return f"{base}, with {' and '.join(given)} as asked" if given else base
 
     def lists(self) -> list[dict[str, Any]]:
-        """Return how long each list was over the samples: mean, least, most, and how often it was empty."""
-        table = np.array([lengths for _, lengths in self.outcome.samples], np.int64)
-        found = []
-        for column, (cpu, zone, migratetype) in enumerate(self.outcome.sample_columns):
-            one = table[:, column] if len(table) else np.zeros(1, np.int64)
-            where = {"cpu": cpu, "zone": ZONE_NAMES[zone], "migratetype": MIGRATE_NAMES[migratetype]}
+        """Return how long each list was over the samples: mean, least, most, and the share in which it was empty.
+
+        Lists that were always empty are left out.
+        """
+        samples, found = self.outcome.samples(), []
+        for cpu, zone, migratetype in zip(*np.nonzero(samples.any(axis=0)), strict=True):
+            one = samples[:, cpu, zone, migratetype]
+            where = {"cpu": int(cpu), "zone": ZONE_NAMES[zone], "migratetype": MIGRATE_NAMES[migratetype]}
             size = {"mean": round(float(one.mean()), 4), "least": int(one.min()), "most": int(one.max())}
             found.append({**where, **size, "empty": round(float((one == 0).mean()), 4)})
         return found
+
+    def series(self) -> dict[str, Any]:
+        """Return the lengths over time, in nanoseconds of the trace: of each zone and type, summed over the cpus."""
+        sums = self.outcome.samples().sum(axis=1)
+        lists = {
+            f"{ZONE_NAMES[zone]} {MIGRATE_NAMES[migratetype]}": sums[:, zone, migratetype].tolist()
+            for zone, migratetype in zip(*np.nonzero(sums.any(axis=0)), strict=True)
+        }
+        return {"time": self.outcome.times, **lists}
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, as ``replay --json`` prints it.
@@ -151,7 +177,7 @@ class Report:
             "classes": self.classes(),
             "payers": self.payers(),
             "lists": self.lists(),
-            "samples": [[time, *lengths] for time, lengths in self.outcome.samples],
+            "series": self.series(),
         }
 
     def to_text(self) -> str:
@@ -180,7 +206,7 @@ class Report:
                 for name, a in self.proposals().items()
             ),
         ]
-        return "\n".join([*lines, *self._class_lines(), *self._payer_lines()])
+        return "\n".join([*lines, *self._class_lines(), *self._payer_lines(), *self._list_lines()])
 
     def _class_lines(self) -> list[str]:
         rows = self.classes()
@@ -196,3 +222,12 @@ class Report:
         rows = [row for row in self.payers() if row["kernel_refills"] or row["model_refills"]][:SHOWN]
         lines = [f"  {row['comm']:<20} {row['kernel_refills']:>9} {row['model_refills']:>7}" for row in rows]
         return ["who refilled           kernel   model", *lines] if rows else []
+
+    def _list_lines(self) -> list[str]:
+        rows = sorted(self.lists(), key=lambda row: -row["mean"])[:SHOWN]
+        lines = [
+            f"  cpu {row['cpu']:<3} {row['zone']:<7} {row['migratetype']:<12} {row['mean']:>8.1f} {row['most']:>6} "
+            f"{row['empty']:>6.1%}"
+            for row in rows
+        ]
+        return ["pages on the model's lists            mean   most  empty", *lines] if rows else []

@@ -23,6 +23,7 @@ from gfpmodel.io.replay.start import KnownZone, Overrides, build
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
+from gfpmodel.mm.checks import count_list
 from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
 from gfpmodel.mm.events import WIDTH as EVENT_WORDS
 from gfpmodel.mm.jit import compiled, i64, inlined, u64, view
@@ -58,6 +59,7 @@ SECOND_RULE = st.RULES + st.RULE_WORDS
 ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
 LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
 SAMPLES = 200
+MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
 
 
 @inlined
@@ -198,6 +200,15 @@ def replay_ops(
         refills[u64(number)] = found
 
 
+@compiled
+def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
+    """Count the pages on every list: by cpu, zone and type."""
+    for cpu in range(cpus):
+        for number in range(LISTS):
+            head = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES) + number % st.MIGRATE_PCPTYPES
+            lengths[u64(cpu * LISTS + number)] = count_list(pages, head)
+
+
 @dataclass(frozen=True)
 class WhatIf:
     """How a recording is replayed: the rows asked, what /proc/zoneinfo says, and what is changed."""
@@ -213,7 +224,8 @@ class Outcome:
 
     ``answers`` counts requests by (mask's number, order, type) and row: [from list, under lock, nothing];
     ``requests`` has for each of them requests, refills of the model, NULLs of the model, and refills, single pages and
-    higher-order refills of the real kernel; ``payers`` the same refills by task; ``samples`` the list lengths.
+    higher-order refills of the real kernel; ``payers`` the same refills by task; ``lengths``
+    are those of the lists at ``times``.
     """
 
     allocator: PageAllocator
@@ -224,14 +236,14 @@ class Outcome:
     payers: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     skipped: Counter[str] = field(default_factory=Counter)
     missing_flags: Counter[str] = field(default_factory=Counter)
-    samples: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    lengths: list[NDArray[np.int32]] = field(default_factory=list)
     free_at_start: dict[int, int] = field(default_factory=dict)
 
-    @property
-    def sample_columns(self) -> tuple[tuple[int, int, int], ...]:
-        """Return what the numbers of a sample are the lengths of: (cpu, zone, type)."""
-        cpus, zones = range(self.allocator.machine.cpus), self.allocator.sizes.zones
-        return tuple((cpu, zone, t) for cpu in cpus for zone in zones for t in range(st.MIGRATE_PCPTYPES))
+    def samples(self) -> NDArray[np.int32]:
+        """Return the list lengths at `times`: samples by cpus by zones by types."""
+        shape = (-1, self.allocator.machine.cpus, st.MAX_NR_ZONES, st.MIGRATE_PCPTYPES)
+        return np.array(self.lengths, np.int32).reshape(shape)
 
 
 def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
@@ -264,7 +276,8 @@ class Runner:
         self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
         self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
         self.results = np.zeros(recording.allocations, np.uint32)
-        self.sample_every = max(len(recording.operations) // SAMPLES, 1)
+        samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
+        self.sample_every = max(len(recording.operations) // samples, 1)
         self.allocator._begin_run()
 
     def _model_masks(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -310,8 +323,10 @@ class Runner:
         nulls = self.results[first : first + int(allocations.sum())] == NO_RESULT
         self.count(chunk, bad, refills, answers.reshape(-1, size), nulls)
         self.allocator.ops_run += size
-        lengths = tuple(len(self.allocator.pcp_list(*column)) for column in self.outcome.sample_columns)
-        self.outcome.samples.append((int(chunk[1, -1]), lengths))
+        lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
+        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, view(lengths))
+        self.outcome.times.append(int(chunk[1, -1]))
+        self.outcome.lengths.append(lengths)
 
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
