@@ -39,7 +39,8 @@ def tracefs(seconds: int, buffer_kib: int, file: str) -> list[str]:
         "echo 0 > events/kmem/enable",
         "popd",
         f"cat {TRACING}/trace > {file}",
-        f"echo > {TRACING}/trace; echo 1408 > {TRACING}/buffer_size_kb     # the kernel's own size",
+        f"cd {TRACING} && echo > trace && echo 1 > options/overwrite && echo local > trace_clock && "
+        "echo 1408 > buffer_size_kb && cd -       # as the kernel had it",
     ]
 
 

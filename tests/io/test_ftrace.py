@@ -136,6 +136,7 @@ def test_a_failed_allocation_has_pfn_0() -> None:
         (LINE + b"migratetype=0 gfp_flags=\n", "mm_page_alloc without gfp_flags="),
         (LINE.replace(b"0x1644", b"0xzz") + TAIL, "mm_page_alloc with a pfn= that is no number"),
         (LINE.replace(b"order=1", b"order=1x") + TAIL, "mm_page_alloc with a order= that is no number"),
+        (LINE + b"migr" + LINE + TAIL, "mm_page_alloc with a word that is no key=value"),  # spliced
         (b"            init-1       [000] .....    50.94", "no time behind [CPU]"),
         (b"            init-1       [0", "no [CPU]"),
         (b"  [000] 1.0: x: \n", "no task and pid before [CPU]"),

@@ -270,6 +270,8 @@ def rows_of(notes: NDArray[np.int64], count: int) -> list[list[int]]:
 
 def explain(reason: int) -> str:
     """Say what was expected on a line."""
+    if reason >= sc.NO_FIELD:
+        return f"{sc.EVENTS[reason - sc.NO_FIELD]} with a word that is no key=value"
     if reason >= sc.BAD_NUMBER:
         event, field = divmod(reason - sc.BAD_NUMBER, 8)
         return f"{sc.EVENTS[event]} with a {sc.FIELDS[field]}= that is no number"

@@ -44,10 +44,10 @@ LINES, ROWS, TEXTS, STORED, LAST_TIME, BACKWARDS, BACKWARDS_LINE, PROBLEMS, COMM
 LOST_LINES, LOST, STACKS, BLANK, FUNCTIONS, COLUMNS_SEEN, TEXTS_FULL, OVERLONG = range(9, 17)
 STATE_WORDS = 24
 
-# Reasons why a line cannot be read; missing and bad fields follow, by event and field.
+# Reasons why a line cannot be read; then missing and bad fields, by event and field, and words that are none, by event.
 NO_CPU, NO_TASK, NO_TIME, NO_NAME, TOO_LONG, BAD_CPU = range(6)
-MISSING, BAD_NUMBER = 16, 64
-REASONS = 112
+MISSING, BAD_NUMBER, NO_FIELD = 16, 64, 112
+REASONS = 120
 
 MAX_TEXTS = 1 << 16
 SLOTS = 1 << 18
@@ -277,6 +277,16 @@ def field_of(buf: Bytes, i: int, end: int) -> Any:
 
 
 @inlined
+def is_assignment(buf: Bytes, i: int, end: int) -> Any:
+    """Return whether the word at a place is ``key=value``: in a line that was spliced out of two it is not."""
+    while i < end and at(buf, i) != SPACE:
+        if at(buf, i) == EQUALS:
+            return True
+        i += 1
+    return False
+
+
+@inlined
 def column_of(field: int) -> Any:
     """Return the column that a field with a number goes to."""
     if field == F_PFN:
@@ -348,6 +358,8 @@ def scan_fields(
                 return BAD_NUMBER + event * 8 + field
             found |= 1 << field
             table[u64(column_of(field) * rows + row)] = value
+        elif not is_assignment(buf, i, end):
+            return NO_FIELD + event
         i = stop
         while i < end and at(buf, i) != SPACE:
             i += 1

@@ -197,7 +197,9 @@ class Report:
                 for z in self.zones()
             ),
             f"replayed: {self.outcome.operations} operations, {totals['requests']} requests",
-            f"  refills of the real kernel {totals['kernel_refills']}, of the model {totals['model_refills']}",
+            f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
+            f"of the model {totals['model_refills']} ({totals['model_dma_refills']} in zone DMA, "
+            f"{totals['model_cold_refills']} of lists that had to begin empty)",
             f"  single pages past the lists {totals['kernel_single_pages']}, "
             f"refills of higher orders {totals['kernel_higher_refills']} (real kernel only)",
             "each request, had it been      from a list  under the lock       NULL",
