@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from check_traces import check
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -46,6 +47,13 @@ def test_every_line_of_a_real_trace_is_explained_and_counted_as_grep_counts(path
     assert reader.lines == text.count("\n")
     assert (reader.tracer, reader.cpus) == ("nop", 2)
     assert reader.flag_columns == (7 if path.name.startswith("rt") else 5)
+
+
+def test_the_tool_that_checks_whole_traces(tmp_path: Path) -> None:
+    assert [check(str(path)) for path in TRACES] == [[]] * len(TRACES)
+    torn = tmp_path / "torn"
+    torn.write_bytes(LINE + TAIL + LINE[:90] + b"\n")
+    assert len(check(str(torn))) == 1
 
 
 def test_the_fields_of_a_line() -> None:

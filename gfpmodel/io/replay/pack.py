@@ -93,8 +93,7 @@ def all_never_seen(where: NDArray[np.uint32], pfn: int, order: int) -> Any:
 def take_run(runs: Words, cpu: int, pid: int, order: int, migratetype: int) -> Any:
     """Return the length of the run of mm_page_alloc_zone_locked that an allocation ends, negative in zone DMA.
 
-    Of order 0 it is a refill, if longer than 1; a kernel from 6.1 on also takes single pages there when a trylock
-    fails.
+    Of order 0 it is a refill, if longer than 1; 6.1 also takes single pages there, when its trylock of the lists fails.
     """
     at_cpu = cpu * RUN_WORDS
     length = runs[u64(at_cpu)]

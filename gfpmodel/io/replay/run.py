@@ -382,7 +382,7 @@ def kernel_columns(runs: NDArray[np.int64], orders: NDArray[np.int64]) -> dict[s
     """Return which allocations ended a run of pages taken under the zone lock, and what the run was.
 
     Of order 0 and longer than 1 it is a refill; a run of 1 is one in zone DMA only (marked negative), whose batch is
-    1: elsewhere it is a page taken past the lists.  Higher orders have lists in kernels from 5.13 on.
+    1: elsewhere it is a page taken past the lists.  6.1 has lists of higher orders, too.
     """
     single = orders == 0
     return {
