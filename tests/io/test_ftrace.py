@@ -165,6 +165,13 @@ def test_a_line_that_cannot_be_read_is_named(line: bytes, says: str) -> None:
     assert len(problem.excerpt) <= 60
 
 
+def test_a_line_with_torn_columns_counts_by_the_event_it_names() -> None:
+    reader, rows = read(LINE[20:] + TAIL + (LINE + TAIL).replace(b"[000]", b"[0") + LINE + TAIL + LINE + b"\n")
+    assert len(rows) == reader.read == 1
+    assert reader.unreadable == 3
+    assert reader.events == {"mm_page_alloc": 4}
+
+
 def test_many_bad_lines_are_one_summary() -> None:
     reader, _ = read(b"junk\n" * 1000 + LINE + TAIL)
     assert [(p.line, p.count) for p in reader.problems] == [(1, 1000)]

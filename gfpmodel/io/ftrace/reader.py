@@ -217,6 +217,12 @@ class TraceReader:
         return int(self._reasons.sum())
 
     @property
+    def read(self) -> int:
+        """Return how many events could be read."""
+        named = int(self._state[sc.NAMED] + self._reasons[sc.MISSING :].sum())
+        return sum(self.events.values()) - named
+
+    @property
     def events(self) -> dict[str, int]:
         """Return how many lines there are of each event, by name, the torn ones included: what grep counts."""
         found = {self.text(i): count for i, kind, count in self._kinds() if kind == sc.NAME and count}

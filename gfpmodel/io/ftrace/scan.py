@@ -41,7 +41,7 @@ F_PFN, F_ORDER, F_TYPE, F_GFP, F_FALLBACK, F_REFILL, F_NONE = range(7)
 
 # Words of the scanner's state.
 LINES, ROWS, TEXTS, STORED, LAST_TIME, BACKWARDS, BACKWARDS_LINE, PROBLEMS, COMMENTS = range(9)
-LOST_LINES, LOST, STACKS, BLANK, FUNCTIONS, COLUMNS_SEEN, TEXTS_FULL, OVERLONG = range(9, 17)
+LOST_LINES, LOST, STACKS, BLANK, FUNCTIONS, COLUMNS_SEEN, TEXTS_FULL, OVERLONG, NAMED = range(9, 18)
 STATE_WORDS = 24
 
 # Reasons why a line cannot be read; then missing and bad fields, by event and field, and words that are none, by event.
@@ -529,6 +529,20 @@ def scan_other(buf: Bytes, start: int, end: int, state: Words) -> Any:
     return False
 
 
+@compiled
+def count_name(buf: Bytes, start: int, end: int, state: Words, slots: Words, entries: Words, store: Bytes) -> None:
+    """Count a line whose columns cannot be read by the page event that it names, as a search for the name would."""
+    for i in range(start + 1, end):
+        if at(buf, i) == 109 and not is_word(at(buf, i - 1)) and has(buf, i, end, b"mm_page_"):
+            stop = i
+            while stop < end and is_word(at(buf, stop)):
+                stop += 1
+            if has(buf, stop, end, b": "):
+                intern(buf, i, stop, NAME, state, slots, entries, store)
+                state[NAMED] += 1
+                return
+
+
 @inlined
 def note(notes: Words, count: int, reason: int, line: int, start: int, end: int) -> None:
     """Keep where a line stands, for the first few."""
@@ -537,6 +551,34 @@ def note(notes: Words, count: int, reason: int, line: int, start: int, end: int)
         notes[u64(count * 4 + 1)] = line
         notes[u64(count * 4 + 2)] = start
         notes[u64(count * 4 + 3)] = end
+
+
+@compiled
+def scan_line(
+    buf: Bytes,
+    start: int,
+    end: int,
+    table: Words,
+    rows: int,
+    state: Words,
+    slots: Words,
+    entries: Words,
+    store: Bytes,
+    comments: Words,
+) -> Any:
+    """Read one line; returns the reason why it cannot be explained, or -1."""
+    if state[OVERLONG]:  # the rest of a line whose beginning was dropped
+        state[OVERLONG] = 0
+    elif end - start > LONGEST:
+        return TOO_LONG
+    elif end == start:
+        state[BLANK] += 1
+    elif at(buf, start) == HASH:
+        note(comments, state[COMMENTS], 0, state[LINES], start, end)
+        state[COMMENTS] += 1
+    elif not scan_other(buf, start, end, state):
+        return scan_event(buf, start, end, table, rows, state, slots, entries, store)
+    return -1
 
 
 @compiled
@@ -571,21 +613,12 @@ def scan(
             break
         state[LINES] += 1
         line_end = stop - 1 if stop > start and at(buf, stop - 1) == RETURN else stop
-        reason = -1
-        if state[OVERLONG]:
-            state[OVERLONG] = 0
-        elif line_end - start > LONGEST:
-            reason = TOO_LONG
-        elif line_end == start:
-            state[BLANK] += 1
-        elif at(buf, start) == HASH:
-            note(comments, state[COMMENTS], 0, state[LINES], start, line_end)
-            state[COMMENTS] += 1
-        elif not scan_other(buf, start, line_end, state):
-            reason = scan_event(buf, start, line_end, table, rows, state, slots, entries, store)
+        reason = scan_line(buf, start, line_end, table, rows, state, slots, entries, store, comments)
         if reason >= 0:
             note(problems, state[PROBLEMS], reason, state[LINES], start, line_end)
             state[PROBLEMS] += 1
             reasons[u64(reason)] += 1
+            if reason < MISSING:
+                count_name(buf, start, line_end, state, slots, entries, store)
         start = stop + 1
     return min(start, end)

@@ -177,9 +177,9 @@ def read_recording(name: str, kernel: str | None = None, config: dict[str, bool]
 
 def finish(reader: TraceReader, packer: Packer, names: Any) -> Recording:
     """Return the recording of a trace that was read to its end; raises InputError if it has no event."""
-    if not sum(reader.events.values()):
+    if not reader.read:
         first = next(iter(reader.problems), None)
-        why = f"no event of a trace in {reader.lines} lines"
+        why = f"no event of a trace that can be read in {reader.lines} lines"
         raise InputError(f"{why}; {first}" if first else why, reader.name, first.line if first else None)
     found = reader.masks()
     texts = [text for text, _ in found.values()]
