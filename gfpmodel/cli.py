@@ -258,6 +258,7 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
 @click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")
 @click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
+@click.option("--serve", metavar="PROPOSAL", help="What if: every caller tries this row first.")
 @click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
 @click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
 @click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")

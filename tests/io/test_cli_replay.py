@@ -53,6 +53,7 @@ def test_what_ifs() -> None:
     facts = json.loads(run("replay", str(IDLE), "--json", "--batch", "2", "--high", "12", "--cpus", "1").stdout)
     assert facts["cpus"] == 1
     assert {(zone["batch"], zone["high"]) for zone in facts["zones"]} == {(2, 12)}
+    assert "all trying no_locks first" in run("replay", str(IDLE), "--serve", "no_locks").stdout
 
 
 @pytest.mark.parametrize("form", ["plain", "gz", "stdin"])

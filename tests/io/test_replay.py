@@ -189,6 +189,17 @@ def test_higher_orders_take_the_lock_or_get_nothing() -> None:
     }
 
 
+def test_what_if_every_caller_tried_fast_try_first() -> None:
+    lines = [alloc(0x5000, gfp="GFP_HIGHUSER_MOVABLE", migratetype=1), *map(alloc, range(0x5001, 0x5004))]
+    recording, overrides = recorded(*lines), Overrides(batch=4, high=24)
+    ordinary = replay(recording, WhatIf((), (), overrides))
+    served = replay(recording, WhatIf((), (), overrides, "fast_try"))
+    served.allocator.check()
+    refills = [sum(c["model_refills"] for c in one.requests.values()) for one in (ordinary, served)]
+    assert refills == [2, 1]  # unmovable requests eat up the movable list
+    assert [len(one.allocator.pcp_list(0, 1, 1)) for one in (ordinary, served)] == [3, 0]
+
+
 EVENTS = some.lists(
     some.tuples(
         some.sampled_from(["alloc", "free", "unknown"]),

@@ -172,6 +172,7 @@ class Report:
             "cpus": self.outcome.allocator.machine.cpus,
             "zones": self.zones(),
             "sizes_from": self.source,
+            "served_by": self.what_if.serve,
             "replayed": {"operations": self.outcome.operations, **self.totals},
             "proposals": self.proposals(),
             "classes": self.classes(),
@@ -196,7 +197,8 @@ class Report:
                 f"batch {z['batch']}, high {z['high']}, min/low/high {'/'.join(map(str, z['watermarks']))}"
                 for z in self.zones()
             ),
-            f"replayed: {self.outcome.operations} operations, {totals['requests']} requests",
+            f"replayed: {self.outcome.operations} operations, {totals['requests']} requests"
+            + (f", all trying {self.what_if.serve} first" if self.what_if.serve else ""),
             f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
             f"of the model {totals['model_refills']} ({totals['model_dma_refills']} in zone DMA, "
             f"{totals['model_cold_refills']} of lists that had to begin empty)",

@@ -99,6 +99,16 @@ def passes(pages: Pages, zones: Zones, gfp: int, order: int, highest: int, alloc
     return False
 
 
+@inlined
+def from_lists_only(zones: Zones, rules: NDArray[np.int64], rule: int) -> None:
+    """Let masks with ASK_BIT follow a row, without its refill and its slow path."""
+    for word in range(st.RULE_WORDS):
+        st.zput(zones, st.MACHINE, SECOND_RULE + word, rules[u64(rule * st.RULE_WORDS + word)])
+    st.zput(zones, st.MACHINE, SECOND_RULE + st.REFILL, st.REFILL_NO)
+    st.zput(zones, st.MACHINE, SECOND_RULE + st.SLOW_PATH, 0)
+    st.zput(zones, st.MACHINE, st.RULE_BIT, ASK_BIT)
+
+
 @compiled
 def ask(
     pages: Pages,
@@ -122,11 +132,7 @@ def ask(
     if order > rules[u64(base + st.TOP_ORDER)]:
         return i64(NOTHING)
     if order == 0:
-        for word in range(st.RULE_WORDS):
-            st.zput(zones, st.MACHINE, SECOND_RULE + word, rules[u64(base + word)])
-        st.zput(zones, st.MACHINE, SECOND_RULE + st.REFILL, st.REFILL_NO)
-        st.zput(zones, st.MACHINE, SECOND_RULE + st.SLOW_PATH, 0)
-        st.zput(zones, st.MACHINE, st.RULE_BIT, ASK_BIT)
+        from_lists_only(zones, rules, rule)
         last = st.zget(zones, st.MACHINE, st.LAST_RESULT)
         st.zput(zones, st.MACHINE, st.LAST_RESULT, 0)
         scratch[u64(0)] = OP_ALLOC | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
@@ -170,8 +176,11 @@ def replay_ops(
     warm: NDArray[np.uint8],
     refills: NDArray[np.uint8],
     answers: NDArray[np.uint8],
+    serve: int,
 ) -> None:
     """Run operations, each allocation after asking every row; an operation that is misuse is left out.
+
+    The row ``serve``, unless it is -1, serves what it can from the lists; the rest goes the ordinary way.
 
     ``refills`` gets how many lists each operation refilled, whether the last one was in zone DMA, and whether it was
     the first refill of that list, which began empty because nobody knows what was on it; ``warm`` remembers that.
@@ -188,8 +197,13 @@ def replay_ops(
                 gfp = (op >> OP_ARG_SHIFT & row_masks[u64(2 * rule + 1)]) | row_masks[u64(2 * rule)]
                 answer = ask(pages, zones, blocks, cpu, gfp, order, rules, rule, heads, scratch, result, irq_off)
                 answers[u64(rule * len(ops) + number)] = answer
+                if rule == serve and answer == FROM_LIST:
+                    ops[u64(number)] = op & ((1 << OP_ARG_SHIFT) - 1) | (gfp | ASK_BIT) << OP_ARG_SHIFT
         before = trace[EVENTS]
+        if serve >= 0:
+            from_lists_only(zones, rules, serve)
         ran = run_ops(pages, zones, blocks, trace, ops, results, irq_off, number, number + 1)
+        st.zput(zones, st.MACHINE, st.RULE_BIT, 0)
         found = min(trace[EVENTS] - before, REFILLS) if ran > number else REFUSED
         if 0 < found <= REFILLS:
             last = HEADER + EVENT_WORDS * ((trace[EVENTS] - 1) & (trace[CAPACITY] - 1))
@@ -211,11 +225,15 @@ def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """How a recording is replayed: the rows asked, what /proc/zoneinfo says, and what is changed."""
+    """How a recording is replayed: the rows asked, what /proc/zoneinfo says, and what is changed.
+
+    ``serve`` is a row that serves every request which it can serve from the lists, as if all callers tried it first.
+    """
 
     rows: tuple[str, ...] = ASKED
     known: tuple[KnownZone, ...] = ()
     overrides: Overrides = field(default_factory=Overrides)
+    serve: str | None = None
 
 
 @dataclass
@@ -252,18 +270,19 @@ def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
     Raises GeometryError for a machine that cannot exist, InputError for an unknown row.
     """
     asked = what_if or WhatIf()
-    rows = tuple(proposal(name) for name in asked.rows)
+    names = dict.fromkeys([*asked.rows, *([asked.serve] if asked.serve else [])])
+    rows = tuple(proposal(name) for name in names)
     allocator = build(recording, list(asked.known), asked.overrides)
     outcome = Outcome(allocator, rows)
     outcome.free_at_start = {index: allocator.nr_free(index) for index in allocator.sizes.zones}
-    Runner(recording, outcome).run(recording.operations)
+    Runner(recording, outcome, asked.serve).run(recording.operations)
     return outcome
 
 
 class Runner:
     """Runs the chunks of a recording and adds up what they gave."""
 
-    def __init__(self, recording: Recording, outcome: Outcome) -> None:
+    def __init__(self, recording: Recording, outcome: Outcome, serve: str | None) -> None:
         self.recording, self.outcome = recording, outcome
         self.allocator = outcome.allocator
         self.masks, self.usable = self._model_masks()
@@ -274,6 +293,8 @@ class Runner:
         self.row_masks = np.array(ask_for, np.int64).reshape(-1)
         self.ring = Ring(1, (REFILL_DONE,))
         self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
+        names = [row.name for row in outcome.rows]
+        self.serve = names.index(serve) if serve else -1
         self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
         self.results = np.zeros(recording.allocations, np.uint32)
         samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
@@ -334,7 +355,7 @@ class Runner:
         state = (*self.allocator._arrays, view(self.ring.array))
         operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
         rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
-        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows))
+        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows), self.serve)
 
     def count(
         self,
