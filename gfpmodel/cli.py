@@ -256,6 +256,7 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
 
 
 @cli.command()
+<<<<<<< HEAD
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @json_option
 def machine(files: tuple[str, ...], as_json: bool) -> int:
@@ -264,6 +265,47 @@ def machine(files: tuple[str, ...], as_json: bool) -> int:
 
     facts = machine_facts(read_proc(files))
     emit(facts, describe(facts), as_json=as_json)
+=======
+@click.argument("trace")
+@click.option("--proposal", "rows_asked", multiple=True, help="Ask only this row; may be repeated.")
+@click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")
+@click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
+@click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
+@click.option("--serve", metavar="PROPOSAL", help="What if: every caller tries this row first.")
+@click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
+@click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
+@click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")
+@json_option
+def replay(trace: str, as_json: bool, **asked: Any) -> int:
+    """Replay a TRACE (ftrace, perf script or trace-cmd text, .gz, .xz; `-` is stdin) through the allocator.
+
+    Says what each proposal would have given at every request, how often the kernel refilled a list and how often the
+    model had to, and who paid.
+    """
+    from gfpmodel.io.replay.command import run_replay
+
+    report = run_replay(trace, asked)
+    for problem in report.recording.problems:
+        click.echo(f"gfpmodel: {report.recording.name}:{problem.line}: {problem}", err=True)
+    emit(report.to_json(), report.to_text(), as_json=as_json)
+    return FINE
+
+
+@cli.command()
+@click.option("--tool", type=click.Choice(["tracefs", "trace-cmd", "perf"]), default="tracefs", show_default=True)
+@click.option("--seconds", type=click.IntRange(1, 86400), default=10, show_default=True)
+@click.option("--buffer", type=click.IntRange(64, 1 << 22), default=65536, show_default=True, help="KiB for each CPU.")
+@click.option(
+    "--out", default="page-alloc.trace", show_default=True, metavar="FILE", help="The text that `replay` reads."
+)
+@json_option
+def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int:
+    """Print the commands that record a trace for `replay` on a machine of one's own; nothing is run here."""
+    from gfpmodel.io.record import commands
+
+    lines = commands(tool, seconds, buffer, out)
+    emit({"tool": tool, "commands": lines}, "\n".join(lines), as_json=as_json)
+>>>>>>> 24606138934c987bd609a4e66ce0685a0b2914f7
     return FINE
 
 

@@ -1,0 +1,301 @@
+"""Read traces of real kernels, as text, into columns: a chunk at a time, in constant memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.io.ftrace import scan as sc
+from gfpmodel.io.ftrace.streams import BROKEN, open_bytes
+from gfpmodel.mm.jit import INTERPRETED, view
+
+CHUNK = 1 << 14 if INTERPRETED else 1 << 22
+PIECE = 1 << 16
+ROWS = 1 << 16
+MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
+EXCERPT = 60
+
+#: What newer kernels print above the flags, and the first kernel with a layout that does; the newest decides.
+HEADER_MARKS = (("BH-disabled", "v6.1"), ("migrate-disable", "v5.15"))
+
+
+class Columns(NamedTuple):
+    """Events of a chunk, one element each, int64.
+
+    ``event`` is a number in ``scan.EVENTS``; ``time`` nanoseconds (ticks, if the trace's clock counts those);
+    ``comm`` and ``gfp`` are numbers of texts (``TraceReader.text``); ``pfn`` 0 stands for a failed allocation;
+    ``extra`` is percpu_refill or fallback_order, -1 if the line has none; ``line`` counts from 1.
+    """
+
+    event: NDArray[np.int64]
+    time: NDArray[np.int64]
+    cpu: NDArray[np.int64]
+    pid: NDArray[np.int64]
+    comm: NDArray[np.int64]
+    pfn: NDArray[np.int64]
+    order: NDArray[np.int64]
+    migratetype: NDArray[np.int64]
+    gfp: NDArray[np.int64]
+    extra: NDArray[np.int64]
+    line: NDArray[np.int64]
+
+
+@dataclass
+class Problem:
+    """Something in a trace that could not be read, or is odd: what was expected, the first line of it, how many."""
+
+    reason: str
+    line: int
+    count: int = 1
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        times = f" ({self.count} lines)" if self.count > 1 else ""
+        found = f": {self.excerpt!r}" if self.excerpt else ""
+        return f"{self.reason}{times}{found}"
+
+
+class TraceReader:
+    """A trace as a stream of chunks of columns: iterate over it once, then ask what else it had.
+
+    Arguments: a binary stream; the name for messages.  ``tracer`` is what the header names, ``cpus`` its count of
+    CPUs, ``since`` the kernel before which it cannot be, to judge by its header, ``flag_columns`` how many flags a line
+    has (0: none), ``lost`` the events that LOST lines count.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str = "<stream>") -> None:
+        self.name = name
+        self.tracer = ""
+        self.cpus = 0
+        self.headers = 0
+        self.since: str | None = None
+        self.noted: dict[str, Problem] = {}
+        self._stream = stream
+        self._state = np.zeros(sc.STATE_WORDS, np.int64)
+        self._state[sc.TEXTS] = 1  # 0 is: no room for the text
+        self._slots = np.zeros(sc.SLOTS, np.int64)
+        self._entries = np.zeros(sc.MAX_TEXTS * sc.ENTRY, np.int64)
+        self._store = np.zeros(sc.STORE, np.uint8)
+        self._reasons = np.zeros(sc.REASONS, np.int64)
+        self._first: dict[int, Problem] = {}
+        self._broken = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Give the known events the first numbers of texts."""
+        for name in sc.EVENTS:
+            text = np.frombuffer(name.encode(), np.uint8)
+            sc.intern(view(text), 0, len(text), sc.NAME, *self._texts)
+        self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
+
+    @property
+    def _texts(self) -> tuple[Any, ...]:
+        return tuple(view(array) for array in (self._state, self._slots, self._entries, self._store))
+
+    def __iter__(self) -> Iterator[Columns]:
+        pending, last = bytearray(), False
+        table = np.zeros((sc.WIDTH, ROWS), np.int64)
+        notes = np.zeros((2, sc.NOTED * 4), np.int64)
+        while not last:
+            data = self._read()
+            last = not data
+            pending += data
+            if last and self._broken:
+                self._note(self._broken, int(self._state[sc.LINES]) + 1)
+            if last and pending:
+                line = int(self._state[sc.LINES]) + pending.count(b"\n") + 1
+                self._note("the last line has no newline: it may be cut short", line)
+            at, size = 0, len(pending)
+            text = np.frombuffer(pending, np.uint8)
+            while at < size:
+                before = at
+                at = self._scan(text, last, table, notes, at)
+                if self._state[sc.ROWS]:
+                    yield Columns(*table[:, : int(self._state[sc.ROWS])].copy())
+                if at == before:
+                    break
+            del text
+            del pending[:at]
+            if len(pending) > sc.LONGEST and b"\n" not in pending:
+                self._drop_line(pending)
+
+    def _drop_line(self, pending: bytearray) -> None:
+        """Drop the beginning of a line without end; the scanner drops the rest."""
+        if not self._state[sc.OVERLONG]:
+            self._reasons[sc.TOO_LONG] += 1
+            self._keep(sc.TOO_LONG, int(self._state[sc.LINES]) + 1, bytes(pending[:EXCERPT]))
+        self._state[sc.OVERLONG] = 1
+        pending.clear()
+
+    def _read(self) -> bytes:
+        """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""
+        read: Any = getattr(self._stream, "read1", self._stream.read)
+        chunk = bytearray()
+        while len(chunk) < CHUNK and not self._broken:
+            try:
+                piece = read(PIECE)
+            except BROKEN as error:
+                self._broken = f"the data breaks off here ({error})"
+                break
+            if not piece:
+                break
+            chunk += piece
+        return bytes(chunk)
+
+    def _scan(
+        self,
+        text: NDArray[np.uint8],
+        last: bool,
+        table: NDArray[np.int64],
+        notes: NDArray[np.int64],
+        start: int,
+    ) -> int:
+        """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
+        columns, problems, comments = (view(array) for array in (table.reshape(-1), notes[0], notes[1]))
+        reasons = view(self._reasons)
+        more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
+        stopped = int(sc.scan(view(text), len(text), int(last), *more))
+        for reason, line, begin, end in rows_of(notes[0], int(self._state[sc.PROBLEMS])):
+            self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
+        for _, line, begin, end in rows_of(notes[1], int(self._state[sc.COMMENTS])):
+            self._comment(text[begin : min(end, begin + 200)].tobytes(), line)
+        return stopped
+
+    def _keep(self, reason: int, line: int, excerpt: bytes) -> None:
+        if reason not in self._first:
+            self._first[reason] = Problem(explain(reason), line, 0, excerpt.decode("utf-8", "replace").strip())
+
+    def _note(self, reason: str, line: int) -> None:
+        if reason in self.noted:
+            self.noted[reason].count += 1
+        elif len(self.noted) < MAX_PROBLEMS:
+            self.noted[reason] = Problem(reason, line)
+
+    def _comment(self, text: bytes, line: int) -> None:
+        """Read a header line: the tracer, and how many CPUs there were."""
+        words = text.decode("utf-8", "replace")
+        if found := re.match(r"# tracer: (\S+)", words):
+            self.headers += 1
+            if self.headers > 1:
+                self._note("a second header: two traces in one file", line)
+            elif found[1] != "nop":
+                self._note(f"a trace of the {found[1]} tracer; expected the header `# tracer: nop`", line)
+            self.tracer = self.tracer or found[1]
+        elif found := re.search(r"#P:(\d{1,5})", words):
+            self.cpus = max(self.cpus, int(found[1]))
+        else:
+            for mark, kernel in HEADER_MARKS:
+                if mark in words and self.since != HEADER_MARKS[0][1]:
+                    self.since = kernel
+
+    # afterwards
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines there were."""
+        return int(self._state[sc.LINES])
+
+    @property
+    def lost(self) -> int:
+        """Return how many events the kernel says it lost."""
+        return int(self._state[sc.LOST])
+
+    @property
+    def flag_columns(self) -> int:
+        """Return how many columns of flags (irqs-off, need-resched, ...) the lines have, 0 if none."""
+        return int(self._state[sc.COLUMNS_SEEN])
+
+    @property
+    def unreadable(self) -> int:
+        """Return how many lines are neither events nor anything else that a trace has."""
+        return int(self._reasons.sum())
+
+    @property
+    def read(self) -> int:
+        """Return how many events could be read."""
+        named = int(self._state[sc.NAMED] + self._reasons[sc.MISSING :].sum())
+        return sum(self.events.values()) - named
+
+    @property
+    def events(self) -> dict[str, int]:
+        """Return how many lines there are of each event, by name, the torn ones included: what grep counts."""
+        found = {self.text(i): count for i, kind, count in self._kinds() if kind == sc.NAME and count}
+        return dict(sorted(found.items()))
+
+    def _kinds(self) -> Iterator[tuple[int, int, int]]:
+        table = self._entries.reshape(-1, sc.ENTRY)[: int(self._state[sc.TEXTS])]
+        for number, (_, _, kind, _, count) in enumerate(table.tolist()):
+            yield number, kind, count
+
+    def text(self, number: int) -> str:
+        """Return the text (a task's name, an event's name, a mask) that has a number."""
+        begin, length = self._entries[number * sc.ENTRY : number * sc.ENTRY + 2].tolist()
+        text = self._store[begin : begin + length].tobytes().decode("utf-8", "replace")
+        return text if number else "(too many different texts)"
+
+    def masks(self) -> dict[int, tuple[str, int]]:
+        """Return the masks as printed, by number: each with the line on which it stood first."""
+        lines = self._entries.reshape(-1, sc.ENTRY)[:, 3]
+        return {i: (self.text(i), int(lines[i])) for i, kind, _ in self._kinds() if kind == sc.MASK}
+
+    def tasks(self) -> dict[int, str]:
+        """Return the names of the tasks, by number."""
+        return {i: self.text(i) for i, kind, _ in self._kinds() if kind == sc.TASK}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return what could not be read or is odd, a line of summary for each kind, in the order of the lines."""
+        found = list(self.noted.values())
+        for reason, problem in self._first.items():
+            found.append(Problem(problem.reason, problem.line, int(self._reasons[reason]), problem.excerpt))
+        if self._state[sc.BACKWARDS]:
+            line, count = (int(self._state[word]) for word in (sc.BACKWARDS_LINE, sc.BACKWARDS))
+            found.append(Problem("the clock goes backwards; expected rising times", line, count))
+        if self._state[sc.TEXTS_FULL]:
+            found.append(Problem("too many different names", self.lines, int(self._state[sc.TEXTS_FULL])))
+        return sorted(found, key=lambda problem: problem.line)
+
+    @property
+    def other_lines(self) -> dict[str, int]:
+        """Return how many lines are no events, by what they are."""
+        words = {"lost events": sc.LOST_LINES, "stack": sc.STACKS, "blank": sc.BLANK, "function": sc.FUNCTIONS}
+        return {name: int(self._state[word]) for name, word in words.items() if self._state[word]}
+
+
+def rows_of(notes: NDArray[np.int64], count: int) -> list[list[int]]:
+    """Return the rows that were noted."""
+    found: list[list[int]] = notes.reshape(-1, 4)[: min(count, sc.NOTED)].tolist()
+    return found
+
+
+def explain(reason: int) -> str:
+    """Say what was expected on a line."""
+    if reason >= sc.NO_FIELD:
+        return f"{sc.EVENTS[reason - sc.NO_FIELD]} with a word that is no key=value"
+    if reason >= sc.BAD_NUMBER:
+        event, field = divmod(reason - sc.BAD_NUMBER, 8)
+        return f"{sc.EVENTS[event]} with a {sc.FIELDS[field]}= that is no number"
+    if reason >= sc.MISSING:
+        event, field = divmod(reason - sc.MISSING, 8)
+        return f"{sc.EVENTS[event]} without {sc.FIELDS[field]}="
+    return {
+        sc.NO_CPU: "no [CPU]; expected COMM-PID [CPU] FLAGS TIME: EVENT: fields",
+        sc.NO_TASK: "no task and pid before [CPU]; expected COMM-PID",
+        sc.NO_TIME: "no time behind [CPU]; expected SECONDS.MICROSECONDS and a colon",
+        sc.NO_NAME: "no event behind the time; expected its name and a colon",
+        sc.TOO_LONG: f"a line of more than {sc.LONGEST} bytes",
+        sc.BAD_CPU: "a cpu number above 65535",
+    }[reason]
+
+
+@contextmanager
+def open_trace(name: str) -> Iterator[TraceReader]:
+    """Open a trace, plain, .gz or .xz, ``-`` for standard input; raises InputError if it cannot be opened."""
+    with open_bytes(name) as stream:
+        yield TraceReader(stream, "<stdin>" if name == "-" else name)

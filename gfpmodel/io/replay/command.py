@@ -1,0 +1,27 @@
+"""The command `replay`: its options into a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gfpmodel.errors import InputError
+from gfpmodel.gfp.layouts import parse_config
+from gfpmodel.io.replay.recording import read_recording
+from gfpmodel.io.replay.report import Report
+from gfpmodel.io.replay.run import ASKED, WhatIf, replay
+from gfpmodel.io.replay.start import Overrides
+from gfpmodel.io.replay.zoneinfo import known_zones
+from gfpmodel.proposals import proposal
+
+
+def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
+    """Replay a trace as the command line asks for it; raises InputError, before the trace is read if it can."""
+    rows = tuple(proposal(name).name for name in asked["rows_asked"]) or ASKED
+    serve = proposal(asked["serve"]).name if asked["serve"] else None
+    known = tuple(known_zones(asked["zoneinfo"])) if asked["zoneinfo"] else ()
+    if asked["config"] and not asked["kernel"]:
+        raise InputError("--config needs --kernel: whose option it is")
+    recording = read_recording(trace, asked["kernel"], parse_config(asked["config"]))
+    what_if = WhatIf(rows, known, Overrides(asked["batch"], asked["high"], asked["cpus"]), serve)
+    return Report(recording, replay(recording, what_if), what_if)

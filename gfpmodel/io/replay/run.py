@@ -1,0 +1,414 @@
+"""Run a recording through the model, and ask every proposal at every request what it would have got.
+
+Asking must not change anything.  The engine itself answers: the proposal's row is put in the place of the second rule
+and the request is run with the zone lock out of reach and no slow path; all that this can change is that a page leaves
+the head of one of the cpu's lists, and it is put back.  Where a row would go on under the zone lock, whether it finds
+something there is the engine's own test of watermark and free lists.  So no rule stands here a second time, and
+nothing is copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.gfp import layout
+from gfpmodel.io.ftrace.masks import parse, translate
+from gfpmodel.io.replay.recording import Operations, Recording
+from gfpmodel.io.replay.start import KnownZone, Overrides, build
+from gfpmodel.mm import PageAllocator, Rule
+from gfpmodel.mm import state as st
+from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
+from gfpmodel.mm.checks import count_list
+from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
+from gfpmodel.mm.events import WIDTH as EVENT_WORDS
+from gfpmodel.mm.jit import compiled, i64, inlined, u64, view
+from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
+from gfpmodel.mm.page_alloc import (
+    GFP_MOVABLE_SHIFT,
+    GFP_ZONEMASK,
+    NO_RESULT,
+    OP_ALLOC,
+    OP_ARG_SHIFT,
+    OP_CPU_SHIFT,
+    OP_ORDER_SHIFT,
+    gfp_to_alloc_flags,
+    has_suitable_block,
+    run_ops,
+    zone_watermark_fast,
+)
+from gfpmodel.mm.rules import ORDINARY
+from gfpmodel.mm.state import Blocks, Pages, Zones
+from gfpmodel.proposals import proposal
+
+#: The rows that are asked unless others are named.
+ASKED = ("fast_try", "no_locks", "lockless", "trylock")
+
+#: What a row answers: a page from the cpu's lists, a page from under the zone lock, nothing; and what a skipped
+#: operation has.
+FROM_LIST, UNDER_LOCK, NOTHING, NOT_ASKED = 0, 1, 2, 255
+
+# The column of refills: how many, and bits.
+REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
+
+SECOND_RULE = st.RULES + st.RULE_WORDS
+ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
+LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
+SAMPLES = 200
+MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
+
+
+@inlined
+def save_heads(pages: Pages, cpu: int, heads: NDArray[np.int64]) -> None:
+    """Note the page at the head of each of a cpu's lists, and its flags."""
+    for zone in range(st.MAX_NR_ZONES):
+        for migratetype in range(st.MIGRATE_PCPTYPES):
+            head = st.per_cpu_pages(cpu, zone) + migratetype
+            page = st.get(pages, head, st.NEXT)
+            number = zone * st.MIGRATE_PCPTYPES + migratetype
+            heads[u64(number)] = page
+            heads[u64(LISTS + number)] = st.get(pages, page, st.FLAGS)
+
+
+@inlined
+def put_back(pages: Pages, cpu: int, page: int, heads: NDArray[np.int64]) -> None:
+    """Undo the taking of a page from a cpu's list."""
+    for number in range(LISTS):
+        if heads[u64(number)] == page:
+            pcp = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES)
+            st.list_add(pages, page, pcp + number % st.MIGRATE_PCPTYPES)
+            st.put(pages, page, st.FLAGS, heads[u64(LISTS + number)])
+            count = st.get(pages, pcp + st.COUNTS_ROW, st.COUNT)
+            st.put(pages, pcp + st.COUNTS_ROW, st.COUNT, count + 1)
+
+
+@inlined
+def passes(pages: Pages, zones: Zones, gfp: int, order: int, highest: int, alloc_flags: int) -> Any:
+    """Return whether a zone is above the watermark of these flags and has a block for the request."""
+    zone = st.zget(zones, st.MACHINE, st.FIRST_ZONE + highest)
+    while zone >= 0:
+        mark = st.zget(zones, zone, st.WMARK + (alloc_flags & ALLOC_WMARK_MASK)) + st.zget(zones, zone, st.BOOST)
+        enough = zone_watermark_fast(pages, zones, zone, order, mark, highest, alloc_flags)
+        if (enough or alloc_flags & ALLOC_NO_WATERMARKS) and has_suitable_block(pages, zone, order, alloc_flags):
+            return True
+        zone = st.zget(zones, zone, st.NEXT_ZONE)
+    return False
+
+
+@inlined
+def from_lists_only(zones: Zones, rules: NDArray[np.int64], rule: int) -> None:
+    """Let masks with ASK_BIT follow a row, without its refill and its slow path."""
+    for word in range(st.RULE_WORDS):
+        st.zput(zones, st.MACHINE, SECOND_RULE + word, rules[u64(rule * st.RULE_WORDS + word)])
+    st.zput(zones, st.MACHINE, SECOND_RULE + st.REFILL, st.REFILL_NO)
+    st.zput(zones, st.MACHINE, SECOND_RULE + st.SLOW_PATH, 0)
+    st.zput(zones, st.MACHINE, st.RULE_BIT, ASK_BIT)
+
+
+@compiled
+def ask(
+    pages: Pages,
+    zones: Zones,
+    blocks: Blocks,
+    cpu: int,
+    gfp: int,
+    order: int,
+    rules: NDArray[np.int64],
+    rule: int,
+    heads: NDArray[np.int64],
+    scratch: NDArray[np.int64],
+    result: NDArray[np.uint32],
+    irq_off: NDArray[np.uint16],
+) -> Any:
+    """Return what a row would have given a request: FROM_LIST, UNDER_LOCK or NOTHING; the state stays as it is.
+
+    ``rules`` has the rows' words one after the other; ``gfp`` is the mask under that row.
+    """
+    base = rule * st.RULE_WORDS
+    if order > rules[u64(base + st.TOP_ORDER)]:
+        return i64(NOTHING)
+    if order == 0:
+        from_lists_only(zones, rules, rule)
+        last = st.zget(zones, st.MACHINE, st.LAST_RESULT)
+        st.zput(zones, st.MACHINE, st.LAST_RESULT, 0)
+        scratch[u64(0)] = OP_ALLOC | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
+        run_ops(pages, zones, blocks, None, scratch, result, irq_off, 0, 1)
+        st.zput(zones, st.MACHINE, st.LAST_RESULT, last)
+        st.zput(zones, st.MACHINE, st.RULE_BIT, 0)
+        pfn = i64(result[u64(0)])
+        if pfn != NO_RESULT:
+            put_back(pages, cpu, pfn - st.zget(zones, st.MACHINE, st.PFN_OFFSET), heads)
+            return i64(FROM_LIST)
+        if rules[u64(base + st.REFILL)] == st.REFILL_NO:
+            return i64(NOTHING)
+    gfp &= st.zget(zones, st.MACHINE, st.ALLOWED)
+    highest = st.zget(zones, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
+    highest = min(highest, rules[u64(base + st.MAX_ZONE)])
+    if passes(pages, zones, gfp, order, highest, rules[u64(base + st.MARK)]):
+        return i64(UNDER_LOCK)
+    if rules[u64(base + st.SLOW_PATH)]:
+        migratetype = gfp >> GFP_MOVABLE_SHIFT & st.zget(zones, st.MACHINE, st.TYPE_OF_REQUEST)
+        if passes(pages, zones, gfp, order, highest, gfp_to_alloc_flags(zones, gfp, migratetype)):
+            return i64(UNDER_LOCK)
+    return i64(NOTHING)
+
+
+@compiled
+def replay_ops(
+    pages: Pages,
+    zones: Zones,
+    blocks: Blocks,
+    trace: NDArray[np.int64],
+    ops: NDArray[np.int64],
+    results: NDArray[np.uint32],
+    irq_off: NDArray[np.uint16],
+    start: int,
+    stop: int,
+    rules: NDArray[np.int64],
+    row_masks: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    scratch: NDArray[np.int64],
+    result: NDArray[np.uint32],
+    warm: NDArray[np.uint8],
+    refills: NDArray[np.uint8],
+    answers: NDArray[np.uint8],
+    serve: int,
+) -> None:
+    """Run operations, each allocation after asking every row; an operation that is misuse is left out.
+
+    The row ``serve``, unless it is -1, serves what it can from the lists; the rest goes the ordinary way.
+
+    ``refills`` gets how many lists each operation refilled, whether the last one was in zone DMA, and whether it was
+    the first refill of that list, which began empty because nobody knows what was on it; ``warm`` remembers that.
+    ``answers`` gets what each row would have given, row by row.  ``row_masks`` has each row's mask and the bits of the
+    request that are kept with it.
+    """
+    rows = len(rules) // st.RULE_WORDS
+    for number in range(start, stop):
+        op = ops[u64(number)]
+        order, cpu = op >> OP_ORDER_SHIFT & 0x3F, op >> OP_CPU_SHIFT & 0xFFFF
+        if op & 3 == OP_ALLOC and order <= st.MAX_ORDER:
+            save_heads(pages, cpu, heads)
+            for rule in range(rows):
+                gfp = (op >> OP_ARG_SHIFT & row_masks[u64(2 * rule + 1)]) | row_masks[u64(2 * rule)]
+                answer = ask(pages, zones, blocks, cpu, gfp, order, rules, rule, heads, scratch, result, irq_off)
+                answers[u64(rule * len(ops) + number)] = answer
+                if rule == serve and answer == FROM_LIST:
+                    ops[u64(number)] = op & ((1 << OP_ARG_SHIFT) - 1) | (gfp | ASK_BIT) << OP_ARG_SHIFT
+        before = trace[EVENTS]
+        if serve >= 0:
+            from_lists_only(zones, rules, serve)
+        ran = run_ops(pages, zones, blocks, trace, ops, results, irq_off, number, number + 1)
+        st.zput(zones, st.MACHINE, st.RULE_BIT, 0)
+        found = min(trace[EVENTS] - before, REFILLS) if ran > number else REFUSED
+        if 0 < found <= REFILLS:
+            last = HEADER + EVENT_WORDS * ((trace[EVENTS] - 1) & (trace[CAPACITY] - 1))
+            zone, migratetype = trace[last + ZONE_FIELD], trace[last + FIRST_FIELD]
+            which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
+            found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
+            warm[u64(which)] = 1
+        refills[u64(number)] = found
+
+
+@compiled
+def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
+    """Count the pages on every list: by cpu, zone and type."""
+    for cpu in range(cpus):
+        for number in range(LISTS):
+            head = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES) + number % st.MIGRATE_PCPTYPES
+            lengths[u64(cpu * LISTS + number)] = count_list(pages, head)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """How a recording is replayed: the rows asked, what /proc/zoneinfo says, and what is changed.
+
+    ``serve`` is a row that serves every request which it can serve from the lists, as if all callers tried it first.
+    """
+
+    rows: tuple[str, ...] = ASKED
+    known: tuple[KnownZone, ...] = ()
+    overrides: Overrides = field(default_factory=Overrides)
+    serve: str | None = None
+
+
+@dataclass
+class Outcome:
+    """What a replay gave.
+
+    ``answers`` counts requests by (mask's number, order, type) and row: [from list, under lock, nothing];
+    ``requests`` has for each of them requests, refills of the model, NULLs of the model, and refills, single pages and
+    higher-order refills of the real kernel; ``payers`` the same refills by task; ``lengths``
+    are those of the lists at ``times``.
+    """
+
+    allocator: PageAllocator
+    rows: tuple[Rule, ...]
+    operations: int = 0
+    requests: dict[tuple[int, int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    answers: dict[tuple[int, int, int], NDArray[np.int64]] = field(default_factory=dict)
+    payers: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    skipped: Counter[str] = field(default_factory=Counter)
+    missing_flags: Counter[str] = field(default_factory=Counter)
+    times: list[int] = field(default_factory=list)
+    lengths: list[NDArray[np.int32]] = field(default_factory=list)
+    free_at_start: dict[int, int] = field(default_factory=dict)
+
+    def samples(self) -> NDArray[np.int32]:
+        """Return the list lengths at `times`: samples by cpus by zones by types."""
+        shape = (-1, self.allocator.machine.cpus, st.MAX_NR_ZONES, st.MIGRATE_PCPTYPES)
+        return np.array(self.lengths, np.int32).reshape(shape)
+
+
+def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
+    """Feed a recording's allocations and frees through the model, cpu by cpu in the order of the trace.
+
+    Raises GeometryError for a machine that cannot exist, InputError for an unknown row.
+    """
+    asked = what_if or WhatIf()
+    names = dict.fromkeys([*asked.rows, *([asked.serve] if asked.serve else [])])
+    rows = tuple(proposal(name) for name in names)
+    allocator = build(recording, list(asked.known), asked.overrides)
+    outcome = Outcome(allocator, rows)
+    outcome.free_at_start = {index: allocator.nr_free(index) for index in allocator.sizes.zones}
+    Runner(recording, outcome, asked.serve).run(recording.operations)
+    return outcome
+
+
+class Runner:
+    """Runs the chunks of a recording and adds up what they gave."""
+
+    def __init__(self, recording: Recording, outcome: Outcome, serve: str | None) -> None:
+        self.recording, self.outcome = recording, outcome
+        self.allocator = outcome.allocator
+        self.masks, self.usable = self._model_masks()
+        numbers = [(*row.numbers(), *[0] * st.RULE_WORDS)[: st.RULE_WORDS] for row in outcome.rows]
+        self.rules = np.array(numbers, np.int64).reshape(-1)
+        keep = GFP_ZONEMASK | 3 << GFP_MOVABLE_SHIFT
+        ask_for = [(row.mask & 0xFFFFFFFF & ~row.flag, keep) for row in outcome.rows]
+        self.row_masks = np.array(ask_for, np.int64).reshape(-1)
+        self.ring = Ring(1, (REFILL_DONE,))
+        self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
+        names = [row.name for row in outcome.rows]
+        self.serve = names.index(serve) if serve else -1
+        self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
+        self.results = np.zeros(recording.allocations, np.uint32)
+        samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
+        self.sample_every = max(len(recording.operations) // samples, 1)
+        self.allocator._begin_run()
+
+    def _model_masks(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the masks by number in the model's own bits, and whether the model takes them."""
+        size = max(self.recording.masks, default=0) + 1
+        found, usable = np.zeros(size, np.int64), np.zeros(size, bool)
+        theirs, ours = self.recording.choice.layout, layout(ORDINARY.kernel)
+        for number, (text, _) in self.recording.masks.items():
+            mask = parse(text, theirs)
+            if mask is None:
+                continue
+            found[number], lost = translate(mask, theirs, ours)
+            bits = int(found[number])
+            usable[number] = bits & GFP_ZONEMASK in ZONE_OF_MASK and bits >> GFP_MOVABLE_SHIFT & 3 != 3
+            self.outcome.missing_flags.update(lost)
+        return found, usable
+
+    def run(self, operations: Operations) -> None:
+        """Run all chunks."""
+        done = 0
+        for chunk in operations:
+            for begin in range(0, chunk.shape[1], self.sample_every):
+                self._run_some(chunk[:, begin : begin + self.sample_every], done)
+                done += len(chunk[0, begin : begin + self.sample_every])
+        self.outcome.operations = done
+
+    def _run_some(self, chunk: NDArray[np.int64], done: int) -> None:
+        """Run a few operations, count, and take a sample of the lists."""
+        words = chunk[0].copy()
+        allocations = words & 3 == OP_ALLOC
+        numbers = chunk[2]
+        bad = allocations & ~self.usable[numbers]
+        words[allocations] |= self.masks[numbers[allocations]] << OP_ARG_SHIFT
+        words[bad] |= MAX_OP_ORDER << OP_ORDER_SHIFT
+        if self.allocator.machine.cpus < self.recording.cpus:
+            cpus = (words >> OP_CPU_SHIFT & 0xFFFF) % self.allocator.machine.cpus
+            words = words & ~(0xFFFF << OP_CPU_SHIFT) | cpus << OP_CPU_SHIFT
+        size = len(words)
+        refills = np.zeros(size, np.uint8)
+        answers = np.full(len(self.outcome.rows) * size, NOT_ASKED, np.uint8)
+        first = int(self.allocator._words(st.MACHINE)[st.LAST_RESULT])
+        self._run_compiled(words, refills, answers)
+        nulls = self.results[first : first + int(allocations.sum())] == NO_RESULT
+        self.count(chunk, bad, refills, answers.reshape(-1, size), nulls)
+        self.allocator.ops_run += size
+        lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
+        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, view(lengths))
+        self.outcome.times.append(int(chunk[1, -1]))
+        self.outcome.lengths.append(lengths)
+
+    def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
+        """Run the compiled loop over a few operations."""
+        run: Any = replay_ops
+        state = (*self.allocator._arrays, view(self.ring.array))
+        operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
+        rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
+        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows), self.serve)
+
+    def count(
+        self,
+        chunk: NDArray[np.int64],
+        bad: NDArray[np.bool_],
+        refills: NDArray[np.uint8],
+        answers: NDArray[np.uint8],
+        nulls: NDArray[np.bool_],
+    ) -> None:
+        """Add up a chunk's answers by request class, and who paid for refills."""
+        words, tasks, runs = chunk[0], chunk[3], chunk[4]
+        allocations = words & 3 == OP_ALLOC
+        refused = refills & REFUSED > 0
+        self.outcome.skipped["free that the model refuses"] += int(np.count_nonzero(refused & ~allocations))
+        self.outcome.skipped["mask that v5.8 refuses, or with names that the layout does not have"] += int(bad.sum())
+        asked = np.flatnonzero(allocations & ~bad & (words >> OP_ORDER_SHIFT & 0x3F <= st.MAX_ORDER))
+        is_null = np.zeros(len(words), bool)
+        is_null[np.flatnonzero(allocations)] = nulls
+        orders = words[asked] >> OP_ORDER_SHIFT & 0x3F
+        types = self.masks[chunk[2][asked]] >> GFP_MOVABLE_SHIFT & 3
+        key = chunk[2][asked] << 16 | orders << 8 | types
+        columns = {
+            "requests": np.ones(len(asked), bool),
+            "model_refills": refills[asked] & REFILLS > 0,
+            "model_dma_refills": refills[asked] & IN_DMA > 0,
+            "model_cold_refills": refills[asked] & COLD > 0,
+            "model_nulls": is_null[asked],
+            **kernel_columns(runs[asked], orders),
+        }
+        for value in np.unique(key).tolist():
+            of_class = key == value
+            which = (value >> 16, value >> 8 & 0xFF, value & 0xFF)
+            for name, column in columns.items():
+                self.outcome.requests[which][name] += int(np.count_nonzero(column & of_class))
+            counts = [np.bincount(row[asked][of_class], minlength=256)[:3] for row in answers]
+            empty = np.zeros((len(answers), 3), np.int64)
+            self.outcome.answers[which] = self.outcome.answers.get(which, empty) + np.array(counts).reshape(-1, 3)
+        for name in ("model_refills", "kernel_refills"):
+            payers, times = np.unique(tasks[asked][columns[name]], return_counts=True)
+            for payer, n in zip(payers.tolist(), times.tolist(), strict=True):
+                self.outcome.payers[payer][name] += n
+
+
+def kernel_columns(runs: NDArray[np.int64], orders: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """Return which allocations ended a run of pages taken under the zone lock, and what the run was.
+
+    Of order 0 and longer than 1 it is a refill; a run of 1 is one in zone DMA only (marked negative), whose batch is
+    1: elsewhere it is a page taken past the lists.  6.1 has lists of higher orders, too.
+    """
+    single = orders == 0
+    return {
+        "kernel_refills": single & ((runs > 1) | (runs < 0)),
+        "kernel_dma_refills": single & (runs < 0),
+        "kernel_single_pages": single & (runs == 1),
+        "kernel_higher_refills": ~single & (np.abs(runs) > 1),
+    }

@@ -1,0 +1,169 @@
+"""Where a replay starts: the machine, as far as a trace and /proc/zoneinfo tell, and what is in use on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.io.replay.pack import BLOCK_ORDER, DMA_END, MAX_PAGES, NO_TYPE
+from gfpmodel.io.replay.recording import Recording
+from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm import state as st
+from gfpmodel.mm.mmzone import Sizes, ZoneSizes
+from gfpmodel.mm.snapshot import Snapshot, ZoneState
+
+ROUND_UP = 1 << 15  #: pages (128 MiB): memory comes in such pieces
+DMA32_END = 1 << 20
+
+
+@dataclass(frozen=True)
+class KnownZone:
+    """A zone as /proc/zoneinfo shows it; pages.  ``reserve`` is its line `protection`."""
+
+    index: int
+    start: int
+    spanned: int
+    managed: int
+    free: int
+    batch: int
+    high: int
+    wmark: tuple[int, int, int]
+    reserve: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What is changed on the machine: batch and high of every list, and into how many cpus its cpus are folded."""
+
+    batch: int | None = None
+    high: int | None = None
+    cpus: int | None = None
+
+
+def zones_of(highest_pfn: int) -> tuple[Zone, ...]:
+    """Return the zones of an x86-64 machine whose memory was seen up to a pfn, without holes."""
+    end = -(-(highest_pfn + 1) // ROUND_UP) * ROUND_UP
+    borders = [(st.ZONE_DMA, 1, DMA_END), (st.ZONE_DMA32, DMA_END, DMA32_END), (st.ZONE_NORMAL, DMA32_END, MAX_PAGES)]
+    return tuple(Zone(index, start, min(end, stop) - start) for index, start, stop in borders if start < end)
+
+
+def build(recording: Recording, known: list[KnownZone], overrides: Overrides) -> PageAllocator:
+    """Return the model's machine in the state in which the trace begins, as far as it can be known.
+
+    In use are the pages that the trace frees without having allocated them, and as many more as /proc/zoneinfo says;
+    the per-cpu lists are empty.  Without it all other memory is free.  Raises GeometryError.
+    """
+    cpus = overrides.cpus or recording.cpus
+    zones = tuple(Zone(k.index, k.start, k.spanned) for k in known) or zones_of(recording.highest_pfn)
+    pcp: Any = {k.index: (k.batch, max(k.high, k.batch if k.batch > 1 else 0)) for k in known} or None
+    if overrides.batch is not None or overrides.high is not None:
+        pcp = {zone.index: merged(pcp and pcp.get(zone.index), overrides) for zone in zones}
+    allocator = PageAllocator(Machine(zones, cpus=cpus, pcp=pcp))
+    sizes = with_known(allocator.sizes, known)
+    in_use = in_use_at_start(recording, zones)
+    states = tuple(zone_state(allocator, recording, one, in_use) for one in sizes.zones.values())
+    allocator.restore(Snapshot(states, tuple(in_use)), sizes)
+    return allocator
+
+
+def merged(given: tuple[int, int] | None, overrides: Overrides) -> tuple[int | None, int | None]:
+    """Return batch and high of a zone with what was asked for in place of what is known."""
+    batch, high = given or (None, None)
+    return (batch if overrides.batch is None else overrides.batch), (high if overrides.high is None else overrides.high)
+
+
+def with_known(sizes: Sizes, known: list[KnownZone]) -> Sizes:
+    """Return what boot computed, with a real machine's watermarks and reserves in place of the model's."""
+    zones = dict(sizes.zones)
+    for k in known:
+        reserve = (*k.reserve[: st.MAX_NR_ZONES], *[0] * st.MAX_NR_ZONES)[: st.MAX_NR_ZONES]
+        zones[k.index] = replace(zones[k.index], managed=k.managed, wmark=k.wmark, lowmem_reserve=reserve)
+    for k in known:
+        unavailable = k.managed - k.free
+        zones[k.index] = KnownSizes(**vars(zones[k.index]), taken=max(unavailable, 0) + k.spanned - k.managed)
+    return replace(sizes, zones=zones)
+
+
+@dataclass
+class KnownSizes(ZoneSizes):
+    """Sizes of a zone of which it is known how many pages are not free at the start."""
+
+    taken: int = 0
+
+
+def in_use_at_start(recording: Recording, zones: tuple[Zone, ...]) -> list[tuple[int, int]]:
+    """Return the blocks (pfn, order) in the zones that the trace frees without having allocated them."""
+    pfns, orders = recording.before >> 8, recording.before & 0x3F
+    inside = np.zeros(len(pfns), bool)
+    for zone in zones:
+        inside |= (pfns >= zone.start) & (pfns + (1 << orders) <= zone.end)
+    return list(zip(pfns[inside].tolist(), orders[inside].tolist(), strict=True))
+
+
+def zone_state(
+    allocator: PageAllocator, recording: Recording, sizes: ZoneSizes, in_use: list[tuple[int, int]]
+) -> ZoneState:
+    """Return a zone at the start: its free memory in the largest blocks, its pageblocks of the types first seen."""
+    zone = sizes.zone
+    taken = np.zeros(zone.spanned, bool)
+    for pfn, order in in_use:
+        if zone.start <= pfn < zone.end:
+            taken[pfn - zone.start : pfn - zone.start + (1 << order)] = True
+    if isinstance(sizes, KnownSizes):
+        take_more(taken, recording, zone, sizes.taken)
+    first = zone.start >> BLOCK_ORDER
+    blocks = np.full(len(allocator.block_types(zone.index)), st.MIGRATE_MOVABLE, np.uint8)
+    seen = recording.blocks[first : first + len(blocks)]
+    blocks[: len(seen)] = np.where(seen == NO_TYPE, st.MIGRATE_MOVABLE, seen)
+    lists: list[list[list[int]]] = [[[] for _ in st.MIGRATE_NAMES] for _ in range(st.MAX_ORDER)]
+    for pfn, order in free_blocks(taken, zone.start):
+        lists[order][int(blocks[(pfn >> BLOCK_ORDER) - first])].append(pfn)
+    cpus = allocator.machine.cpus
+    none = ((),) * st.MIGRATE_PCPTYPES
+    return ZoneState(
+        index=zone.index,
+        free=int(np.count_nonzero(~taken)),
+        free_cma=0,
+        boost=0,
+        nr_reserved_highatomic=0,
+        flags=0,
+        free_lists=tuple(tuple(tuple(reversed(one)) for one in of_order) for of_order in lists),
+        pcp_count=(0,) * cpus,
+        pcp_lists=(none,) * cpus,
+        cached=(none,) * cpus,
+        blocks=tuple(blocks.tolist()),
+    )
+
+
+def take_more(taken: NDArray[np.bool_], recording: Recording, zone: Zone, wanted: int) -> None:
+    """Mark further pages as in use for good, from the zone's start, until there are so many: which ones is not known.
+
+    Pages that the trace names stay out of it as long as there are others.
+    """
+    named = np.zeros(len(taken), bool)
+    where = recording.where[zone.start : zone.end] != 0
+    named[: len(where)] = where
+    for candidates in (~taken & ~named, ~taken & named):
+        missing = wanted - int(np.count_nonzero(taken))
+        if missing > 0:
+            taken[np.flatnonzero(candidates)[:missing]] = True
+
+
+def free_blocks(taken: NDArray[np.bool_], start: int) -> Iterator[tuple[int, int]]:
+    """Yield the largest aligned blocks (pfn, order) that make up the pages not taken, ascending.
+
+    Models: mm/memblock.c:__free_pages_memory (v5.8).
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], taken, [True]))))
+    for begin, end in (edges.reshape(-1, 2) + start).tolist():
+        at = begin
+        while at < end:
+            order = min(
+                st.MAX_ORDER - 1, (at & -at).bit_length() - 1 if at else st.MAX_ORDER, (end - at).bit_length() - 1
+            )
+            yield at, order
+            at += 1 << order
