@@ -285,6 +285,11 @@ class PageAllocator:
         return self._ring
 
     @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """Return pages, zones and blocks as the engine's functions take them, for code that calls them itself."""
+        return self._arrays
+
+    @property
     def nbytes(self) -> int:
         """Return the size of the arrays, the ring excepted; what boot does not touch takes no memory yet."""
         return self._pages.nbytes + self._zones.nbytes + self._blocks.nbytes

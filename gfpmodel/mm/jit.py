@@ -1,4 +1,4 @@
-"""How the engine's functions are compiled: Numba, cached under a hash of the engine's own source.
+"""How compiled functions are compiled: Numba, cached under a hash of their own source and of what it may call.
 
 With ``NUMBA_DISABLE_JIT=1`` the same functions run interpreted, for a debugger or a reader.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,15 +26,24 @@ u64: Any = int if INTERPRETED else np.uint64
 i64: Any = int if INTERPRETED else np.int64
 
 
-def source_hash() -> str:
-    """Return a hash of the engine's source: 16 hex digits that change when any rule may have changed."""
+#: The folders with compiled functions; those of one call only its own and those before it.
+ROOMS = ("mm", "rcu", "sim")
+
+
+@cache
+def source_hash(room: str = "mm") -> str:
+    """Return a hash of a folder's source and of all that it may call: 16 hex digits that change when a rule may have.
+
+    Argument: one of ROOMS; ``mm`` is the engine alone.
+    """
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for folder in ROOMS[: ROOMS.index(room) + 1]:
+        for file in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def cache_dir() -> Path:
+def cache_dir(room: str = "mm") -> Path:
     """Return the folder for compiled code: ``NUMBA_CACHE_DIR``, else _build of a source tree, else the user's cache.
 
     Numba looks at the age of one file only and would not see that a function called from another file changed, so
@@ -45,10 +55,7 @@ def cache_dir() -> Path:
         base = TREE / "_build" / "numba"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gfpmodel"
-    return base / source_hash()
-
-
-CACHE_DIR = cache_dir()
+    return base / source_hash(room)
 
 
 def compiled(function: Function) -> Function:
@@ -63,7 +70,8 @@ def inlined(function: Function) -> Function:
 
 def _jit(function: Function, *, forceinline: bool) -> Function:
     before = _numba.config.CACHE_DIR
-    _numba.config.CACHE_DIR = str(CACHE_DIR)  # read when the decorator runs; other users of Numba keep theirs
+    room = function.__module__.split(".")[1]
+    _numba.config.CACHE_DIR = str(cache_dir(room))  # read when the decorator runs; other users of Numba keep theirs
     try:
         # _nrt=False: the functions own no array, so nothing need be counted; counting costs an order of magnitude
         decorator = _numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=forceinline)
