@@ -2,6 +2,9 @@
 
 Nothing about the allocator is repeated here.  The engine's ring, with few kinds of events switched on, says which
 locks a request took and how many pages it moved under them; a hit of a per-cpu list writes no event at all.
+
+What every request goes through is inlined, because a call that hands over all arrays costs more than what it does;
+what is rare stands in functions of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from gfpmodel.mm.state import (
     WMARK,
     ZONE_MASK,
     ZONE_SHIFT,
+    Blocks,
+    Pages,
+    Trace,
+    Zones,
     get,
     get_pageblock_migratetype,
     put,
@@ -42,16 +49,21 @@ WMARK_LOW, WMARK_HIGH = WMARK + 1, WMARK + 2
 # time on a cpu
 
 
-@compiled
+@inlined
 def run_for(w: World, cpu: int, t: int, ns: int) -> Any:
     """Run for ``ns`` from ``t`` with interrupts on; returns when that is done.
 
     The periodic task, which has the highest priority, goes first whenever it is due: its latency is how long it was
     due while interrupts were off.  In a section with interrupts off it has to wait, and time merely passes.
     """
-    end = t + ns
-    if w.cpus[cpu, st.MASKED]:
-        return end
+    if w.cpus[cpu, st.MASKED] or w.cpus[cpu, st.WAKE] > t + ns:
+        return t + ns
+    return preempted(w, cpu, t, t + ns)
+
+
+@compiled
+def preempted(w: World, cpu: int, t: int, end: int) -> Any:
+    """Let the periodic task run as often as it is due before ``end``, which it defers; returns the end."""
     while w.cpus[cpu, st.WAKE] <= end:
         due = w.cpus[cpu, st.WAKE]
         st.note(w.hist, st.LATENCY_HIST, max(t - due, 0))
@@ -61,7 +73,7 @@ def run_for(w: World, cpu: int, t: int, ns: int) -> Any:
     return end
 
 
-@inlined
+@compiled
 def idle_until(w: World, cpu: int, t: int) -> Any:
     """Pass the time to ``t`` with nothing to do but the periodic task; returns when the cpu is free for more."""
     free = t
@@ -145,13 +157,23 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
     return ps, pages
 
 
-@compiled
+@inlined
 def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
     """Return when the request that the engine just served at ``t`` is done, with all its locks and waits."""
     ns = w.costs[cost.PCP] * max(w.trace[ring.IRQ_OFF], 1) // cost.PS
     spinning = w.words[st.LOCK_KIND] == st.SPIN
-    begin = t
-    t = t + ns if spinning else run_for(w, cpu, t, ns)
+    end = t + ns if spinning else run_for(w, cpu, t, ns)
+    if w.trace[ring.EVENTS]:
+        end = charge_sections(w, cpu, flow, end, block)
+    end = run_for(w, cpu, end, 0)  # interrupts are on again, if they were off
+    w.flows[flow, st.NS] += end - t
+    st.note(w.hist, st.FLOW_HIST + flow, end - t)
+    return end
+
+
+@compiled
+def charge_sections(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
+    """Return when a request is done that took the zone lock, or woke kswapd."""
     for at in range(w.trace[ring.EVENTS]):
         row = ring.HEADER + ring.WIDTH * at
         kind = w.trace[row + ring.KIND_FIELD]
@@ -163,9 +185,6 @@ def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
             w.flows[flow, st.SECTIONS] += 1
         elif kind == ring.WAKE_KSWAPD:
             t = wake_kswapd(w, t)
-    t = run_for(w, cpu, t, 0)  # interrupts are on again, if they were off
-    w.flows[flow, st.NS] += t - begin
-    st.note(w.hist, st.FLOW_HIST + flow, t - begin)
     return t
 
 
@@ -189,7 +208,7 @@ def lock_was_busy(w: World) -> Any:
 # live blocks
 
 
-@compiled
+@inlined
 def push(w: World, cpu: int, time: int, slot: int) -> None:
     """Put a block into the heap of the cpu that will free it, at its time."""
     base = w.cpus[cpu, st.HEAP_START]
@@ -204,7 +223,7 @@ def push(w: World, cpu: int, time: int, slot: int) -> None:
     w.heap[base + at, 0], w.heap[base + at, 1] = time, slot
 
 
-@compiled
+@inlined
 def pop(w: World, cpu: int) -> Any:
     """Take the block whose time comes first out of a cpu's heap; returns its slot."""
     base = w.cpus[cpu, st.HEAP_START]
@@ -225,7 +244,7 @@ def pop(w: World, cpu: int) -> Any:
     return slot
 
 
-@compiled
+@inlined
 def keep(w: World, flow: int, page: int, t: int) -> Any:
     """Write down a block that is live from ``t`` on, and draw when it is freed; returns its slot."""
     slot = w.words[st.FREE_SLOT]
@@ -257,12 +276,12 @@ def recycle(w: World, slot: int) -> None:
     w.words[st.FREE_SLOT] = slot
 
 
-@compiled
+@inlined
 def give_back(w: World, cpu: int, slot: int) -> None:
     """Free a live block on a cpu, through the engine; the slot stays."""
     flow, order = w.slots[slot, st.FLOW], w.flows[w.slots[slot, st.FLOW], st.ORDER]
     clear_ring(w)
-    free_pages(w.pages, w.zones, w.blocks, w.trace, cpu, w.slots[slot, st.PAGE], order)
+    free_block(w.pages, w.zones, w.blocks, w.trace, cpu, w.slots[slot, st.PAGE], order)
     w.words[st.LIVE_PAGES] -= 1 << order
     w.flows[flow, st.LIVE] -= 1
     if w.flows[flow, st.RECLAIMABLE]:
@@ -273,7 +292,7 @@ def give_back(w: World, cpu: int, slot: int) -> None:
 # what a cpu does next
 
 
-@compiled
+@inlined
 def settle(w: World, cpu: int) -> None:
     """Work out what a cpu does next and when: the flow, or the block to be freed (-1), that is due first."""
     if w.cpus[cpu, st.MASKED]:
@@ -290,7 +309,7 @@ def settle(w: World, cpu: int) -> None:
     w.cpus[cpu, st.DUE] = max(time, w.cpus[cpu, st.CLOCK])
 
 
-@compiled
+@inlined
 def request(w: World, cpu: int, flow: int, t: int) -> Any:
     """Ask for a block as a flow does; returns when that is done."""
     if w.flows[flow, st.IN_USE] >= w.flows[flow, st.LIMIT]:
@@ -310,14 +329,25 @@ def request(w: World, cpu: int, flow: int, t: int) -> Any:
     return t
 
 
-@compiled
+@inlined
 def ask(w: World, cpu: int, flow: int, t: int) -> Any:
     """Call the engine for a flow's request; whoever tries for a lock that another cpu holds at ``t`` fails."""
     clear_ring(w)
     for zone in range(MAX_NR_ZONES):
         zput(w.zones, zone, CONTENDED, 1 if w.locks[zone, st.FREE_AT] > t else 0)
-    mask, order = w.flows[flow, st.MASK], w.flows[flow, st.ORDER]
-    return alloc_pages_nodemask(w.pages, w.zones, w.blocks, w.trace, cpu, mask, order)
+    return alloc_block(w.pages, w.zones, w.blocks, w.trace, cpu, w.flows[flow, st.MASK], w.flows[flow, st.ORDER])
+
+
+@compiled
+def alloc_block(pages: Pages, zones: Zones, blocks: Blocks, trace: Trace, cpu: int, gfp: int, order: int) -> Any:
+    """Call the engine, whose path is compiled into this one place."""
+    return alloc_pages_nodemask(pages, zones, blocks, trace, cpu, gfp, order)
+
+
+@compiled
+def free_block(pages: Pages, zones: Zones, blocks: Blocks, trace: Trace, cpu: int, page: int, order: int) -> None:
+    """Call the engine, whose path is compiled into this one place."""
+    free_pages(pages, zones, blocks, trace, cpu, page, order)
 
 
 @inlined
@@ -331,7 +361,7 @@ def look_at(w: World, flow: int, page: int) -> None:
     w.words[st.MIN_FREE] = min(w.words[st.MIN_FREE], free)
 
 
-@compiled
+@inlined
 def free_due(w: World, cpu: int, t: int) -> Any:
     """Free the block whose time has come on a cpu; returns when that is done."""
     slot = pop(w, cpu)
@@ -344,7 +374,7 @@ def free_due(w: World, cpu: int, t: int) -> Any:
     return t
 
 
-@compiled
+@inlined
 def run_flow(w: World, cpu: int, flow: int, t: int) -> Any:
     """Let a flow do one thing, and say when it wants to do the next; returns when the first is done."""
     kind = w.flows[flow, st.KIND]
@@ -481,18 +511,20 @@ def run(w: World) -> None:
                 cpu = other
         now = w.cpus[cpu, st.DUE]
         if now >= w.words[st.END]:
+            w.words[st.NOW] = w.words[st.END]
             break
+        w.words[st.NOW] = now
         if now >= w.words[st.NEXT_SAMPLE]:
             sample(w, now)
         step(w, cpu, now)
         w.words[st.EVENTS] += 1
-    sample(w, w.words[st.END])
+    sample(w, w.words[st.NOW])
 
 
-@compiled
+@inlined
 def step(w: World, cpu: int, now: int) -> None:
     """Let a cpu do what it is due to do at ``now``."""
-    t = now if w.cpus[cpu, st.MASKED] else idle_until(w, cpu, now)
+    t = idle_until(w, cpu, now) if w.cpus[cpu, st.WAKE] <= now and not w.cpus[cpu, st.MASKED] else now
     choice = w.cpus[cpu, st.CHOICE]
     after = free_due(w, cpu, t) if choice < 0 else run_flow(w, cpu, choice, t)
     w.cpus[cpu, st.CLOCK] = after

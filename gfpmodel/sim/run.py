@@ -273,11 +273,12 @@ def make_record(
 ) -> dict[str, float]:
     """Return the record: totals, locks, latency, memory, and for every flow ``figure.flow``."""
     words, hist = arrays["words"], arrays["hist"]
-    record: dict[str, float] = {"events": int(words[st.EVENTS]), "seconds": run.duration / SECOND}
+    now = int(words[st.NOW])
+    record: dict[str, float] = {"events": int(words[st.EVENTS]), "seconds": now / SECOND}
     record |= lock_figures(arrays["locks"], hist, int(words[st.ILLEGAL]))
     record |= latency_figures(words, hist)
     record |= memory_figures(allocator, arrays)
-    record["busy_share"] = float(arrays["cpus"][:, st.BUSY].sum() / run.duration / len(arrays["cpus"]))
+    record["busy_share"] = per(arrays["cpus"][:, st.BUSY].sum(), now * len(arrays["cpus"]))
     for name in dict.fromkeys(flow.name for flow, _ in flows):
         rows = [at for at, (flow, _) in enumerate(flows) if flow.name == name]
         record |= {f"{figure}.{name}": value for figure, value in flow_figures(arrays, rows).items()}
@@ -286,7 +287,7 @@ def make_record(
 
 def per(part: float, whole: float, scale: float = 1.0) -> float:
     """Return a ratio, nan if there is nothing to divide by."""
-    return scale * part / whole if whole else float("nan")
+    return float(scale * part / whole) if whole else float("nan")
 
 
 def lock_figures(locks: NDArray[np.int64], hist: NDArray[np.int64], illegal: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gfpmodel.mm.jit import compiled
+from gfpmodel.mm.jit import inlined
 
 NEVER = 1 << 62  #: a time that does not come
 
@@ -48,8 +48,9 @@ class World(NamedTuple):
     MIN_FREE,
     ILLEGAL,
     WAKES,
+    NOW,
     RUN_WORDS,
-) = range(16)
+) = range(17)
 
 # How the zone lock behaves: a spinlock with interrupts off, a raw lock on PREEMPT_RT, a sleeping lock on PREEMPT_RT.
 SPIN, RAW, SLEEPING = 0, 1, 2
@@ -82,7 +83,7 @@ BINS = 40 << SUB_BITS
 HOLD_HIST, WAIT_HIST, LATENCY_HIST, FLOW_HIST = range(4)
 
 
-@compiled
+@inlined
 def note(hist: Any, row: int, value: int) -> None:
     """Count a value (0 or more) in a histogram."""
     exponent = 0
