@@ -252,6 +252,23 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
     return FINE if clean else NO
 
 
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE...]", help="A parameter; may be repeated.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds, from 0.")
+@click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
+@click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")
+@click.option("--out", metavar="FILE", help="Where the table goes, .csv or .parquet; a killed run goes on from it.")
+@json_option
+def experiment(as_json: bool, **asked: Any) -> int:
+    """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them."""
+    from gfpmodel.sim.command import Question, run
+
+    text, facts = run(Question(**asked))
+    emit(facts, text, as_json=as_json)
+    return FINE
+
+
 def write_output(file: str, text: str) -> None:
     """Write a file; raises InputError."""
     try:

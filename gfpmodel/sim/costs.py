@@ -45,8 +45,8 @@ COSTS = (
     Cost("kswapd_latency", 20_000, 100_000, "ns from kswapd's wake-up to its first page", ASSUMED),
     Cost("reclaim_page", 500, 2000, "ns of kswapd's work a page", ASSUMED),
 )
-(PCP, LOCK, FREE_PAGE, ALLOC_PAGE, MOVE_BLOCK, TRANSFER, BLOCK, TASK, WAKE_KSWAPD, KSWAPD_LATENCY, RECLAIM_PAGE) = range(
-    len(COSTS)
+(PCP, LOCK, FREE_PAGE, ALLOC_PAGE, MOVE_BLOCK, TRANSFER, BLOCK, TASK, WAKE_KSWAPD, KSWAPD_LATENCY, RECLAIM_PAGE) = (
+    range(len(COSTS))
 )
 
 

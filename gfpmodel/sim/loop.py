@@ -324,6 +324,7 @@ def request(w: World, cpu: int, flow: int, t: int) -> Any:
         w.flows[flow, st.FAILED_LOCK] += failed_lock
         w.words[st.FAILURES] += 1
     else:
+        w.flows[flow, st.BEFORE_NULL] += w.flows[flow, st.FAILED] == 0
         look_at(w, flow, page)
         keep(w, flow, page, t)
     return t

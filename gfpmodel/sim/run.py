@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
-from gfpmodel.mm import Machine, PageAllocator, Ring, Zone
+from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import view
 from gfpmodel.mm.ops import check_mask
@@ -19,7 +19,7 @@ from gfpmodel.proposals import proposal
 from gfpmodel.sim import loop
 from gfpmodel.sim import state as st
 from gfpmodel.sim.costs import draw_costs
-from gfpmodel.sim.rng import DISTRIBUTIONS, MAX_MEAN, seeded
+from gfpmodel.sim.rng import DISTRIBUTIONS, MAX_MEAN, below, seeded
 from gfpmodel.sim.state import World
 from gfpmodel.sim.statistics import quantile
 from gfpmodel.sim.workloads import MS, SECOND, US, Flow, Workload
@@ -61,7 +61,7 @@ class Run:
 
     machine: Machine
     workload: Workload
-    proposal: str | None = None
+    proposal: str | Rule | None = None
     lock: str = "spin"
     duration: int = 100 * MS
     max_events: int = MAX_EVENTS
@@ -95,10 +95,14 @@ class Run:
 
 
 class Result(NamedTuple):
-    """What a run gives: the record, and rows of (time in ns, free pages, live pages, failed requests so far)."""
+    """What a run gives.
+
+    The record; rows of (time in ns, free pages, live pages, failed requests so far); the pages on each CPU's lists.
+    """
 
     record: dict[str, float]
     series: NDArray[np.int64]
+    lists: tuple[int, ...]
 
 
 def placed(workload: Workload, cpus: int) -> list[tuple[Flow, int]]:
@@ -118,7 +122,8 @@ def simulate(run: Run, seed: int) -> Result:
 
     Raises InputError for what cannot be run, AssertionError if pages went missing.
     """
-    allocator = PageAllocator(run.machine, proposal(run.proposal) if run.proposal else None)
+    row = proposal(run.proposal) if isinstance(run.proposal, str) else run.proposal
+    allocator = PageAllocator(run.machine, row)
     flows = placed(run.workload, run.machine.cpus)
     arrays = make_arrays(run, flows, allocator, seed)
     world = World(*allocator.arrays, *(view(array) for array in arrays.values()))
@@ -127,7 +132,7 @@ def simulate(run: Run, seed: int) -> Result:
     loop.run(world)
     check(allocator, arrays)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]
-    return Result(make_record(run, allocator, arrays, flows), series)
+    return Result(make_record(run, allocator, arrays, flows), series, pcp_pages(allocator))
 
 
 # the arrays
@@ -236,7 +241,7 @@ def start_flows(arrays: dict[str, NDArray[Any]], flows: list[tuple[Flow, int]]) 
     table[:, st.LEFT] = table[:, st.BURST]
     for at, (flow, _) in enumerate(flows):
         if flow.period is not None:
-            table[at, st.NEXT_AT] = loop.below(rng, flow.period.mean + 1)
+            table[at, st.NEXT_AT] = below(rng, flow.period.mean + 1)
 
 
 # the record
@@ -252,7 +257,7 @@ def check(allocator: PageAllocator, arrays: dict[str, NDArray[Any]]) -> None:
     assert (came == went).all(), f"blocks in {came.tolist()}, out and live {went.tolist()}"
     live = int((alloc[:, st.LIVE] << alloc[:, st.ORDER]).sum())
     managed = sum(zone.managed for zone in allocator.sizes.zones.values())
-    free = free_pages(allocator) + pcp_pages(allocator)
+    free = free_pages(allocator) + sum(pcp_pages(allocator))
     assert managed == free + live == free + arrays["words"][st.LIVE_PAGES], f"{managed} pages, {free} + {live} found"
 
 
@@ -261,11 +266,10 @@ def free_pages(allocator: PageAllocator) -> int:
     return sum(allocator.nr_free(zone) for zone in allocator.sizes.zones)
 
 
-def pcp_pages(allocator: PageAllocator) -> int:
-    """Return the pages on all CPUs' lists."""
-    return sum(
-        allocator.pcp_count(cpu, zone) for zone in allocator.sizes.zones for cpu in range(allocator.machine.cpus)
-    )
+def pcp_pages(allocator: PageAllocator) -> tuple[int, ...]:
+    """Return the pages on each CPU's lists, all zones together."""
+    zones = allocator.sizes.zones
+    return tuple(sum(allocator.pcp_count(cpu, zone) for zone in zones) for cpu in range(allocator.machine.cpus))
 
 
 def make_record(
@@ -333,7 +337,7 @@ def memory_figures(allocator: PageAllocator, arrays: dict[str, NDArray[Any]]) ->
     foreign, polluted = foreign_pages(allocator, arrays)
     return {
         "free_pages": free,
-        "pcp_pages": pcp_pages(allocator),
+        "pcp_pages": sum(pcp_pages(allocator)),
         "live_pages": int(arrays["words"][st.LIVE_PAGES]),
         "min_free_pages": int(arrays["words"][st.MIN_FREE]),
         "largest_free_order": int(np.flatnonzero(orders)[-1]) if free else -1,
@@ -365,6 +369,7 @@ def flow_figures(arrays: dict[str, NDArray[Any]], rows: list[int]) -> dict[str, 
         "ops": ops,
         "failed": failed,
         "failed_share": per(failed, ops),
+        "before_null": int(total[st.BEFORE_NULL]),
         "failed_lock": int(total[st.FAILED_LOCK]),
         "held_back": int(total[st.HELD_BACK]),
         "freed": int(total[st.FREED]),

@@ -59,12 +59,12 @@ LOCKS = {"spin": SPIN, "raw": RAW, "sleeping": SLEEPING}
 # The words of a cpu.  MASKED is the flow that runs with interrupts off, plus 1.
 CLOCK, DUE, CHOICE, WAKE, FIRST_FLOW, END_FLOW, HEAP_START, HEAP_LEN, MASKED, BUSY, CPU_WORDS = range(11)
 
-# The words of a flow: what it is, then its state, then its counters.
+# The words of a flow: what it is, then its state, then its counters.  BEFORE_NULL: blocks got before the first NULL.
 KIND, CPU, FREE_CPU, MASK, MIGRATETYPE, ORDER, ARRIVAL, PERIOD, BURST, HOLD_BY, HOLD, LIMIT = range(12)
 IRQS_OFF, RECLAIMABLE, PRELOAD, HOLES = range(12, 16)
 NEXT_AT, LEFT, LIVE, IN_USE = range(16, 20)  # IN_USE: slots, those of reclaimed blocks included
 OPS, FAILED, FAILED_LOCK, FREED, RECLAIMED, HELD_BACK, REFILLS, DRAINS, SECTIONS, NS, PEAK = range(20, 31)
-BELOW_LOW, BELOW_MIN, STRAY, FLOW_WORDS = range(31, 35)
+BELOW_LOW, BELOW_MIN, STRAY, BEFORE_NULL, FLOW_WORDS = range(31, 36)
 
 # Kinds of flows.  KFREE_RCU is for the block chain of kfree_rcu.
 ALLOC, IRQ_OFF_WINDOW, RECLAIMER, KFREE_RCU = 0, 1, 2, 3
