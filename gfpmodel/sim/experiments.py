@@ -78,7 +78,8 @@ def plan_hold_time(p: HoldTime) -> Runs:
     """Every CPU takes twice what its list holds and gives it back a little later."""
     burst = 2 * p.high_batches * p.batch
     flow = Flow("burst", period=Draw(p.gap_us * US), burst=burst, hold=Draw(500 * US, "constant"), limit=4 * burst)
-    machine = one_zone(p.cpus, pages=1 << 20, batch=p.batch, high=p.high_batches * p.batch)
+    pages = 1 << (p.cpus * 5 * burst).bit_length() + 1  # four bursts, what the lists hold, and as much again
+    machine = one_zone(p.cpus, max(pages, 1 << 13), p.batch, p.high_batches * p.batch)
     return {
         "run": Run(
             machine,
@@ -213,14 +214,16 @@ POLICIES: dict[str, tuple[int | None, int | None]] = {
 class ScanPolicy:
     """``policy``: which lists the raid may take from (own, up, all), or ``ordinary`` requests that may refill.
 
-    ``full``: the share of memory in use when the run begins, movable but for a tenth; ``hold_ms``: how long the raid
-    keeps its pages.
+    ``migratetype``: what the raid asks for; ``hold_ms``: how long it keeps its pages.  ``full``: the share of memory
+    in use when the run begins, movable but for a tenth.
     """
 
     policy: Literal["own", "up", "all", "ordinary"] = "up"
+    migratetype: Literal["unmovable", "reclaimable"] = "unmovable"
     rate: float = 50_000.0
     hold_ms: int = 20
     full: float = 0.8
+    pages: int = 1 << 17
     cpus: int = 2
     duration_ms: int = 100
 
@@ -235,19 +238,19 @@ def scan_rule(policy: str) -> Rule | None:
 
 
 def plan_scan_policy(p: ScanPolicy) -> Runs:
-    """Movable memory in use, a movable tenant, and unmovable requests that take what the lists have."""
-    rule, pages = scan_rule(p.policy), 1 << 17
-    used = int(share(p.full, "full") * pages / 0.7 / p.cpus)
+    """Memory was filled and given back at random places; a movable tenant, and requests that take what is listed."""
+    rule = scan_rule(p.policy)
+    most, holes = p.pages * 97 // 100 // p.cpus, 1 - share(p.full, "full")
     flows = (
-        Flow("cache", migratetype="movable", reclaimable=True, preload=used * 9 // 10, holes=0.3),
-        Flow("slab", preload=used // 10, holes=0.3),
+        Flow("cache", migratetype="movable", reclaimable=True, preload=most * 9 // 10, holes=holes),
+        Flow("slab", preload=most // 10, holes=holes),
         Flow("tenant", migratetype="movable", period=every(100_000.0, 16), burst=16, hold=Draw(2 * MS),
              reclaimable=True),
-        Flow("raid", proposal=rule is not None, gfp="none", period=every(p.rate, 8), burst=8,
-             hold=Draw(p.hold_ms * MS)),
+        Flow("raid", proposal=rule is not None, gfp="none", migratetype=p.migratetype, period=every(p.rate, 8),
+             burst=8, hold=Draw(p.hold_ms * MS)),
     )  # fmt: skip
     workload = Workload("scan_policy", plan_scan_policy.__doc__ or "", flows)
-    return {"run": Run(one_zone(p.cpus, pages), workload, proposal=rule, duration=p.duration_ms * MS)}
+    return {"run": Run(one_zone(p.cpus, p.pages), workload, proposal=rule, duration=p.duration_ms * MS)}
 
 
 def read_scan_policy(_: ScanPolicy, results: Results) -> Record:
@@ -281,6 +284,7 @@ class Reserves:
     raid_hold_ms: int = 20
     free_share: float = 1.0
     kswapd: bool = False
+    pages: int = 1 << 17
     cpus: int = 2
     duration_ms: int = 50
 
@@ -296,7 +300,7 @@ def full_machine(cpus: int, pages: int, free_share: float) -> tuple[Machine, int
 
 def plan_reserves(p: Reserves) -> Runs:
     """Memory at the watermark, atomic requests that may use reserves, and a raid of the lists."""
-    machine, cache = full_machine(p.cpus, 1 << 17, p.free_share)
+    machine, cache = full_machine(p.cpus, p.pages, p.free_share)
     tight = near_watermark(20_000.0, cache)
     flows = tuple(flow for flow in tight.flows if flow.name != "reader" and (p.kswapd or flow.kind != "kswapd"))
     raids = p.proposal != "none"
@@ -332,13 +336,14 @@ class Kswapd:
     hold_ms: int = 50
     others: bool = False
     free_share: float = 2.0
+    pages: int = 1 << 17
     cpus: int = 2
     duration_ms: int = 100
 
 
 def plan_kswapd(p: Kswapd) -> Runs:
     """Page cache fills the memory; the asker wants more, and somebody has to wake kswapd."""
-    machine, cache = full_machine(p.cpus, 1 << 17, p.free_share)
+    machine, cache = full_machine(p.cpus, p.pages, p.free_share)
     tight = near_watermark(20_000.0, cache)
     flows = tuple(f for f in tight.flows if f.name != "atomic" and (p.others or f.name != "reader"))
     asker = Flow("asker", gfp=p.gfp, period=every(p.rate, 8), burst=8, hold=Draw(p.hold_ms * MS), limit=1 << 15)

@@ -65,12 +65,19 @@ def run_for(w: World, cpu: int, t: int, ns: int) -> Any:
 def preempted(w: World, cpu: int, t: int, end: int) -> Any:
     """Let the periodic task run as often as it is due before ``end``, which it defers; returns the end."""
     while w.cpus[cpu, st.WAKE] <= end:
-        due = w.cpus[cpu, st.WAKE]
-        st.note(w.hist, st.LATENCY_HIST, max(t - due, 0))
-        w.words[st.WAKES] += 1
-        w.cpus[cpu, st.WAKE] = due + w.words[st.TASK_PERIOD]
+        note_wake(w, cpu, max(t - w.cpus[cpu, st.WAKE], 0))
         end += w.costs[cost.TASK] // cost.PS
     return end
+
+
+@inlined
+def note_wake(w: World, cpu: int, latency: int) -> None:
+    """Count a wake-up of the periodic task, and set the next."""
+    st.note(w.hist, st.LATENCY_HIST, latency)
+    w.words[st.WAKES] += 1
+    w.words[st.LATENCY_SUM] += latency
+    w.words[st.LATENCY_MAX] = max(w.words[st.LATENCY_MAX], latency)
+    w.cpus[cpu, st.WAKE] += w.words[st.TASK_PERIOD]
 
 
 @compiled
@@ -79,9 +86,7 @@ def idle_until(w: World, cpu: int, t: int) -> Any:
     free = t
     while w.cpus[cpu, st.WAKE] <= t:
         due = w.cpus[cpu, st.WAKE]
-        st.note(w.hist, st.LATENCY_HIST, 0)
-        w.words[st.WAKES] += 1
-        w.cpus[cpu, st.WAKE] = due + w.words[st.TASK_PERIOD]
+        note_wake(w, cpu, 0)
         free = max(free, due + w.costs[cost.TASK] // cost.PS)
     return free
 

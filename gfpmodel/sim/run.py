@@ -315,14 +315,12 @@ def lock_figures(locks: NDArray[np.int64], hist: NDArray[np.int64], illegal: int
 
 def latency_figures(words: NDArray[np.int64], hist: NDArray[np.int64]) -> dict[str, float]:
     """Return how late the periodic task was woken because interrupts were off: 0 most of the time."""
-    row = hist[st.LATENCY_HIST]
-    used = np.flatnonzero(row)
-    middles = np.array([st.bin_middle(int(at)) for at in used])
+    wakes, longest = int(words[st.WAKES]), int(words[st.LATENCY_MAX])
     return {
-        "wakeups": int(words[st.WAKES]),
-        "latency_mean_ns": per(float((middles * row[used]).sum()), float(row.sum())),
-        "latency_p99_ns": quantile(row, 0.99),
-        "latency_max_ns": float(middles[-1]) if len(middles) else float("nan"),
+        "wakeups": wakes,
+        "latency_mean_ns": per(words[st.LATENCY_SUM], wakes),
+        "latency_p99_ns": quantile(hist[st.LATENCY_HIST], 0.99, longest),
+        "latency_max_ns": longest if wakes else float("nan"),
     }
 
 

@@ -48,9 +48,11 @@ class World(NamedTuple):
     MIN_FREE,
     ILLEGAL,
     WAKES,
+    LATENCY_SUM,
+    LATENCY_MAX,
     NOW,
     RUN_WORDS,
-) = range(17)
+) = range(19)
 
 # How the zone lock behaves: a spinlock with interrupts off, a raw lock on PREEMPT_RT, a sleeping lock on PREEMPT_RT.
 SPIN, RAW, SLEEPING = 0, 1, 2
