@@ -48,9 +48,10 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, live widgets and the engine; tables here, JSON in _build/bench*.json
+bench: $(READY) ## measure start-up, live widgets, the engine and the simulator; tables here, JSON in _build/bench*.json
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
+	@$(PY) bench/bench_sim.py --json _build/bench-sim.json
 	@$(PY) bench/bench_live.py
 
 record: $(READY) ## run the notebooks and store their outputs
