@@ -35,11 +35,7 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
 	    --cov --cov-report=term --junitxml=_build/reports/package.xml || status=1; \
 	echo '== engine, compiled (above it ran interpreted)'; \
-<<<<<<< HEAD
-	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/test_cli_mm.py \
-=======
-	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/io tests/test_cli_mm.py \
->>>>>>> 24606138934c987bd609a4e66ce0685a0b2914f7
+	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/io tests/sim tests/test_cli_mm.py \
 	    --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
 	$(PYTEST) -q book --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
@@ -52,14 +48,12 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, live widgets, the engine and the trace reader; tables here, JSON in _build/bench*.json
+bench: $(READY) ## measure start-up, live widgets, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
-<<<<<<< HEAD
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
-=======
+	@$(PY) bench/bench_sim.py --json _build/bench-sim.json
 	@$(PY) bench/bench_ftrace.py --json _build/bench-ftrace.json
->>>>>>> 24606138934c987bd609a4e66ce0685a0b2914f7
 	@$(PY) bench/bench_live.py
 
 record: $(READY) ## run the notebooks and store their outputs

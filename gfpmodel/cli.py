@@ -256,7 +256,6 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
 
 
 @cli.command()
-<<<<<<< HEAD
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @json_option
 def machine(files: tuple[str, ...], as_json: bool) -> int:
@@ -265,7 +264,10 @@ def machine(files: tuple[str, ...], as_json: bool) -> int:
 
     facts = machine_facts(read_proc(files))
     emit(facts, describe(facts), as_json=as_json)
-=======
+    return FINE
+
+
+@cli.command()
 @click.argument("trace")
 @click.option("--proposal", "rows_asked", multiple=True, help="Ask only this row; may be repeated.")
 @click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")
@@ -305,7 +307,23 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 
     lines = commands(tool, seconds, buffer, out)
     emit({"tool": tool, "commands": lines}, "\n".join(lines), as_json=as_json)
->>>>>>> 24606138934c987bd609a4e66ce0685a0b2914f7
+    return FINE
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE...]", help="A parameter; may be repeated.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds, from 0.")
+@click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
+@click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")
+@click.option("--out", metavar="FILE", help="Where the table goes, .csv or .parquet; a killed run goes on from it.")
+@json_option
+def experiment(as_json: bool, **asked: Any) -> int:
+    """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them."""
+    from gfpmodel.sim.command import Question, run
+
+    text, facts = run(Question(**asked))
+    emit(facts, text, as_json=as_json)
     return FINE
 
 

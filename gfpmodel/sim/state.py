@@ -1,0 +1,103 @@
+"""The words of the simulator's arrays: CPUs, flows of requests, locks, live blocks and histograms.
+
+All arrays of a run travel as one named tuple, ``World``, which compiled code takes apart for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gfpmodel.mm.jit import inlined
+
+NEVER = 1 << 62  #: a time that does not come
+
+
+class World(NamedTuple):
+    """All arrays of a run: the machine's four, then the simulator's (int64, but for the generator's state)."""
+
+    pages: Any
+    zones: Any
+    blocks: Any
+    trace: Any  #: the engine's ring, which tells what a request did
+    rng: Any  #: uint64, the generator's state
+    costs: Any  #: by the constants of `costs`, ps
+    words: Any  #: of the run
+    cpus: Any  #: [cpu, word]
+    flows: Any  #: [flow, word]; those of a cpu stand together
+    locks: Any  #: [zone, word]
+    slots: Any  #: [slot, word]: a live block each; slot 0 is the head of the reclaimer's list
+    heap: Any  #: [at, (time, slot)]: for each cpu a binary heap of the blocks that it will free
+    hist: Any  #: [row, bin]
+    series: Any  #: [sample, (time, free pages, live pages, failed requests)]
+
+
+# The words of a run.
+(
+    END,
+    EVENTS,
+    MAX_EVENTS,
+    LOCK_KIND,
+    TASK_PERIOD,
+    FREE_SLOT,
+    KSWAPD,
+    LIVE_PAGES,
+    FAILURES,
+    SAMPLE_EVERY,
+    NEXT_SAMPLE,
+    SAMPLES,
+    MIN_FREE,
+    ILLEGAL,
+    WAKES,
+    LATENCY_SUM,
+    LATENCY_MAX,
+    NOW,
+    RUN_WORDS,
+) = range(19)
+
+# How the zone lock behaves: a spinlock with interrupts off, a raw lock on PREEMPT_RT, a sleeping lock on PREEMPT_RT.
+SPIN, RAW, SLEEPING = 0, 1, 2
+LOCKS = {"spin": SPIN, "raw": RAW, "sleeping": SLEEPING}
+
+# The words of a cpu.  MASKED is the flow that runs with interrupts off, plus 1.
+CLOCK, DUE, CHOICE, WAKE, FIRST_FLOW, END_FLOW, HEAP_START, HEAP_LEN, MASKED, BUSY, CPU_WORDS = range(11)
+
+# The words of a flow: what it is, then its state, then its counters.  BEFORE_NULL: blocks got before the first NULL.
+KIND, CPU, FREE_CPU, MASK, MIGRATETYPE, ORDER, ARRIVAL, PERIOD, BURST, HOLD_BY, HOLD, LIMIT = range(12)
+IRQS_OFF, RECLAIMABLE, PRELOAD, HOLES = range(12, 16)
+NEXT_AT, LEFT, LIVE, IN_USE = range(16, 20)  # IN_USE: slots, those of reclaimed blocks included
+OPS, FAILED, FAILED_LOCK, FREED, RECLAIMED, HELD_BACK, REFILLS, DRAINS, SECTIONS, NS, PEAK = range(20, 31)
+BELOW_LOW, BELOW_MIN, STRAY, BEFORE_NULL, FLOW_WORDS = range(31, 36)
+
+# Kinds of flows.  KFREE_RCU is for the block chain of kfree_rcu.
+ALLOC, IRQ_OFF_WINDOW, RECLAIMER, KFREE_RCU = 0, 1, 2, 3
+KINDS = {"alloc": ALLOC, "irq_off": IRQ_OFF_WINDOW, "kswapd": RECLAIMER, "kfree_rcu": KFREE_RCU}
+
+# The words of a zone's lock.
+FREE_AT, ACQUIRED, CONTENTIONS, PAGES_MOVED, HOLD_SUM, HOLD_MAX, WAIT_SUM, WAIT_MAX, LOCK_WORDS = range(9)
+
+# The words of a slot.
+PAGE, FLOW, NEXT_SLOT, PREV_SLOT, SLOT_STATE, SLOT_WORDS = range(6)
+UNUSED, HELD, GONE = 0, 1, 2  #: GONE: reclaimed, while its time to be freed still stands in a heap
+
+# Histograms: exact below 64, then 32 bins for each power of two, so that a quantile is 3 % off at most.
+SUB_BITS = 5
+BINS = 40 << SUB_BITS
+HOLD_HIST, WAIT_HIST, LATENCY_HIST, FLOW_HIST = range(4)
+
+
+@inlined
+def note(hist: Any, row: int, value: int) -> None:
+    """Count a value (0 or more) in a histogram."""
+    exponent = 0
+    while value >= 2 << SUB_BITS:
+        value >>= 1
+        exponent += 1
+    hist[row, (exponent << SUB_BITS) + value] += 1
+
+
+def bin_middle(at: int) -> float:
+    """Return the middle of a histogram's bin."""
+    if at < 2 << SUB_BITS:
+        return at
+    exponent = (at >> SUB_BITS) - 1
+    return (at - (exponent << SUB_BITS) + 0.5) * (1 << exponent) - 0.5

@@ -1,0 +1,315 @@
+"""Sweeps: a grid of parameters times seeds, mapped over any executor; the numbers do not depend on which.
+
+Every point that completes is appended to a file beside the output, so that a sweep that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, fields
+from itertools import islice, product
+from math import prod
+from multiprocessing import get_context
+from os import cpu_count
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from gfpmodel.errors import InputError, unknown
+from gfpmodel.mm.jit import INTERPRETED, source_hash
+from gfpmodel.sim.experiments import experiment
+from gfpmodel.sim.statistics import Interval, interval
+
+Row = dict[str, Any]
+Grid = Mapping[str, Sequence[Any]]
+
+MAX_POINTS = 1_000_000
+MAX_HOURS = 24.0
+EVENTS_A_SECOND = 20_000 if INTERPRETED else 2_000_000  # a cautious figure of one core
+SECONDS_A_RUN = 0.01
+PROBES = 100  #: points of a grid that are looked at to tell how long all would run
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An experiment, the values of the parameters that vary or differ from their defaults, and how many seeds.
+
+    Raises InputError for unknown parameters, values that do not fit, and more points than anyone would wait for.
+    """
+
+    name: str
+    grid: Mapping[str, tuple[Any, ...]]
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seeds <= MAX_POINTS:
+            raise InputError(f"{self.seeds} seeds; expected 1 to {MAX_POINTS}")
+        known = {field.name: field.type for field in fields(experiment(self.name).parameters)}
+        for key, values in self.grid.items():
+            if key not in known:
+                raise unknown("parameter", key, known, f" of experiment {self.name}")
+            if not values:
+                raise InputError(f"parameter {key} has no value")
+        if len(self) > MAX_POINTS:
+            raise InputError(f"{len(self)} points; expected at most {MAX_POINTS}")
+
+    def __len__(self) -> int:
+        return prod(len(values) for values in self.grid.values()) * self.seeds
+
+    def parameters(self) -> Iterator[Any]:
+        """Yield the parameters of every point of the grid, seeds aside; raises InputError for values that clash."""
+        kind = experiment(self.name).parameters
+        for values in product(*self.grid.values()):
+            yield kind(**dict(zip(self.grid, values, strict=True)))
+
+    def points(self) -> Iterator[tuple[Row, int]]:
+        """Yield parameters by name and the seed, for every point."""
+        for parameters in self.parameters():
+            for seed in range(self.seeds):
+                yield asdict(parameters), seed
+
+    def seconds(self) -> float:
+        """Return about how long all points take one core; every kind of point looked at is checked on the way."""
+        kinds = max(len(self) // self.seeds, 1)
+        probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
+        runs = [run for p in probes for run in experiment(self.name).plan(p).values()]
+        one = sum(run.expected_events() / EVENTS_A_SECOND + SECONDS_A_RUN for run in runs) / len(probes)
+        return one * len(self)
+
+
+def parse_settings(name: str, settings: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Parse ``key=value`` or ``key=value,value,...`` by the types of an experiment's parameters.
+
+    Raises InputError that says what was expected.
+    """
+    defaults = asdict(experiment(name).parameters())
+    grid: dict[str, tuple[Any, ...]] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"bad setting {setting!r}; expected key=value or key=value,value")
+        if key not in defaults:
+            raise unknown("parameter", key, defaults, f" of experiment {name}")
+        if key in grid:
+            raise InputError(f"parameter {key} is set twice; expected its values in one list, {key}=value,value")
+        grid[key] = tuple(parse_value(key, word, type(defaults[key])) for word in text.split(","))
+    return grid
+
+
+def parse_value(key: str, word: str, kind: type) -> Any:
+    """Parse one value; raises InputError."""
+    if kind is bool:
+        if word.lower() in ("y", "yes", "true", "1", "n", "no", "false", "0"):
+            return word.lower() in ("y", "yes", "true", "1")
+        raise InputError(f"parameter {key} is {word!r}; expected y or n")
+    try:
+        return kind(word)
+    except ValueError:
+        what = {int: "a whole number", float: "a number"}[kind]
+        raise InputError(f"parameter {key} is {word!r}; expected {what}") from None
+
+
+def run_point(name: str, parameters: Row, seed: int) -> Row:
+    """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call."""
+    found = experiment(name)
+    return {**parameters, "seed": seed, **found(found.parameters(**parameters), seed)}
+
+
+def run_sweep(
+    sweep: Sweep, executor: Executor | None = None, workers: int | None = None, out: str | Path | None = None
+) -> list[Row]:
+    """Run every point that is not saved yet; returns the rows in the order of the grid.
+
+    Arguments: an executor (Dask: ``Client(...).get_executor()``), else processes, as many as ``workers`` says or the
+    machine has CPUs (1: no process is started); the file to write, .csv or .parquet.
+    Raises InputError for a grid that would run too long, and if a worker dies: what was completed stays saved.
+    """
+    cores = workers or cpu_count() or 1
+    if cores < 1:
+        raise InputError(f"{cores} workers; expected at least 1")
+    refuse_absurd(sweep, cores)
+    check_out(out)
+    done = Done(sweep, Path(f"{out}.points") if out else None)
+    left = [key for key in done.order if key not in done.rows]
+    with done, progress(len(done.order), len(done.order) - len(left)) as bar:
+        try:
+            for key, row in completed(sweep.name, left, executor, cores):
+                done.add(key, row)
+                bar.update()
+        except (BrokenExecutor, CancelledError) as error:
+            raise dead(error, done) from None
+        except Exception as error:
+            if type(error).__name__ not in ("KilledWorker", "CommClosedError"):  # Dask's, if it is installed
+                raise
+            raise dead(error, done) from None
+    rows = [done.rows[key] for key in done.order]
+    if out:
+        write_table(rows, Path(out))
+        done.remove()
+    return rows
+
+
+def refuse_absurd(sweep: Sweep, cores: int) -> None:
+    """Raise InputError for a sweep that would run for days."""
+    hours = sweep.seconds() / cores / 3600
+    if hours > MAX_HOURS:
+        long = f"{hours / 24:.1f} days" if hours < 24 * 365 else f"{hours / 24 / 365:.0f} years"
+        raise InputError(
+            f"{len(sweep)} points would run for about {long} on {cores} cores; "
+            f"expected at most {MAX_HOURS:.0f} hours: take fewer values or seeds, or a shorter duration"
+        )
+
+
+def progress(total: int, initial: int) -> Any:
+    """Return a progress bar, which shows on a terminal only."""
+    return tqdm(total=total, initial=initial, unit="point", disable=None, leave=False)
+
+
+def completed(name: str, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
+    """Yield keys and rows as they complete."""
+    if executor is None and min(cores, len(keys)) <= 1:
+        for key in keys:
+            yield key, run_point(name, *parse_key(key))
+        return
+    with pool(executor, min(cores, len(keys))) as workers:
+        futures: dict[Future[Row], str] = {workers.submit(run_point, name, *parse_key(key)): key for key in keys}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def pool(executor: Executor | None, cores: int) -> AbstractContextManager[Executor]:
+    """Return the given executor, which stays open, or a pool of fresh processes."""
+    return nullcontext(executor) if executor else ProcessPoolExecutor(cores, mp_context=get_context("spawn"))
+
+
+def dead(error: BaseException, done: Done) -> InputError:
+    """Return the error for a worker that died."""
+    kept = f"{len(done.rows)} of {len(done.order)} points"
+    where = f"{kept} are kept in {done.file}: run the same again to go on" if done.file else f"{kept} were done"
+    return InputError(f"a worker died ({type(error).__name__}); {where}")
+
+
+# what is saved
+
+
+def make_key(parameters: Row, seed: int) -> str:
+    """Return a point as text."""
+    return json.dumps([parameters, seed], sort_keys=True)
+
+
+def parse_key(key: str) -> tuple[Row, int]:
+    """Return the parameters and the seed of a point."""
+    parameters, seed = json.loads(key)
+    return parameters, seed
+
+
+class Done:
+    """The points that are done, in memory and in a file that grows with each.
+
+    Lines of another experiment or of another version of the source are passed over, and so is a last line that was
+    cut off.
+    """
+
+    def __init__(self, sweep: Sweep, file: Path | None) -> None:
+        self.order = [make_key(*point) for point in sweep.points()]
+        self.file = file
+        self.stamp = [sweep.name, source_hash("sim")]
+        self.rows: dict[str, Row] = {}
+        self._open: TextIO | None = None
+        if file and file.exists():
+            self._read(file, set(self.order))
+
+    def _read(self, file: Path, wanted: set[str]) -> None:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                stamp, key, row = json.loads(line)
+            except ValueError:
+                continue
+            if stamp == self.stamp and key in wanted:
+                self.rows[key] = row
+
+    def __enter__(self) -> Done:
+        if self.file:
+            self._open = self.file.open("a", encoding="utf-8")
+            self._open.write("\n" if self.file.stat().st_size else "")  # after a line that was cut off
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open:
+            self._open.close()
+
+    def add(self, key: str, row: Row) -> None:
+        """Keep a row."""
+        row = json.loads(json.dumps(row))  # as it will be read back
+        self.rows[key] = row
+        if self._open:
+            self._open.write(json.dumps([self.stamp, key, row]) + "\n")
+            self._open.flush()
+
+    def remove(self) -> None:
+        """Remove the file: the table has everything."""
+        if self.file:
+            self.file.unlink(missing_ok=True)
+
+
+def check_out(out: str | Path | None) -> None:
+    """Raise InputError for a file that could not be written in the end."""
+    if out is None:
+        return
+    path = Path(out)
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"output {path.name}; expected a name that ends in .csv or .parquet")
+    if not path.parent.is_dir():
+        raise InputError("cannot be written: no such folder", str(path))
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise InputError("Parquet needs pyarrow: pip install 'gfpmodel[trace]', or write .csv") from None
+
+
+def write_table(rows: Sequence[Row], file: Path) -> None:
+    """Write rows as CSV or Parquet, by the file's name, whole or not at all; raises InputError."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    part = file.with_name(file.name + ".part")
+    try:
+        if file.suffix == ".parquet":
+            import pyarrow
+            import pyarrow.parquet
+
+            columns = {name: [row.get(name) for row in rows] for name in names}
+            pyarrow.parquet.write_table(pyarrow.table(columns), part)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.DictWriter(stream, names, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+        part.replace(file)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", str(file)) from None
+
+
+# what it says
+
+
+def summary(sweep: Sweep, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Interval]]]:
+    """Return, for every point of the grid, the parameters that vary, and every figure over the seeds."""
+    varied = [key for key, values in sweep.grid.items() if len(values) > 1]
+    given = {field.name for field in fields(experiment(sweep.name).parameters)} | {"seed"}
+    out = []
+    for at in range(0, len(rows), sweep.seeds):
+        group = rows[at : at + sweep.seeds]
+        figures = [name for name in group[0] if name not in given]
+        out.append(
+            ({key: group[0][key] for key in varied}, {name: interval([r[name] for r in group]) for name in figures})
+        )
+    return out

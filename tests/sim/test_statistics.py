@@ -1,0 +1,47 @@
+"""Confidence intervals and quantiles of histograms."""
+
+from math import isnan
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from gfpmodel.mm.jit import view
+from gfpmodel.sim.state import BINS, note
+from gfpmodel.sim.statistics import interval, quantile
+
+
+def test_an_interval_by_hand() -> None:
+    # mean 3, standard deviation sqrt(2.5), t(4) = 2.776
+    found = interval([1, 2, 3, 4, 5])
+    assert found.mean == 3
+    assert found.high - found.mean == pytest.approx(2.776 * (2.5 / 5) ** 0.5)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_the_interval_of_one_value_is_unknown() -> None:
+    found = interval([7.0])
+    assert found.mean == 7
+    assert isnan(found.low)
+    assert isnan(found.high)
+
+
+def test_many_seeds_come_near_the_normal_quantile() -> None:
+    values = np.tile([0.0, 2.0], 500)
+    found = interval(values)
+    assert found.high - 1 == pytest.approx(1.962 * np.std(values, ddof=1) / 1000**0.5, rel=1e-3)
+
+
+@given(some.lists(some.integers(0, 1 << 38), min_size=1, max_size=60), some.sampled_from([0.5, 0.9, 0.99]))
+def test_a_quantile_is_three_percent_off_at_most(values: list[int], q: float) -> None:
+    hist = np.zeros((1, BINS), np.int64)
+    for value in values:
+        note(view(hist), 0, value)
+    exact = sorted(values)[max(int(np.ceil(q * len(values))) - 1, 0)]
+    assert quantile(hist[0], q) == pytest.approx(exact, rel=0.032, abs=0.5)
+    assert quantile(hist[0], q, max(values)) <= max(values)
+
+
+def test_the_quantile_of_nothing_is_unknown() -> None:
+    assert isnan(quantile(np.zeros(BINS, np.int64), 0.99))
