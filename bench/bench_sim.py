@@ -33,7 +33,7 @@ def main() -> None:
     simulate(Run(one_zone(4), mixed.workload, "fast_try", duration=MS), 0)  # compiles
     seconds = timed(lambda: simulate(mixed, 1))
     sweep = Sweep("co_tenant", {"duration_ms": (100,)}, seeds=POINTS)
-    one, two = (timed(lambda n=n: run_sweep(sweep, workers=n)) for n in (1, 2))  # type: ignore[misc]
+    one, two = (timed(lambda n=n: run_sweep(sweep, workers=n)) for n in (1, 2))
     facts = {"seconds": round(seconds, 2), "mevents_a_second": round(EVENTS / seconds / 1e6, 2),
              "sweep_1": round(one, 1), "sweep_2": round(two, 1), "efficiency": round(one / two / 2, 2)}  # fmt: skip
     print(f"{EVENTS / 1e6:.0f} million events, 4 CPUs: {facts['seconds']} s, {facts['mevents_a_second']} million/s")
