@@ -87,13 +87,13 @@ def drain_ns(kernel: Version, timing: Timing) -> int:
 HEADERS = (
     "version",
     "records",
-    "channels",
+    "lists",
     "lock",
-    "cache",
-    "asks under the lock",
+    "cache (boot)",
+    "asks locked",
     "who fills",
-    "drain",
-    "hand-over fix",
+    "drain after",
+    "fixed",
 )
 
 
@@ -101,7 +101,8 @@ def ladder() -> Iterator[tuple[object, ...]]:
     """Yield a row of HEADERS for each version that has blocks."""
     for v in VERSIONS.values():
         if v.batches:
-            cache = f"{v.cache_limit}, {v.preloaded} at boot"
-            drain = f"{1000 * v.drain_hz:g} ms" + (f", or {v.drain_full_jiffies} jiffy" * bool(v.drain_full_jiffies))
-            filler = "worker" + ", 1-arg caller" * bool(v.sleeping) if v.worker else "nobody"
+            cache = f"{v.cache_limit} ({v.preloaded})"
+            delay = f"{v.drain_hz:g} s" if v.drain_hz >= 1 else f"{1000 * v.drain_hz:g} ms"
+            drain = delay + f", {v.drain_full_jiffies} jiffy" * bool(v.drain_full_jiffies)
+            filler = "work" + ", caller" * bool(v.sleeping) if v.worker else "nobody"
             yield v.name, v.capacity(), v.channels, v.lock, cache, v.request is not None, filler, drain, v.fixed

@@ -59,6 +59,6 @@ def test_the_ladder() -> None:
     rows = {row[0]: dict(zip(HEADERS, row, strict=True)) for row in ladder()}
     assert "call_rcu" not in rows
     assert [rows[name]["records"] for name in ("v5.8", "v5.9", "v6.6")] == [509, 510, 507]
-    assert [name for name in rows if rows[name]["asks under the lock"]] == ["v5.8", "v5.9"]
-    assert [name for name in rows if not rows[name]["hand-over fix"]] == ["v5.8", "v5.9", "v5.11", "v5.12"]
+    assert [name for name in rows if rows[name]["asks locked"]] == ["v5.8", "v5.9"]
+    assert [name for name in rows if not rows[name]["fixed"]] == ["v5.8", "v5.9", "v5.11", "v5.12"]
     assert rows["v5.8"]["lock"] == "spin"
