@@ -248,7 +248,7 @@ class Replay:
         self.know_cache(owner, cached + (source == CACHED))
         self.fill_ahead(at, owner, cached + (source == CACHED))
         self.notice_emptied(line, owner, source)
-        self.decide_ahead(at, owner)
+        self.decide_ahead(at, owner, source)
         if source == NO_SOURCE:
             self.missed.add(owner)
         self.words[st.RECORDED_PFN] = pfn if source in (CACHED, ALLOCATED) else NOT_A_BLOCK.get(source, -FAILED)
@@ -427,8 +427,10 @@ class Replay:
     def on_block_done(self, at: int, line: Line) -> None:
         """C, F: a block goes to a cache or back to the allocator."""
         owner, cache = line.a[:2]
-        if line.name == "F" and self.decided[owner]:
-            self.said[owner].appendleft(self.decided[owner].popleft())
+        if self.decided[owner]:
+            decided = self.decided[owner].popleft()
+            cached = (*decided.a[:4], line.a[4], *decided.a[5:])  # counted later, when it may have changed
+            self.said[owner].appendleft(decided._replace(a=cached))
         else:
             before = line.a[4] - 1 if line.name == "C" else int(self.words[st.CACHE_LIMIT])
             self.know_cache(cache, before)
@@ -446,18 +448,20 @@ class Replay:
         every = ((owner, batch) for owner in range(self.rcu.cpus) for batch in range(st.READY_BATCH))
         return [(o, b) for o, b in every if self.words[self.batch_words(o, b) + st.W_BLOCK] != st.NULL]
 
-    def decide_ahead(self, at: int, cpu: int) -> None:
-        """Give back a block whose F comes later: that the cache was full is seen under the lock, F logged outside.
+    def decide_ahead(self, at: int, cpu: int, source: int) -> None:
+        """Put away a block whose line comes later: F is logged outside the lock, and in v5.8 so is C.
 
-        Called before a block is taken from a full cache, after which it could not have been found full.
+        Called before a block is taken from a cache: a full one could not be found full afterwards, and an empty one
+        has nothing to take.
         """
-        if self.cached(cpu) < self.words[st.CACHE_LIMIT]:
+        full = 0 < self.words[st.CACHE_LIMIT] <= self.cached(cpu)
+        if not full and not (source == CACHED and self.cached(cpu) == 0):
             return
         for owner, batch in self.blocks_in_work():
             pfn = self.rcu.page_of(int(self.words[self.batch_words(owner, batch) + st.W_BLOCK]))
             ends = (line for line in self.log.lines[at:] if line.name in ("C", "F") and line.a[3] == pfn)
             end = next(ends, None)
-            if end and end.name == "F" and not self.records_left(owner, batch):
+            if end and end.name == ("F" if full else "C") and not self.records_left(owner, batch):
                 self.call(finish_block, end.cpu, owner, batch, mm=True)
                 self.decided[owner].append(self.said[owner].pop())
 

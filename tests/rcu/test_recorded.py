@@ -231,3 +231,28 @@ def test_a_run_on_two_cpus_replays(tmp_path: Path, name: str) -> None:
     rcu.settle()
     verdict = verify_file(written(tmp_path, as_log(rcu, cached, True), f"{name}-model.events.txt"))
     assert verdict.ok, str(verdict)
+
+
+@pytest.mark.parametrize(("name", "put", "free_ns"), [("v5.8", "C", 9000), ("v5.8", "F", 3000), ("v5.9", "F", 3000)])
+def test_a_block_put_away_outside_the_lock_may_have_its_line_later(
+    tmp_path: Path, name: str, put: str, free_ns: int
+) -> None:
+    """The queueing task comes in between the decision and the line, as it did in recorded floods."""
+    rcu = KfreeRcu(name, seed=9, events=1 << 15, timing=Timing(gp_ns=9_000_000, free_ns=free_ns))
+    cached = len(rcu.krc().cache)
+    rcu.queue(6000, every_ns=9_000)
+    rcu.settle()
+    rows = as_log(rcu, cached, True)
+    kinds = [row.split()[3] if row.startswith("E ") else "" for row in rows]
+    late = 0
+    for at in [number for number, kind in enumerate(kinds) if kind == put]:
+        want = next((n for n in range(at + 1, len(rows)) if kinds[n] in ("B", "K", "L", "E", "M")), len(rows) - 1)
+        if kinds[want] == "B" and kinds[want + 1] == "Q":  # nothing of the work in between: the line moves behind both
+            rows.insert(want + 2, rows[at])
+            del rows[at]
+            kinds.insert(want + 2, kinds[at])
+            del kinds[at]
+            late += 1
+    verdict = verify_file(written(tmp_path, rows, f"{name}-late.events.txt"))
+    assert verdict.ok, str(verdict)
+    assert late
