@@ -61,6 +61,7 @@ from gfpmodel.rcu.state import (
     FILL_AT,
     FILL_DELAY_NS,
     FILL_GFP,
+    FILL_ON_TAKE,
     FILL_ROUND,
     FILL_STOPS,
     FILLS,
@@ -71,6 +72,7 @@ from gfpmodel.rcu.state import (
     FREE_ROWS,
     FREED,
     FREED_EARLY,
+    FREED_LIST,
     GP_END,
     GP_EXPEDITED_NS,
     GP_NEEDED,
@@ -393,7 +395,10 @@ def want_block(mm: Mm, rcu: Rcu, cpu: int, channel: int, one_argument: bool) -> 
     before, unmovable = -1, -1
     block = get_cached_bnode(rcu, cpu)
     source = CACHED
-    if block == NULL:
+    if block != NULL:
+        if krc[FILL_ON_TAKE]:
+            run_page_cache_worker(rcu, cpu)
+    else:
         gfp = krc[SLEEPING_GFP] if one_argument and krc[SLEEPING_GFP] >= 0 else krc[CALLER_GFP]
         source = NO_SOURCE
         if gfp >= 0:
@@ -697,11 +702,13 @@ def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
 
 @inlined
 def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
-    """Free one object, and note if that is before the grace period it had to wait for."""
+    """Free one object, put it on the list of freed ones, and note if its grace period had not ended."""
     krc, _, objs, log = rcu
     info = objs[obj * OBJECT + INFO]
     early = krc[GP_SEQ] < info >> SNAP_SHIFT
     objs[obj * OBJECT + INFO] = (info & ~STATE_MASK) | DONE | (FREED_EARLY if early else 0)
+    objs[obj * OBJECT + LINK] = krc[FREED_LIST]
+    krc[FREED_LIST] = obj
     krc[FREED] += 1
     if early:
         krc[EARLY] += 1

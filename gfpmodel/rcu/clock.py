@@ -151,8 +151,9 @@ def invoke_callbacks(rcu: Rcu, cpu: int) -> None:
         krc[k + CALLBACKS] -= 1
         krc[KFREE_ONE] += 1
         krc[CACHE_MISSES] += 1
+        after = objs[obj * OBJECT + LINK]
         free_object(rcu, cpu, obj)
-        obj = objs[obj * OBJECT + LINK]
+        obj = after
     krc[k + FIRST_CALLBACK] = obj
     if obj == NULL:
         krc[k + LAST_CALLBACK] = NULL
@@ -254,6 +255,26 @@ def run_worker(mm: Mm, rcu: Rcu, cpu: int) -> None:
 
 
 @compiled
+def run_event(mm: Mm, rcu: Rcu, at: int, what: int, cpu: int) -> None:
+    """Let one thing happen at its time: what next_event() returned."""
+    krc = rcu[0]
+    krc[NOW] = max(krc[NOW], at)
+    k = krc_of(cpu)
+    if what == GRACE_PERIOD:
+        if krc[GP_END] == NEVER:
+            start_grace_period(rcu)
+        else:
+            end_grace_period(rcu)
+    elif what == TIMER:
+        krc[k + MONITOR_AT] = NEVER
+        krc[k + MONITOR_READY] = krc[NOW]
+    elif what == WORKER:
+        run_worker(mm, rcu, cpu)
+    else:
+        fill_page_cache_func(mm, rcu, cpu)
+
+
+@compiled
 def run_events(mm: Mm, rcu: Rcu, until: int) -> None:
     """Let everything happen that is due up to a time (ns), in order."""
     krc = rcu[0]
@@ -262,20 +283,7 @@ def run_events(mm: Mm, rcu: Rcu, until: int) -> None:
         if at > until:
             krc[NEXT_EVENT] = at
             return
-        krc[NOW] = max(krc[NOW], at)
-        k = krc_of(cpu)
-        if what == GRACE_PERIOD:
-            if krc[GP_END] == NEVER:
-                start_grace_period(rcu)
-            else:
-                end_grace_period(rcu)
-        elif what == TIMER:
-            krc[k + MONITOR_AT] = NEVER
-            krc[k + MONITOR_READY] = krc[NOW]
-        elif what == WORKER:
-            run_worker(mm, rcu, cpu)
-        else:
-            fill_page_cache_func(mm, rcu, cpu)
+        run_event(mm, rcu, at, what, cpu)
 
 
 @compiled
@@ -324,3 +332,18 @@ def run_calls(mm: Mm, rcu: Rcu, at: Words, cpus: Words, objects: Words, flags: W
         if kvfree_call_rcu(mm, rcu, cpus[call], objects[call], flags[call]) == MUST_WAIT:
             synchronize_rcu(mm, rcu, cpus[call], objects[call])
     return len(at)
+
+
+@compiled
+def put_off(krc: Words, cpu: int, what: int, until: int) -> None:
+    """Let what a cpu's workers would do next wait for the cpu, until a time (ns)."""
+    k = krc_of(cpu)
+    if what == FILL:
+        krc[k + FILL_AT] = until
+    elif krc[k + BUSY]:
+        krc[k + STEP_AT] = until
+    else:
+        krc[k + MONITOR_READY] = max(krc[k + MONITOR_READY], until)
+        for batch in range(krc[N_BATCHES]):
+            b = batch_of(cpu, batch)
+            krc[b + W_READY] = max(krc[b + W_READY], until)

@@ -223,6 +223,7 @@ class KfreeRcu:
         k[st.FILL_STOPS], k[st.HAND_OVER] = v.worker_stops, HAND_OVER_RULES[v.hand_over]
         k[st.ONE_BATCH], k[st.SNAPSHOTS] = v.one_batch, v.snapshots
         k[st.FIXED] = v.fixed if fixed is None else fixed
+        k[st.FILL_ON_TAKE] = v.fill_on_take
         k[st.RUNNING], k[st.N_CPUS] = 1, self.cpus
         k[st.SPARE_ROWS] = self.cpus * (int(k[st.CACHE_LIMIT]) + 1)
 
@@ -343,7 +344,7 @@ class KfreeRcu:
             flags |= st.ONE_ARGUMENT
             if not may_sleep:
                 self.reports.append(f"BUG: sleeping function called from invalid context: {where}")
-        self._room()
+        self.make_room()
         mm, rcu = self.allocator.arrays, self.arrays
         done = kvfree_call_rcu(mm, rcu, cpu, ptr, flags)
         if done == DUPLICATE:
@@ -365,7 +366,8 @@ class KfreeRcu:
         if one_argument and not self.version.one_argument:
             raise MisuseError(f"{self.version.name} has no one-argument form; give the offset of the rcu_head")
 
-    def _room(self) -> None:
+    def make_room(self) -> None:
+        """Make room for more blocks if little is left; ``arrays`` are others then."""
         if self._krc[st.FREE_ROWS] <= self._krc[st.SPARE_ROWS]:
             self._grow_bulk(len(self._bulk) // (st.RECORDS + self.capacity))
 
@@ -402,7 +404,7 @@ class KfreeRcu:
             done = run_calls(self.allocator.arrays, self.arrays, when, where, which, how, done)
             if done == len(at):
                 return
-            self._room()
+            self.make_room()
 
     def advance(self, ns: int) -> None:
         """Let time go on."""
@@ -479,6 +481,10 @@ class KfreeRcu:
     def blocks_of(self, cpu: int) -> int:
         """Return how many pages hold a cpu's objects now (its cache excepted)."""
         return int(self._krc[self._bases()[cpu] + st.BLOCKS_HERE])
+
+    def held_pages(self) -> int:
+        """Return how many pages the chain holds: those with objects, and those in the caches."""
+        return sum(int(self._krc[base + st.BLOCKS_HERE] + self._krc[base + st.NR_CACHED]) for base in self._bases())
 
     def was_early(self, ptr: int) -> bool:
         """Return whether an object was freed before its grace period ended."""

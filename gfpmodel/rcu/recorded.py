@@ -45,7 +45,7 @@ class RecordedChain(KfreeRcu):
     def know(self, last: int) -> None:
         """Make room for objects up to a number, and for a block."""
         self._know(last)
-        self._room()
+        self.make_room()
 
     def forget_cache(self, cpu: int) -> None:
         """Lose a cpu's cached blocks, as if they had never been."""

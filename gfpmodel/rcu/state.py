@@ -41,6 +41,7 @@ NEVER = 1 << 62
     FORCED_FAILED, PAGES_FREED, TO_CACHE, KFREE_BULK, KFREE_ONE, VFREE, CACHE_MISSES, GRACE_PERIODS, FREE_ROW,
     BLOCKS_LIVE, BLOCKS_PEAK, PENDING_PEAK, HAND_OVERS, TO_PENDING, FILLS, FREE_ROWS, SPARE_ROWS,
 ) = range(32, 60)  # fmt: skip
+FREED_LIST, FILL_ON_TAKE = 60, 61  # the list of freed objects is for who reuses them: the simulator
 MACHINE_WORDS = 64
 
 # A cpu's kfree_rcu_cpu; what comes in pairs has slab first, then vmalloc.

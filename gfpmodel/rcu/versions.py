@@ -30,6 +30,7 @@ class Version:
     Avoid freeing new kfree_rcu() memory after old grace period", v6.3 and stable).
     ``drain_hz`` and ``drain_full_jiffies`` are the delay before a hand-over, in fractions of a second and, once a
     whole block waits, in jiffies.  ``snapshots``: blocks carry their grace period and go as soon as it ended.
+    ``fill_on_take``: a block taken from the cache asks for its refill, not only a miss; no kernel does this.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Version:
     drain_hz: float = 1 / 50
     drain_full_jiffies: int = 0
     snapshots: bool = False
+    fill_on_take: bool = False
     batches: int = 2
 
     def capacity(self, page_size: int = PAGE_SIZE, pointer_size: int = POINTER_SIZE) -> int:

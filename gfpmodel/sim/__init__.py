@@ -1,6 +1,8 @@
 """Many CPUs and time: workloads run on the page-exact engine, and the experiments nobody ran."""
 
-from gfpmodel.sim.experiments import EXPERIMENTS, Experiment, experiment
+from gfpmodel.sim.chain import Chain
+from gfpmodel.sim.experiments import EXPERIMENTS, experiment
+from gfpmodel.sim.plans import Experiment
 from gfpmodel.sim.run import Result, Run, one_zone, simulate
 from gfpmodel.sim.statistics import Interval, interval
 from gfpmodel.sim.sweeps import Sweep, run_sweep, summary
@@ -9,6 +11,7 @@ from gfpmodel.sim.workloads import WORKLOADS, Draw, Flow, Workload, every, workl
 __all__ = [
     "EXPERIMENTS",
     "WORKLOADS",
+    "Chain",
     "Draw",
     "Experiment",
     "Flow",

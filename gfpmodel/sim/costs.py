@@ -44,10 +44,11 @@ COSTS = (
     Cost("wake_kswapd", 500, 2000, "ns to wake a thread", ASSUMED),
     Cost("kswapd_latency", 20_000, 100_000, "ns from kswapd's wake-up to its first page", ASSUMED),
     Cost("reclaim_page", 500, 2000, "ns of kswapd's work a page", ASSUMED),
+    Cost("kmalloc", 10, 40, "ns an object taken from its slab", ASSUMED),
+    Cost("kfree", 20, 80, "ns an object freed after its grace period", ASSUMED),
 )
-(PCP, LOCK, FREE_PAGE, ALLOC_PAGE, MOVE_BLOCK, TRANSFER, BLOCK, TASK, WAKE_KSWAPD, KSWAPD_LATENCY, RECLAIM_PAGE) = (
-    range(len(COSTS))
-)
+(PCP, LOCK, FREE_PAGE, ALLOC_PAGE, MOVE_BLOCK, TRANSFER, BLOCK, TASK, WAKE_KSWAPD, KSWAPD_LATENCY, RECLAIM_PAGE,
+ KMALLOC, KFREE) = range(len(COSTS))  # fmt: skip
 
 
 class HoldTime(NamedTuple):

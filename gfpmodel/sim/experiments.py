@@ -6,57 +6,17 @@ show; so that what a grid would cost can be told before anything is run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
 from gfpmodel.proposals import proposal
-from gfpmodel.sim.run import ZONE_NORMAL_START, Result, Run, one_zone, simulate
+from gfpmodel.sim import kfree_experiments as kfree
+from gfpmodel.sim.plans import Experiment, Record, Results, Runs, ordinary, pick, share
+from gfpmodel.sim.run import ZONE_NORMAL_START, Run, one_zone
 from gfpmodel.sim.workloads import MS, SECOND, US, Draw, Flow, Workload, co_tenant, every, near_watermark
-
-Runs = dict[str, Run]
-Results = Mapping[str, Result]
-Record = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """An experiment: what is asked, its parameters' type, which runs it takes, and what is read off them."""
-
-    name: str
-    title: str
-    parameters: type
-    plan: Callable[[Any], Runs]
-    read: Callable[[Any, Results], Record]
-
-    def results(self, parameters: Any, seed: int) -> dict[str, Result]:
-        """Return the result of every run by its name."""
-        return {name: simulate(run, seed) for name, run in self.plan(parameters).items()}
-
-    def __call__(self, parameters: Any, seed: int) -> Record:
-        """Run it; returns the record."""
-        return self.read(parameters, self.results(parameters, seed))
-
-
-def pick(result: Result, *figures: str) -> Record:
-    """Return some figures of a result."""
-    return {figure: result.record[figure] for figure in figures}
-
-
-def share(value: float, name: str) -> float:
-    """Return a value that is a share; raises InputError."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} is {value}; expected 0 to 1")
-    return value
-
-
-def ordinary(rate: float) -> tuple[Flow, ...]:
-    """Return the flow of ordinary requests on CPU 0, which refill its lists; none for a rate of 0."""
-    return (Flow("other", cpus=(0,), period=every(rate), hold=Draw(MS)),) if rate else ()
-
 
 # hold time: how long is the lock held, how long does a task wait for its wake-up, if the lock is raw or not
 
@@ -498,6 +458,7 @@ _ALL = (
         plan_co_tenant,
         read_co_tenant,
     ),
+    *kfree.EXPERIMENTS,
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 

@@ -16,9 +16,22 @@ from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import view
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.proposals import proposal
+from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.sim import loop
 from gfpmodel.sim import state as st
+from gfpmodel.sim.chain import (
+    WORK,
+    Chain,
+    chain_arrays,
+    chain_figures,
+    check_chain,
+    grow,
+    make_chain,
+    slab_pages,
+    slab_words,
+)
 from gfpmodel.sim.costs import draw_costs
+from gfpmodel.sim.cpu import KINDS_SEEN
 from gfpmodel.sim.rng import DISTRIBUTIONS, MAX_MEAN, below, seeded
 from gfpmodel.sim.state import World
 from gfpmodel.sim.statistics import quantile
@@ -56,7 +69,7 @@ class Run:
     ``lock`` is how the zone lock behaves: spin, raw (on PREEMPT_RT), or sleeping (PREEMPT_RT as it is).
     ``duration`` and ``task_period`` are in ns; the periodic task of each CPU stands for cyclictest, 0 is none.
     ``samples`` rows are taken for the time series.  ``costs`` fixes costs by name (ns) instead of drawing them.
-    ``priority`` of the task is above all else.  Raises InputError.
+    ``chain`` is whose kfree_rcu() the flows of that kind call.  Raises InputError.
     """
 
     machine: Machine
@@ -68,6 +81,7 @@ class Run:
     task_period: int = 200 * US
     samples: int = 0
     costs: Mapping[str, int] = field(default_factory=dict)
+    chain: Chain = field(default_factory=Chain)
 
     def __post_init__(self) -> None:
         if self.lock not in st.LOCKS:
@@ -90,14 +104,16 @@ class Run:
         for flow, _ in placed(self.workload, self.machine.cpus):
             if flow.period is not None:
                 burst_ns = flow.period.mean + 100 * flow.burst
-                total += 2 * flow.burst * self.duration / burst_ns
+                events = 2 * flow.burst * self.duration / burst_ns
+                total += min(events, 2 * flow.times) if flow.times else events
         return min(total, self.max_events)
 
 
 class Result(NamedTuple):
     """What a run gives.
 
-    The record; rows of (time in ns, free pages, live pages, failed requests so far); the pages on each CPU's lists.
+    The record; rows of (time in ns, free pages, live pages, failed requests so far, pages on CPU 0's lists, blocks
+    of kfree_rcu in flight); the pages on each CPU's lists.
     """
 
     record: dict[str, float]
@@ -114,6 +130,8 @@ def placed(workload: Workload, cpus: int) -> list[tuple[Flow, int]]:
             if not 0 <= cpu < cpus:
                 raise InputError(f"flow {flow.name} runs on cpu {cpu}; this machine has 0 to {cpus - 1}")
             found.append((flow, cpu))
+    if any(flow.kind == "kfree_rcu" for flow in workload.flows):
+        found += [(Flow(WORK, kind="kfree_work"), cpu) for cpu in range(cpus)]
     return sorted(found, key=lambda pair: pair[1])
 
 
@@ -125,14 +143,18 @@ def simulate(run: Run, seed: int) -> Result:
     row = proposal(run.proposal) if isinstance(run.proposal, str) else run.proposal
     allocator = PageAllocator(run.machine, row)
     flows = placed(run.workload, run.machine.cpus)
+    chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
+    arrays |= chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(*allocator.arrays[:3], *(view(array) for array in arrays.values()))
     loop.preload(world)
     start_flows(arrays, flows)
-    loop.run(world)
-    check(allocator, arrays)
+    while loop.run(world) and chain:
+        world = grow(chain, world)
+    check(allocator, chain, arrays)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]
-    return Result(make_record(run, allocator, arrays, flows), series, pcp_pages(allocator))
+    record = make_record(run, allocator, arrays, flows)
+    return Result(record | chain_figures(chain) if chain else record, series, pcp_pages(allocator))
 
 
 # the arrays
@@ -141,14 +163,15 @@ def simulate(run: Run, seed: int) -> Result:
 def make_arrays(
     run: Run, flows: list[tuple[Flow, int]], allocator: PageAllocator, seed: int
 ) -> dict[str, NDArray[Any]]:
-    """Return the simulator's arrays in the order of World."""
+    """Return the simulator's own arrays in the order of World."""
     cpus = run.machine.cpus
     table = np.array([flow_words(flow, cpu, cpus, allocator) for flow, cpu in flows], np.int64)
     table = table.reshape(len(flows), st.FLOW_WORDS)
-    slots = np.zeros((int(table[:, st.LIMIT].sum()) + 1, st.SLOT_WORDS), np.int64)
+    blocks = table[table[:, st.KIND] == st.ALLOC]
+    slots = np.zeros((int(blocks[:, st.LIMIT].sum()) + 1, st.SLOT_WORDS), np.int64)
     slots[1:-1, st.NEXT_SLOT] = np.arange(2, len(slots))
     return {
-        "trace": Ring(RING_EVENTS, loop.KINDS_SEEN).array,
+        "trace": Ring(RING_EVENTS, KINDS_SEEN).array,
         "rng": seeded(seed),
         "costs": draw_costs(seed, run.costs),
         "words": run_words(run, table, allocator),
@@ -156,9 +179,9 @@ def make_arrays(
         "flows": table,
         "locks": np.zeros((mm.MAX_NR_ZONES, st.LOCK_WORDS), np.int64),
         "slots": slots,
-        "heap": np.zeros((int(table[table[:, st.HOLD] > 0, st.LIMIT].sum()) + 1, 2), np.int64),
+        "heap": np.zeros((int(heap_room(table).sum()) + 1, 2), np.int64),
         "hist": np.zeros((st.FLOW_HIST + len(flows), st.BINS), np.int64),
-        "series": np.zeros((run.samples + 1, 4), np.int64),
+        "series": np.zeros((run.samples + 1, 6), np.int64),
     }
 
 
@@ -171,7 +194,10 @@ def run_words(run: Run, table: NDArray[np.int64], allocator: PageAllocator) -> N
     words[[st.END, st.MAX_EVENTS]] = run.duration, run.max_events
     words[st.LOCK_KIND] = st.LOCKS[run.lock]
     words[st.TASK_PERIOD] = run.task_period
-    words[st.FREE_SLOT] = 1 if table[:, st.LIMIT].sum() else 0
+    blocks, objects = (table[table[:, st.KIND] == kind] for kind in (st.ALLOC, st.KFREE_RCU))
+    words[st.FREE_SLOT] = 1 if blocks[:, st.LIMIT].sum() else 0
+    words[st.FREE_SLAB] = 1 if objects[:, st.LIMIT].sum() else 0
+    words[st.SLAB_SIZE] = objects[:, st.IN_SLAB].max(initial=1)
     words[st.KSWAPD] = kswapd[0] if len(kswapd) else -1
     words[st.SAMPLE_EVERY] = max(run.duration // run.samples, 1) if run.samples else st.NEVER
     words[st.NEXT_SAMPLE] = 0 if run.samples else st.NEVER
@@ -185,12 +211,20 @@ def cpu_words(run: Run, table: NDArray[np.int64]) -> NDArray[np.int64]:
     number = np.arange(run.machine.cpus)
     cpus[:, st.FIRST_FLOW] = np.searchsorted(table[:, st.CPU], number)
     cpus[:, st.END_FLOW] = np.searchsorted(table[:, st.CPU], number, side="right")
-    held = table[table[:, st.HOLD] > 0]
-    room = np.bincount(held[:, st.FREE_CPU], held[:, st.LIMIT], len(cpus)).astype(np.int64)
+    room = np.bincount(table[:, st.FREE_CPU], heap_room(table), len(cpus)).astype(np.int64)
+    work = table[:, st.KIND] == st.KFREE_WORK
+    cpus[table[work, st.CPU], st.WORK_FLOW] = np.flatnonzero(work)
     cpus[:, st.HEAP_START] = np.cumsum(room) - room
     # the tasks of the CPUs are spread over the period, as cyclictest's are
     cpus[:, st.WAKE] = run.task_period * (number + 1) // len(cpus) if run.task_period else st.NEVER
     return cpus
+
+
+def heap_room(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many entries each flow can have in the heap of the cpu that frees: blocks, or objects."""
+    objects = np.where(table[:, st.DELAYED], table[:, st.LIMIT] * table[:, st.IN_SLAB], 0)
+    blocks = np.where(table[:, st.HOLD] > 0, table[:, st.LIMIT], 0)
+    return np.where(table[:, st.KIND] == st.KFREE_RCU, objects, blocks)
 
 
 def flow_words(flow: Flow, cpu: int, cpus: int, allocator: PageAllocator) -> list[int]:
@@ -199,7 +233,7 @@ def flow_words(flow: Flow, cpu: int, cpus: int, allocator: PageAllocator) -> lis
     if not isinstance(to, int) or not 0 <= to < cpus:
         raise InputError(f"flow {flow.name} frees on {flow.frees_on!r}; expected same, next, or 0 to {cpus - 1}")
     words = [0] * st.FLOW_WORDS
-    words[st.KIND] = st.KINDS[flow.kind]
+    words[st.KIND] = st.KINDS.get(flow.kind, st.KFREE_WORK)
     words[st.CPU], words[st.FREE_CPU] = cpu, to
     words[st.MASK] = request_mask(flow, allocator)
     words[st.MIGRATETYPE], words[st.ORDER] = TYPES[flow.migratetype], flow.order
@@ -212,6 +246,10 @@ def flow_words(flow: Flow, cpu: int, cpus: int, allocator: PageAllocator) -> lis
     words[st.IRQS_OFF] = flow.irqs_off or flow.kind == "irq_off"
     words[st.RECLAIMABLE], words[st.PRELOAD] = flow.reclaimable, flow.preload
     words[st.HOLES] = round(1000 * flow.holes)
+    words[st.TIMES] = flow.times or -1
+    if flow.kind == "kfree_rcu":
+        for word, value in slab_words(flow).items():
+            words[word] = value
     words[st.NEXT_AT] = st.NEVER
     return words
 
@@ -221,7 +259,7 @@ def request_mask(flow: Flow, allocator: PageAllocator) -> int:
     layout: Layout = allocator.layout
     if flow.migratetype not in TYPES:
         raise unknown("migratetype", flow.migratetype, TYPES)
-    if flow.proposal:
+    if flow.proposal and flow.kind == "alloc":
         if allocator.proposal is None:
             raise InputError(f"flow {flow.name} asks the way a proposal does; this run has none")
         mask = allocator.proposal.mask
@@ -247,7 +285,7 @@ def start_flows(arrays: dict[str, NDArray[Any]], flows: list[tuple[Flow, int]]) 
 # the record
 
 
-def check(allocator: PageAllocator, arrays: dict[str, NDArray[Any]]) -> None:
+def check(allocator: PageAllocator, chain: KfreeRcu | None, arrays: dict[str, NDArray[Any]]) -> None:
     """Raise AssertionError unless every page is accounted for, in the engine and in the simulator."""
     allocator.check()
     table = arrays["flows"]
@@ -255,10 +293,14 @@ def check(allocator: PageAllocator, arrays: dict[str, NDArray[Any]]) -> None:
     came = alloc[:, st.PRELOAD] + alloc[:, st.OPS] - alloc[:, st.FAILED]
     went = alloc[:, st.FREED] + alloc[:, st.RECLAIMED] + alloc[:, st.LIVE]
     assert (came == went).all(), f"blocks in {came.tolist()}, out and live {went.tolist()}"
-    live = int((alloc[:, st.LIVE] << alloc[:, st.ORDER]).sum())
+    live = int((alloc[:, st.LIVE] << alloc[:, st.ORDER]).sum()) + slab_pages(table)
     managed = sum(zone.managed for zone in allocator.sizes.zones.values())
     free = free_pages(allocator) + sum(pcp_pages(allocator))
-    assert managed == free + live == free + arrays["words"][st.LIVE_PAGES], f"{managed} pages, {free} + {live} found"
+    assert live == arrays["words"][st.LIVE_PAGES], f"{live} live pages, {arrays['words'][st.LIVE_PAGES]} counted"
+    held = chain.held_pages() if chain else 0
+    assert managed == free + live + held, f"{managed} pages, {free} + {live} + {held} found"
+    if chain:
+        check_chain(chain, arrays)
 
 
 def free_pages(allocator: PageAllocator) -> int:

@@ -28,7 +28,12 @@ class World(NamedTuple):
     slots: Any  #: [slot, word]: a live block each; slot 0 is the head of the reclaimer's list
     heap: Any  #: [at, (time, slot)]: for each cpu a binary heap of the blocks that it will free
     hist: Any  #: [row, bin]
-    series: Any  #: [sample, (time, free pages, live pages, failed requests)]
+    series: Any  #: [sample, (time, free pages, live pages, failed requests, pages listed, blocks in flight)]
+    krc: Any  #: the four arrays of the kfree_rcu chain, as `gfpmodel.rcu` has them
+    bulk: Any
+    objs: Any
+    log: Any
+    slabs: Any  #: [slab, word]: what holds objects; slab 0 is none
 
 
 # The words of a run.
@@ -51,25 +56,27 @@ class World(NamedTuple):
     LATENCY_SUM,
     LATENCY_MAX,
     NOW,
+    FREE_SLAB,
+    SLAB_SIZE,
     RUN_WORDS,
-) = range(19)
+) = range(21)
 
 # How the zone lock behaves: a spinlock with interrupts off, a raw lock on PREEMPT_RT, a sleeping lock on PREEMPT_RT.
 SPIN, RAW, SLEEPING = 0, 1, 2
 LOCKS = {"spin": SPIN, "raw": RAW, "sleeping": SLEEPING}
 
-# The words of a cpu.  MASKED is the flow that runs with interrupts off, plus 1.
-CLOCK, DUE, CHOICE, WAKE, FIRST_FLOW, END_FLOW, HEAP_START, HEAP_LEN, MASKED, BUSY, CPU_WORDS = range(11)
+# The words of a cpu.  MASKED is the flow that runs with interrupts off, plus 1; WORK_FLOW counts the chain's work.
+CLOCK, DUE, CHOICE, WAKE, FIRST_FLOW, END_FLOW, HEAP_START, HEAP_LEN, MASKED, BUSY, WORK_FLOW, CPU_WORDS = range(12)
 
 # The words of a flow: what it is, then its state, then its counters.  BEFORE_NULL: blocks got before the first NULL.
 KIND, CPU, FREE_CPU, MASK, MIGRATETYPE, ORDER, ARRIVAL, PERIOD, BURST, HOLD_BY, HOLD, LIMIT = range(12)
-IRQS_OFF, RECLAIMABLE, PRELOAD, HOLES = range(12, 16)
-NEXT_AT, LEFT, LIVE, IN_USE = range(16, 20)  # IN_USE: slots, those of reclaimed blocks included
-OPS, FAILED, FAILED_LOCK, FREED, RECLAIMED, HELD_BACK, REFILLS, DRAINS, SECTIONS, NS, PEAK = range(20, 31)
-BELOW_LOW, BELOW_MIN, STRAY, BEFORE_NULL, FLOW_WORDS = range(31, 36)
+IRQS_OFF, RECLAIMABLE, PRELOAD, HOLES, TIMES, IN_SLAB, HAS_PAGE, DELAYED = range(12, 20)
+NEXT_AT, LEFT, LIVE, IN_USE, SLAB = range(20, 25)  # IN_USE: slots, those of reclaimed blocks included, or slabs
+OPS, FAILED, FAILED_LOCK, FREED, RECLAIMED, HELD_BACK, REFILLS, DRAINS, SECTIONS, NS, PEAK = range(25, 36)
+BELOW_LOW, BELOW_MIN, STRAY, BEFORE_NULL, FLOW_WORDS = range(36, 41)
 
-# Kinds of flows.  KFREE_RCU is for the block chain of kfree_rcu.
-ALLOC, IRQ_OFF_WINDOW, RECLAIMER, KFREE_RCU = 0, 1, 2, 3
+# Kinds of flows.  KFREE_WORK, which no workload names, is what the chain's workers do on a cpu.
+ALLOC, IRQ_OFF_WINDOW, RECLAIMER, KFREE_RCU, KFREE_WORK = range(5)
 KINDS = {"alloc": ALLOC, "irq_off": IRQ_OFF_WINDOW, "kswapd": RECLAIMER, "kfree_rcu": KFREE_RCU}
 
 # The words of a zone's lock.
@@ -78,6 +85,9 @@ FREE_AT, ACQUIRED, CONTENTIONS, PAGES_MOVED, HOLD_SUM, HOLD_MAX, WAIT_SUM, WAIT_
 # The words of a slot.
 PAGE, FLOW, NEXT_SLOT, PREV_SLOT, SLOT_STATE, SLOT_WORDS = range(6)
 UNUSED, HELD, GONE = 0, 1, 2  #: GONE: reclaimed, while its time to be freed still stands in a heap
+
+# The words of a slab: objects TAKEN from it so far, and of those the ones that were freed (GONE_OBJECTS).
+SLAB_PAGE, SLAB_FLOW, NEXT_SLAB, TAKEN, GONE_OBJECTS, SLAB_WORDS = range(6)
 
 # Histograms: exact below 64, then 32 bins for each power of two, so that a quantile is 3 % off at most.
 SUB_BITS = 5

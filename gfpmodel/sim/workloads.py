@@ -37,7 +37,12 @@ class Flow:
     out.  ``irqs_off``: the whole burst runs with interrupts off.  ``reclaimable``: kswapd may take it, and it counts
     as movable when a pageblock is stolen (PG_lru).  ``preload``: blocks that each of its cpus has when the run
     begins; ``holes``: the share of them that is freed again first, at random.
+    ``times``: how often it asks in all on each cpu, 0 for no end.
     Kind ``irq_off`` keeps interrupts off for ``hold`` ns; ``kswapd`` frees pages when woken, on the first of its cpus.
+    Kind ``kfree_rcu`` makes an object and calls kfree_rcu() on it at once, or after ``hold`` ns on ``frees_on``;
+    ``slab`` objects share a page got by ``gfp`` and freed when all of them are, 0 if they come from elsewhere;
+    ``limit`` is of objects; ``proposal``: the blocks are asked for the way the run's proposal does, else by the mask
+    of the chain's version.
     Raises InputError.
     """
 
@@ -57,9 +62,11 @@ class Flow:
     reclaimable: bool = False
     preload: int = 0
     holes: float = 0.0
+    slab: int = 0
+    times: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in (*KINDS, "kfree_work"):
             raise unknown("kind of flow", self.kind, KINDS)
         for name, time in (("period", self.period), ("hold", self.hold)):
             if time is not None and not 0 <= time.mean < MAX_MEAN:
@@ -72,6 +79,8 @@ class Flow:
             "limit": (self.limit, 0, 1 << 26),
             "preload": (self.preload, 0, 1 << 26),
             "holes": (self.holes, 0, 1),
+            "slab": (self.slab, 0, 512),
+            "times": (self.times, 0, 1 << 40),
         }
         for name, (value, low, top) in ranges.items():
             if not low <= value <= top:
@@ -174,6 +183,45 @@ def slab_loop(delay: int = 100 * MS) -> Workload:
     )
 
 
+def kfree_flood(
+    rate: float = 1_000_000.0, burst: int = 1, cpus: int = 0, tenant: float = 0.0, slab: int = 0
+) -> Workload:
+    """Return a flood of kfree_rcu() calls, ``rate`` a second on each of so many cpus, 0 for all.
+
+    Constant for a burst of 1, else in bursts with exponential gaps.  The objects come from elsewhere for a ``slab``
+    of 0: nothing but a ``tenant`` of so many ordinary requests a second refills the lists that blocks come from.
+    """
+    on = tuple(range(cpus)) or None
+    pause = every(rate, burst)
+    period = pause if burst > 1 else Draw(pause.mean, "constant")
+    flood = Flow("flood", kind="kfree_rcu", cpus=on, proposal=True, period=period, burst=burst, slab=slab,
+                 limit=1 << 20)  # fmt: skip
+    others = Flow("tenant", cpus=on, period=every(tenant, 8), burst=8, hold=Draw(200 * US)) if tenant else None
+    return Workload("kfree_flood", "objects are given to kfree_rcu() as fast as told", (flood, *filter(None, [others])))
+
+
+def rezki_loop(times: int = 1_000_000, slab: int = 64, gap: int = 0) -> Workload:
+    """Return the list's loop: kmalloc() and kvfree_rcu(), so many times, ``gap`` ns apart beside what both cost.
+
+    An rcu_head and 20 bytes are an object of kmalloc-64; 64 of them share a page, which is freed when all are.
+    """
+    loop = Flow("loop", kind="kfree_rcu", cpus=(0,), proposal=True, period=Draw(gap, "constant"), slab=slab, times=times,
+                limit=1 << 20)  # fmt: skip
+    return Workload(
+        "rezki_loop",
+        "kmalloc and kvfree_rcu in a tight loop",
+        (loop,),
+        "test_vmalloc's 2-argument slab test (Rezki, 2020-08-17); the pace is an assumption: that of the model's costs",
+    )
+
+
+def kfree_producer_consumer(rate: float = 500_000.0, delay: int = 100 * US, slab: int = 64) -> Workload:
+    """Return one cpu that allocates and another that calls kfree_rcu(), ``delay`` ns later."""
+    flow = Flow("object", kind="kfree_rcu", cpus=(0,), proposal=True, period=every(rate), hold=Draw(delay), frees_on=1,
+                slab=slab, limit=1 << 20)  # fmt: skip
+    return Workload("kfree_producer_consumer", "cpu 0 allocates objects, cpu 1 gives them to kfree_rcu()", (flow,))
+
+
 def co_tenant(rate: float = 200_000.0, raid: float = 0.0, raid_burst: int = 32) -> Workload:
     """Return a tenant that allocates and frees on every cpu, and a raider of its per-cpu lists if ``raid`` is not 0."""
     tenant = Flow("tenant", period=every(rate, 8), burst=8, hold=Draw(200 * US))
@@ -202,6 +250,9 @@ WORKLOADS: dict[str, Callable[..., Workload]] = {
     "slab_loop": slab_loop,
     "co_tenant": co_tenant,
     "contended": contended,
+    "kfree_flood": kfree_flood,
+    "rezki_loop": rezki_loop,
+    "kfree_producer_consumer": kfree_producer_consumer,
 }
 
 
