@@ -277,13 +277,15 @@ def test_free_memory_is_cut_into_aligned_blocks(taken_pages: list[bool], start: 
 
 def test_zoneinfo_gives_sizes_and_free_memory() -> None:
     zones = known_zones(ZONEINFO)
-    assert [(z.index, z.start, z.batch) for z in zones] == [(0, 1, 1), (1, 4096, 31)]
+    assert [(z.sizes.zone.index, z.sizes.zone.start, z.sizes.batch) for z in zones] == [(0, 1, 1), (1, 4096, 31)]
     recording = read_recording(ANON)
     outcome = replay(recording, WhatIf(rows=("fast_try",), known=tuple(zones)))
     for zone in zones:
-        sizes = outcome.allocator.sizes.zones[zone.index]
-        assert (sizes.batch, sizes.high, sizes.wmark) == (zone.batch, zone.high, zone.wmark)
-        assert outcome.free_at_start[zone.index] == zone.free
+        index, known = zone.sizes.zone.index, zone.sizes
+        sizes = outcome.allocator.sizes.zones[index]
+        assert (sizes.batch, sizes.high, sizes.wmark) == (known.batch, known.high, known.wmark)
+        assert (sizes.managed, sizes.lowmem_reserve) == (known.managed, known.lowmem_reserve)
+        assert outcome.free_at_start[index] == zone.free
     outcome.allocator.check()
 
 

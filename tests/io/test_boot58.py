@@ -20,7 +20,7 @@ from gfpmodel.io.text import read_lines
 from gfpmodel.io.verify import verify_file
 from gfpmodel.proposals import proposal
 
-DATA = Path(__file__).parent / "data" / "boot58"
+DATA = Path(__file__).parents[1] / "data" / "boot58"
 TRACE, MIX = DATA / "trace-A-seqB.txt.xz", DATA / "mix-exact-Aiib.txt.xz"
 PROC = [str(DATA / f"{name}-A2-1G-cma64M.txt") for name in ("zoneinfo", "buddyinfo", "pagetypeinfo")]
 RECORDED = {path.name: read_lines(path) for path in (TRACE, MIX, *map(Path, PROC), DATA / "zoneinfo-6.18-1G.txt")}
