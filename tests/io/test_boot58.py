@@ -1,5 +1,6 @@
 """boot58's traces and mixes, and /proc files: replayed exactly, and refused with one line when damaged."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -145,4 +146,12 @@ def test_what_is_no_proc_file(tmp_path: Path) -> None:
         read_proc([str(path)])
     path.write_text("\n".join(RECORDED["zoneinfo-A2-1G-cma64M.txt"][:60]) + "\n")
     with pytest.raises(InputError, match=r"file:1: zone DMA lacks .*cut off"):
+        read_proc([str(path)])
+
+
+def test_a_boost_above_the_watermarks_that_contain_it(tmp_path: Path) -> None:
+    text = "\n".join(RECORDED["zoneinfo-6.18-1G.txt"]) + "\n"
+    path = tmp_path / "zoneinfo"
+    path.write_text(re.sub(r"boost( +)0", r"boost\g<1>9999", text, count=1))
+    with pytest.raises(InputError, match="expected 0 <= boost <= min"):
         read_proc([str(path)])

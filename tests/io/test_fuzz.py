@@ -115,8 +115,8 @@ def renumbered(draw: some.DrawFn, text: bytes) -> bytes:
     for _ in range(draw(some.integers(1, 3))):
         at = 2 * draw(some.integers(0, max(len(pieces) // 2 - 1, 0))) + 1
         if at < len(pieces):
-            near = some.integers(-2, 600).map(lambda more, old=int(pieces[at][:18]): max(old + more, 0))
-            pieces[at] = b"%d" % draw(some.one_of(near, some.integers(0, 1 << 40)))
+            old = int(pieces[at][:18])
+            pieces[at] = b"%d" % draw(some.one_of(some.integers(max(old - 2, 0), old + 600), some.integers(0, 1 << 40)))
     return b"".join(pieces)
 
 
