@@ -31,6 +31,7 @@ from gfpmodel.io.text import read_lines
 from gfpmodel.io.verify import verify_file
 
 DATA = Path(__file__).parents[1] / "data"
+BOOK = Path(__file__).parents[2] / "book/data/traces"
 SECONDS = float(os.environ.get("GFPMODEL_FUZZ_SECONDS", "0"))
 HANG = 60  #: seconds that no input of a few kilobytes may take
 FUZZ = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -49,7 +50,7 @@ PROC = {
         "pagetypeinfo": [("boot58", "-A2-1G-cma64M.txt")],
     }.items()
 }
-PROC["zoneinfo"].append(DATA / "traces" / "rt-smp2-512M-anon.zoneinfo")
+PROC["zoneinfo"].append(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo")
 DUMP = "\n".join(read_lines(DATA / "boot58" / "trace-A-seqB.txt.xz")[:1200]) + "\n"
 MIX = "#### " + "\n".join([*read_lines(DATA / "boot58" / "mix-exact-Aiib.txt.xz"), ""]).split("#### ")[1]
 

@@ -11,7 +11,16 @@ from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.ftrace import TraceReader, write_trace
-from gfpmodel.io.replay import Recording, Report, WhatIf, read_recording, refill_table, replay
+from gfpmodel.io.replay import (
+    Recording,
+    Report,
+    WhatIf,
+    read_recording,
+    refill_table,
+    replay,
+    replay_file,
+    zoneinfo_beside,
+)
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.start import Overrides, free_blocks
 from gfpmodel.io.replay.zoneinfo import known_zones
@@ -19,8 +28,9 @@ from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.proposals import PROPOSALS
 
 DATA = Path(__file__).parents[1] / "data/traces"
+BOOK = Path(__file__).parents[2] / "book/data/traces"
 ANON = str(DATA / "rt-smp2-512M-anon-cut.trace.txt.xz")
-ZONEINFO = str(DATA / "rt-smp2-512M-anon.zoneinfo")
+ZONEINFO = str(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo")
 STAMP = itertools.count(1)
 
 
@@ -305,6 +315,18 @@ def test_the_table_of_refills() -> None:
     assert row["requests"] > 300
     assert row["difference"] == row["model"] - row["kernel"]
     assert row["kernel"] > 0
+
+
+def test_a_trace_with_its_zoneinfo_beside_it(tmp_path: Path) -> None:
+    trace = tmp_path / "own.trace.xz"
+    trace.write_bytes(Path(ANON).read_bytes())
+    assert zoneinfo_beside(str(trace)) is None
+    beside = tmp_path / "own.trace.zoneinfo"
+    beside.write_bytes(Path(ZONEINFO).read_bytes())
+    assert zoneinfo_beside(str(trace)) == str(beside)
+    found = replay_file(str(trace), str(beside), WhatIf(rows=("fast_try",)))
+    assert found.source == "/proc/zoneinfo"
+    assert found.totals["kernel_refills"] > 0
 
 
 def test_samples_follow_the_lists() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gfpmodel.errors import InputError
 from gfpmodel.io.procfs import machine_of, read_proc
 from gfpmodel.io.replay.pack import MAX_PAGES
@@ -21,3 +23,9 @@ def known_zones(path: str) -> list[KnownZone]:
             raise InputError(f"zone {info.name}: expected free <= managed, and an end below 256 GiB", path, info.line)
         found.append(KnownZone(size, info.fields["free"]))
     return found
+
+
+def zoneinfo_beside(trace: str) -> str | None:
+    """Return the file beside a trace that `record` names: the trace's, perhaps without .gz or .xz, and .zoneinfo."""
+    bases = (trace, trace.removesuffix(".gz").removesuffix(".xz"))
+    return next((f"{base}.zoneinfo" for base in bases if Path(f"{base}.zoneinfo").is_file()), None)
