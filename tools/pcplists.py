@@ -1,4 +1,4 @@
-"""Tabulate samples of the per-cpu lists to standard output: ``python tools/pcplists.py summary|series FOLDER [NAME...]``.
+"""Tabulate samples of the per-cpu lists: ``python tools/pcplists.py summary|series FOLDER [NAME...] > FILE``.
 
 FOLDER has NAME.pcplists.csv.xz: rows of zone, cpu and order-0 list lengths by type, sampled on a running kernel; a row
 is void where ``busy`` is 1, as the lists' lock was held.  ``summary`` counts over all files in the largest zone;

@@ -299,6 +299,12 @@ def test_zoneinfo_gives_sizes_and_free_memory() -> None:
     outcome.allocator.check()
 
 
+def test_a_batch_above_the_known_high_of_a_small_zone() -> None:
+    known = tuple(known_zones(ZONEINFO))
+    zones = replay(recorded(alloc(0x5000)), WhatIf((), known, Overrides(batch=63))).allocator.sizes.zones
+    assert [(zone.batch, zone.high) for zone in zones.values()] == [(63, 63), (63, 408)]
+
+
 @pytest.mark.parametrize(
     "text", ["", "junk", "Node 0, zone DMA\n managed 5\n", "Node 0, zone      DMA\n        managed 5\n"]
 )

@@ -70,9 +70,14 @@ def usable_pcp(sizes: ZoneSizes) -> tuple[int, int]:
 
 
 def merged(given: tuple[int, int] | None, overrides: Overrides) -> tuple[int | None, int | None]:
-    """Return batch and high of a zone with what was asked for in place of what is known."""
+    """Return batch and high of a zone with what was asked for in place of what is known.
+
+    A known high that the batch asked for does not fit under (zone DMA's) grows to it.
+    """
     batch, high = given or (None, None)
-    return (batch if overrides.batch is None else overrides.batch), (high if overrides.high is None else overrides.high)
+    if overrides.batch is not None:
+        batch, high = overrides.batch, None if high is None else max(high, overrides.batch)
+    return batch, (high if overrides.high is None else overrides.high)
 
 
 def with_known(sizes: Sizes, known: list[KnownZone]) -> Sizes:
