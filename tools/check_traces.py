@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 
 from gfpmodel.io.ftrace import open_trace
-from gfpmodel.io.ftrace.streams import open_bytes
+from gfpmodel.io.streams import open_bytes
 
 #: A task column, a cpu, perhaps flags, a time, and then the event: on purpose not how the scanner reads it.
 EVENT = re.compile(rb"^.{17,}\[\d+\] .* +[\d.]+: (?:\w+:)?(\w+): ", re.MULTILINE)

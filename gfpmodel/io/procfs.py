@@ -234,10 +234,12 @@ def check_zone(zone: ZoneInfo) -> None:
         missing += [f"{n} of cpu {c}" for c, p in zone.pcp.items() for n in ("count", "high", "batch") if n not in p]
     if missing:
         raise InputError(f"zone {zone.name} lacks {', '.join(missing)}: cut off?", zone.file, zone.line)
-    marks = [zone.fields[name] for name in ("min", "low", "high")]
+    marks = [0, zone.fields.get("boost", 0), *(zone.fields[name] for name in ("min", "low", "high"))]
     if marks != sorted(marks) or not zone.fields["managed"] <= zone.fields["present"] <= zone.fields["spanned"]:
         raise InputError(
-            f"zone {zone.name}: expected min <= low <= high and managed <= present <= spanned", zone.file, zone.line
+            f"zone {zone.name}: expected 0 <= boost <= min <= low <= high and managed <= present <= spanned",
+            zone.file,
+            zone.line,
         )
 
 

@@ -1,39 +1,24 @@
-"""Text files as they come: plain, .xz or .gz, told apart by content; torn ones refused with one line."""
+"""Small text files read whole; torn ones, and what is no text, refused with one line."""
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from gfpmodel.errors import InputError
+from gfpmodel.io.streams import BROKEN, open_bytes
 
 MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that a bomb is refused
-XZ, GZ = b"\xfd7zXZ\x00", b"\x1f\x8b"
-
-
-def opened(path: Path) -> BinaryIO:
-    """Open a file, decompressing; raises OSError."""
-    with path.open("rb") as file:
-        begin = file.read(len(XZ))
-    if begin == XZ:
-        return cast(BinaryIO, lzma.open(path))
-    return cast(BinaryIO, gzip.open(path)) if begin.startswith(GZ) else path.open("rb")
+PIECE = 1 << 13
 
 
 def beginning(path: Path, size: int = 4096) -> str:
     """Return the first characters of a file, as far as they can be read."""
     found = b""
     try:
-        with opened(path) as file:
-            while len(found) < size:
-                more = file.read(min(256, size - len(found)))
-                if not more:
-                    break
+        with open_bytes(str(path), 256) as file:
+            while len(found) < size and (more := file.read(min(256, size - len(found)))):
                 found += more
-    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+    except (*BROKEN, InputError):
         pass  # what was read is enough to tell what it is; reading it in full says what is wrong
     return found.decode("utf-8", "replace")
 
@@ -41,17 +26,15 @@ def beginning(path: Path, size: int = 4096) -> str:
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a text file, without their ends; raises InputError if it is torn, cut off or no text."""
     parts: list[bytes] = []
-    try:
-        with opened(path) as file:
-            while more := file.read(1 << 16):
+    with open_bytes(str(path), PIECE) as file:
+        try:
+            while more := file.read(PIECE):
                 parts.append(more)
-                if len(parts) > MOST >> 16:
+                if len(parts) > MOST // PIECE:
                     raise InputError(f"more than {MOST} bytes of text", str(path))
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        line = b"".join(parts).count(b"\n") + 1
-        raise InputError(f"torn or damaged after this line: {error}", str(path), line) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", str(path)) from None
+        except BROKEN as error:
+            line = b"".join(parts).count(b"\n") + 1
+            raise InputError(f"torn or damaged after this line: {error}", str(path), line) from None
     data = b"".join(parts)
     lines = data.split(b"\n")
     if lines.pop():

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from gfpmodel.cli import cli, main
 
 DATA = Path(__file__).parents[1] / "data/traces"
+BOOK = Path(__file__).parents[2] / "book/data/traces"
 IDLE = DATA / "amd64-smp2-512M-idle.trace.txt.xz"
 TEXT = lzma.decompress(IDLE.read_bytes()).decode()
 
@@ -44,7 +45,7 @@ def test_text_names_machine_and_proposals() -> None:
     assert "batch and high from v5.8's arithmetic on the memory seen in the trace" in result.stdout
     assert "fast_try" in result.stdout
     assert "trylock" not in result.stdout
-    known = run("replay", str(IDLE), "--zoneinfo", str(DATA / "rt-smp2-512M-anon.zoneinfo"))
+    known = run("replay", str(IDLE), "--zoneinfo", str(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo"))
     assert "batch and high from /proc/zoneinfo" in known.stdout
     assert "batch 31, high 408" in known.stdout
 

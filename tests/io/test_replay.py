@@ -11,7 +11,16 @@ from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.ftrace import TraceReader, write_trace
-from gfpmodel.io.replay import Recording, Report, WhatIf, read_recording, refill_table, replay
+from gfpmodel.io.replay import (
+    Recording,
+    Report,
+    WhatIf,
+    read_recording,
+    refill_table,
+    replay,
+    replay_file,
+    zoneinfo_beside,
+)
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.start import Overrides, free_blocks
 from gfpmodel.io.replay.zoneinfo import known_zones
@@ -19,8 +28,9 @@ from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.proposals import PROPOSALS
 
 DATA = Path(__file__).parents[1] / "data/traces"
+BOOK = Path(__file__).parents[2] / "book/data/traces"
 ANON = str(DATA / "rt-smp2-512M-anon-cut.trace.txt.xz")
-ZONEINFO = str(DATA / "rt-smp2-512M-anon.zoneinfo")
+ZONEINFO = str(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo")
 STAMP = itertools.count(1)
 
 
@@ -277,14 +287,22 @@ def test_free_memory_is_cut_into_aligned_blocks(taken_pages: list[bool], start: 
 
 def test_zoneinfo_gives_sizes_and_free_memory() -> None:
     zones = known_zones(ZONEINFO)
-    assert [(z.index, z.start, z.batch) for z in zones] == [(0, 1, 1), (1, 4096, 31)]
+    assert [(z.sizes.zone.index, z.sizes.zone.start, z.sizes.batch) for z in zones] == [(0, 1, 1), (1, 4096, 31)]
     recording = read_recording(ANON)
     outcome = replay(recording, WhatIf(rows=("fast_try",), known=tuple(zones)))
     for zone in zones:
-        sizes = outcome.allocator.sizes.zones[zone.index]
-        assert (sizes.batch, sizes.high, sizes.wmark) == (zone.batch, zone.high, zone.wmark)
-        assert outcome.free_at_start[zone.index] == zone.free
+        index, known = zone.sizes.zone.index, zone.sizes
+        sizes = outcome.allocator.sizes.zones[index]
+        assert (sizes.batch, sizes.high, sizes.wmark) == (known.batch, known.high, known.wmark)
+        assert (sizes.managed, sizes.lowmem_reserve) == (known.managed, known.lowmem_reserve)
+        assert outcome.free_at_start[index] == zone.free
     outcome.allocator.check()
+
+
+def test_a_batch_above_the_known_high_of_a_small_zone() -> None:
+    known = tuple(known_zones(ZONEINFO))
+    zones = replay(recorded(alloc(0x5000)), WhatIf((), known, Overrides(batch=63))).allocator.sizes.zones
+    assert [(zone.batch, zone.high) for zone in zones.values()] == [(63, 63), (63, 408)]
 
 
 @pytest.mark.parametrize(
@@ -303,6 +321,18 @@ def test_the_table_of_refills() -> None:
     assert row["requests"] > 300
     assert row["difference"] == row["model"] - row["kernel"]
     assert row["kernel"] > 0
+
+
+def test_a_trace_with_its_zoneinfo_beside_it(tmp_path: Path) -> None:
+    trace = tmp_path / "own.trace.xz"
+    trace.write_bytes(Path(ANON).read_bytes())
+    assert zoneinfo_beside(str(trace)) is None
+    beside = tmp_path / "own.trace.zoneinfo"
+    beside.write_bytes(Path(ZONEINFO).read_bytes())
+    assert zoneinfo_beside(str(trace)) == str(beside)
+    found = replay_file(str(trace), str(beside), WhatIf(rows=("fast_try",)))
+    assert found.source == "/proc/zoneinfo"
+    assert found.totals["kernel_refills"] > 0
 
 
 def test_samples_follow_the_lists() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.io.ftrace import scan as sc
-from gfpmodel.io.ftrace.streams import BROKEN, open_bytes
+from gfpmodel.io.streams import BROKEN, open_bytes
 from gfpmodel.mm.jit import INTERPRETED, view
 
 CHUNK = 1 << 14 if INTERPRETED else 1 << 22

@@ -3,6 +3,18 @@
 from gfpmodel.io.replay.recording import Recording, read_recording
 from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import WhatIf, replay
-from gfpmodel.io.replay.table import refill_table
+from gfpmodel.io.replay.start import Overrides
+from gfpmodel.io.replay.table import refill_table, replay_file
+from gfpmodel.io.replay.zoneinfo import zoneinfo_beside
 
-__all__ = ["Recording", "Report", "WhatIf", "read_recording", "refill_table", "replay"]
+__all__ = [
+    "Overrides",
+    "Recording",
+    "Report",
+    "WhatIf",
+    "read_recording",
+    "refill_table",
+    "replay",
+    "replay_file",
+    "zoneinfo_beside",
+]

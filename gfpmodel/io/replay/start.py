@@ -22,17 +22,10 @@ DMA32_END = 1 << 20
 
 @dataclass(frozen=True)
 class KnownZone:
-    """A zone as /proc/zoneinfo shows it; pages.  ``reserve`` is its line `protection`."""
+    """A zone as /proc/zoneinfo shows it, and how many of its pages are free."""
 
-    index: int
-    start: int
-    spanned: int
-    managed: int
+    sizes: ZoneSizes
     free: int
-    batch: int
-    high: int
-    wmark: tuple[int, int, int]
-    reserve: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,8 @@ def build(recording: Recording, known: list[KnownZone], overrides: Overrides) ->
     the per-cpu lists are empty.  Without it all other memory is free.  Raises GeometryError.
     """
     cpus = overrides.cpus or recording.cpus
-    zones = tuple(Zone(k.index, k.start, k.spanned) for k in known) or zones_of(recording.highest_pfn)
-    pcp: Any = {k.index: (k.batch, max(k.high, k.batch if k.batch > 1 else 0)) for k in known} or None
+    zones = tuple(k.sizes.zone for k in known) or zones_of(recording.highest_pfn)
+    pcp: Any = {k.sizes.zone.index: usable_pcp(k.sizes) for k in known} or None
     if overrides.batch is not None or overrides.high is not None:
         pcp = {zone.index: merged(pcp and pcp.get(zone.index), overrides) for zone in zones}
     allocator = PageAllocator(Machine(zones, cpus=cpus, pcp=pcp))
@@ -70,21 +63,30 @@ def build(recording: Recording, known: list[KnownZone], overrides: Overrides) ->
     return allocator
 
 
+def usable_pcp(sizes: ZoneSizes) -> tuple[int, int]:
+    """Return batch and high such that the model takes them: with lists switched off a kernel prints a high of 0."""
+    batch = max(sizes.batch, 1)
+    return batch, max(sizes.high, batch if batch > 1 else 0)
+
+
 def merged(given: tuple[int, int] | None, overrides: Overrides) -> tuple[int | None, int | None]:
-    """Return batch and high of a zone with what was asked for in place of what is known."""
+    """Return batch and high of a zone with what was asked for in place of what is known.
+
+    A known high that the batch asked for does not fit under (zone DMA's) grows to it.
+    """
     batch, high = given or (None, None)
-    return (batch if overrides.batch is None else overrides.batch), (high if overrides.high is None else overrides.high)
+    if overrides.batch is not None:
+        batch, high = overrides.batch, None if high is None else max(high, overrides.batch)
+    return batch, (high if overrides.high is None else overrides.high)
 
 
 def with_known(sizes: Sizes, known: list[KnownZone]) -> Sizes:
     """Return what boot computed, with a real machine's watermarks and reserves in place of the model's."""
     zones = dict(sizes.zones)
     for k in known:
-        reserve = (*k.reserve[: st.MAX_NR_ZONES], *[0] * st.MAX_NR_ZONES)[: st.MAX_NR_ZONES]
-        zones[k.index] = replace(zones[k.index], managed=k.managed, wmark=k.wmark, lowmem_reserve=reserve)
-    for k in known:
-        unavailable = k.managed - k.free
-        zones[k.index] = KnownSizes(**vars(zones[k.index]), taken=max(unavailable, 0) + k.spanned - k.managed)
+        own = zones[k.sizes.zone.index]
+        taken = k.sizes.zone.spanned - k.free
+        zones[k.sizes.zone.index] = KnownSizes(**vars(replace(k.sizes, batch=own.batch, high=own.high)), taken=taken)
     return replace(sizes, zones=zones)
 
 

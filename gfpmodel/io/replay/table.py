@@ -27,11 +27,22 @@ def refill_table(files: Mapping[str, str | None], what_if: WhatIf | None = None)
     return [compared(file, zoneinfo, what_if or WhatIf(rows=())) for file, zoneinfo in files.items()]
 
 
+def replay_file(trace: str, zoneinfo: str | None = None, what_if: WhatIf | None = None) -> Report:
+    """Read a trace and replay it on its machine; raises InputError.
+
+    Arguments: the trace; a file with /proc/zoneinfo, if there is one; which rows to ask, and what else to change.
+    """
+    asked = what_if or WhatIf()
+    known = tuple(known_zones(zoneinfo)) if zoneinfo else asked.known
+    asked = replace(asked, known=known)
+    recording = read_recording(trace)
+    return Report(recording, replay(recording, asked), asked)
+
+
 def compared(file: str, zoneinfo: str | None, what_if: WhatIf) -> dict[str, Any]:
     """Return one trace's row."""
-    asked = replace(what_if, known=tuple(known_zones(zoneinfo)) if zoneinfo else what_if.known)
-    recording = read_recording(file)
-    outcome = replay(recording, asked)
+    found = replay_file(file, zoneinfo, what_if)
+    recording, outcome = found.recording, found.outcome
     sums: Counter[str] = sum((c for (_, order, _), c in outcome.requests.items() if order == 0), Counter())
     zone = max(outcome.allocator.sizes.zones.values(), key=lambda z: z.managed)
     kernel = sums["kernel_refills"] - sums["kernel_dma_refills"]
@@ -53,5 +64,5 @@ def compared(file: str, zoneinfo: str | None, what_if: WhatIf) -> dict[str, Any]
         "model_dma": sums["model_dma_refills"],
         "single_pages": sums["kernel_single_pages"],
         "nulls": sums["model_nulls"],
-        "skipped": sum(Report(recording, outcome, asked).skipped.values()),
+        "skipped": sum(found.skipped.values()),
     }

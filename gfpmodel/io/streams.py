@@ -1,4 +1,4 @@
-"""Bytes of a trace from a file, compressed or not, or from standard input."""
+"""Bytes of a file, compressed or not (told by content), or from standard input."""
 
 from __future__ import annotations
 
@@ -57,20 +57,23 @@ class XzStream(io.RawIOBase):
 
 
 @contextmanager
-def open_bytes(name: str) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for ``-``; .gz and .xz are told by their first bytes.  Raises InputError."""
+def open_bytes(name: str, piece: int = PIECE) -> Iterator[BinaryIO]:
+    """Open a file, or standard input for ``-``; .gz and .xz are told by their first bytes.  Raises InputError.
+
+    ``piece`` bounds how much is decompressed at a time, and so how much before the damage a damaged file loses.
+    """
     if name == "-":
-        yield decompressed(cast(io.BufferedReader, sys.stdin.buffer), "<stdin>")
+        yield decompressed(cast(io.BufferedReader, sys.stdin.buffer), "<stdin>", piece)
         return
     try:
         source = Path(name).open("rb")  # noqa: SIM115 (closed below; an error of the reader is none of open's)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", name) from None
     with source:
-        yield decompressed(source, name)
+        yield decompressed(source, name, piece)
 
 
-def decompressed(source: io.BufferedReader, name: str) -> BinaryIO:
+def decompressed(source: io.BufferedReader, name: str, piece: int = PIECE) -> BinaryIO:
     """Return the stream of what is in a stream; raises InputError for a compression that is not read here."""
     try:
         head = source.peek(6)[:6] if hasattr(source, "peek") else b""
@@ -79,7 +82,7 @@ def decompressed(source: io.BufferedReader, name: str) -> BinaryIO:
     if head.startswith(GZIP):
         return cast(BinaryIO, gzip.GzipFile(fileobj=source, mode="rb"))
     if head.startswith(XZ):
-        return cast(BinaryIO, io.BufferedReader(XzStream(source), PIECE))
+        return cast(BinaryIO, io.BufferedReader(XzStream(source), piece))
     for magic, what in ((ZSTD, "zstd"), (BZIP2, "bzip2")):
         if head.startswith(magic):
             raise InputError(f"compressed with {what}; expected plain text, .gz or .xz", name)

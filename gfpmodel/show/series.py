@@ -1,0 +1,49 @@
+"""Per-cpu list lengths over time as a figure, with the same facts as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from gfpmodel.show.figures import BLUE, ORANGE, svg
+from gfpmodel.show.pictures import Picture, table
+
+#: How each type's line is drawn: told apart without colour, too.
+LINES = {
+    "unmovable": {"color": BLUE, "linestyle": "-"},
+    "movable": {"color": ORANGE, "linestyle": "--"},
+    "reclaimable": {"color": "0.35", "linestyle": ":"},
+}
+Samples = Sequence[Mapping[str, float]]
+
+
+def lists_figure(panels: Mapping[str, Samples]) -> Figure:
+    """Draw a panel for each trace: pages on each list against seconds."""
+    figure = Figure(figsize=(8, 1.7 * len(panels) + 0.6), facecolor="white", layout="constrained")
+    for axes, (name, samples) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
+        seconds = [(sample["t_ms"] - samples[0]["t_ms"]) / 1000 for sample in samples]
+        for which, style in LINES.items():
+            axes.plot(seconds, [sample[which] for sample in samples], linewidth=1.1, label=which, **style)
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_ylabel("pages", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.set_xlim(0, seconds[-1])
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("seconds", fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(LINES), fontsize=8)
+    return figure
+
+
+def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
+    """Show how long one cpu's lists were over time: samples (t_ms and pages by type) of each named trace."""
+    rows = []
+    for name, samples in panels.items():
+        for which in LINES:
+            pages = sorted(int(sample[which]) for sample in samples)
+            rows.append((name, which, pages[0], pages[len(pages) // 2], pages[-1], pages.count(0), len(pages)))
+    facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
+    ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
+    alt = f"Pages on one cpu's lists by type over time. {ranges}"
+    return Picture(f"<figure>{svg(lists_figure(panels), alt)}</figure>", facts.text)
