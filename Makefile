@@ -18,7 +18,7 @@ BOOK_SOURCES := _config.yml _toc.yml tools/vendor_js.py tools/fetch_js.py \
 # inside the project, so that a read-only install caches its compiled code too
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help book test lab bench record lint clean distclean setup chromium
+.PHONY: help book test lab bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -58,6 +58,9 @@ bench: $(READY) ## measure start-up, live widgets, engine, chain, simulator and 
 
 record: $(READY) ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
+
+grids: $(READY) ## remake the result grids that the book ships, where the source changed
+	@$(PY) tools/make_grids.py
 
 lint: $(READY) ## ruff and mypy
 	@$(PY) -m ruff check .

@@ -12,7 +12,7 @@ from typing import Literal
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
-from gfpmodel.proposals import proposal
+from gfpmodel.proposals import PROPOSALS, proposal
 from gfpmodel.sim import kfree_experiments as kfree
 from gfpmodel.sim.plans import Experiment, Record, Results, Runs, ordinary, pick, share
 from gfpmodel.sim.run import ZONE_NORMAL_START, Run, one_zone
@@ -174,11 +174,12 @@ POLICIES: dict[str, tuple[int | None, int | None]] = {
 class ScanPolicy:
     """``policy``: which lists the raid may take from (own, up, all), or ``ordinary`` requests that may refill.
 
+    It may also be the name of a proposal: then the raid asks the way that proposal does.
     ``migratetype``: what the raid asks for; ``hold_ms``: how long it keeps its pages.  ``full``: the share of memory
     in use when the run begins, movable but for a tenth.
     """
 
-    policy: Literal["own", "up", "all", "ordinary"] = "up"
+    policy: str = "up"
     migratetype: Literal["unmovable", "reclaimable"] = "unmovable"
     rate: float = 50_000.0
     hold_ms: int = 20
@@ -189,11 +190,13 @@ class ScanPolicy:
 
 
 def scan_rule(policy: str) -> Rule | None:
-    """Return the row of a scan policy: fast_try's, with other lists.  Raises InputError."""
+    """Return the row of a scan policy: fast_try's, with other lists, or a proposal's own.  Raises InputError."""
     if policy == "ordinary":
         return None
+    if policy in PROPOSALS:
+        return proposal(policy)
     if policy not in POLICIES:
-        raise unknown("policy", policy, [*POLICIES, "ordinary"])
+        raise unknown("policy", policy, [*POLICIES, "ordinary", *PROPOSALS])
     return replace(proposal("fast_try"), name=policy, scan=POLICIES[policy])
 
 
