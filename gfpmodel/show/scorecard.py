@@ -22,7 +22,7 @@ KEY = f"{BEHIND} behind the best of its column: the 95 % intervals do not touch.
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:
     """Return a cell: figure, interval, the mark, and its source as title."""
-    mark = f' <span role="img" aria-label="behind the best">{BEHIND}</span>' if behind else ""
+    mark = f'&nbsp;<span role="img" aria-label="behind the best">{BEHIND}</span>' if behind else ""
     kind = ' class="w"' if behind else ""
     label = f"{score.label}: " if score.label else ""
     said = escape(f"{column.title}: {score}. {label}{score.source}", quote=True)

@@ -158,14 +158,20 @@ def read_tenant(rows: Sequence[Row], row: Rule, rate: float) -> Score:
 def read_cost(rows: Sequence[Row], row: Rule, rate: float) -> Score:
     """Read what a raid adds to an operation of the tenant, seed by seed: costs are drawn with the seed."""
     wanted = {"proposal": row.name, "tenant_rate": rate}
-    found = pick(rows, lambda r: r["mean_op_ns.raided"] - r["mean_op_ns.alone"], **wanted)
-    alone = pick(rows, lambda r: r["refills_per_1000.alone"], **wanted)
-    raided = pick(rows, lambda r: r["refills_per_1000.raided"], **wanted)
     source = f"co_tenant, {rate:g} pages/s"
-    if found is None or alone is None or raided is None:
+    found = pick(rows, lambda r: r["mean_op_ns.raided"] - r["mean_op_ns.alone"], **wanted)
+    if found is None:
         return gap(f"{source}: no such point")
-    more = f"refills in 1000 operations {short(alone.mean)}, raided {short(raided.mean)}"
-    return Score(found, f"{source}, raided less alone; {more}", "ns per operation of others", "modelled")
+    pairs = {what: [mean_of(rows, f"{what}.{name}", wanted) for name in ("alone", "raided")]
+             for what in ("mean_op_ns", "refills_per_1000")}  # fmt: skip
+    said = "; ".join(f"{what} {alone} alone, {raided} raided" for what, (alone, raided) in pairs.items())
+    return Score(found, f"{source}, raided less alone; {said}", "ns per operation of others", "modelled")
+
+
+def mean_of(rows: Sequence[Row], figure: str, wanted: Mapping[str, Any]) -> str:
+    """Return the mean of a figure over the seeds as text."""
+    found = pick(rows, lambda r: r[figure], **wanted)
+    return GAP if found is None else short(found.mean)
 
 
 def read_foreign(rows: Sequence[Row], row: Rule, _: float) -> Score:
@@ -218,14 +224,14 @@ def read_code(rows: Sequence[Row], row: Rule, _: float) -> Score:
 
 
 COLUMNS = (
-    Column("nesting", "clean, v5.8 nesting", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, NESTING)),
-    Column("rt", "clean, RT 2020", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, RT)),
-    Column("lone", "fails alone, %", "cross_cpu", "less", read_lone),
-    Column("tenant", "fails beside a tenant, %", "co_tenant", "less", read_tenant),
-    Column("cross", "fails, freed elsewhere, %", "cross_cpu", "less", read_cross),
-    Column("cost", "costs others, ns/op", "co_tenant", "less", read_cost),
+    Column("nesting", "clean on v5.8 (nesting)", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, NESTING)),
+    Column("rt", "clean on RT (2020)", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, RT)),
+    Column("lone", "fails alone (%)", "cross_cpu", "less", read_lone),
+    Column("tenant", "fails beside a tenant (%)", "co_tenant", "less", read_tenant),
+    Column("cross", "fails if freed elsewhere (%)", "cross_cpu", "less", read_cross),
+    Column("cost", "costs others (ns/op)", "co_tenant", "less", read_cost),
     Column("foreign", "foreign pages", "scan_policy", "less", read_foreign),
-    Column("latency", "latest wake-up on RT, us", "hold_time", "less", read_latency),
+    Column("latency", "latest wake-up on RT (us)", "hold_time", "less", read_latency),
     Column("memory", "bytes per cpu", "memory", "less", read_memory),
     Column("code", "files touched", "code", "less", read_code),
 )
