@@ -25,7 +25,7 @@ from gfpmodel.sim.workloads import MS
 
 #: Marker, colour of its face and of its edge, dash of a line: one set for each series.
 SERIES = (("o", BLUE, BLUE, "-"), ("s", "white", "black", "--"), ("^", ORANGE, ORANGE, ":"), ("D", "white", GREY, "-."))
-WIDTH, LINE, HEAD, FOOT = 4.6, 0.24, 0.34, 0.5  # inches
+WIDTH, LINE, HEAD, FOOT, LETTER = 4.6, 0.24, 0.34, 0.5, 0.064  # inches
 FIT = "min-width: 0; width: 28rem; "  # narrow enough for a phone to show it whole
 SAMPLES = 200
 LIVE_SECONDS = 0.1
@@ -52,12 +52,18 @@ def measured(name: str, grid: Mapping[str, Sequence[Any]], seeds: int, figures: 
     found: dict[str, Mapping[str, Interval]] = {}
     for at in range(0, len(rows), seeds):
         group = rows[at : at + seeds]
-        label = ", ".join(f"{group[0][key]:g}" if isinstance(group[0][key], float) else str(group[0][key])
-                          for key in varied)  # fmt: skip
+        label = ", ".join(worded(group[0][key]) for key in varied)
         found[label] = {
             words: interval([row[figure] for row in group]) for figure, words in figures.items() if figure in group[0]
         }
     return found
+
+
+def worded(value: Any) -> str:
+    """Return a parameter's value as a reader sees it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,g}" if isinstance(value, float) else str(value)
 
 
 def short(value: float) -> str:
@@ -89,7 +95,8 @@ def whisker_figure(axis: str, rows: Rows) -> Figure:
     names = names_of(rows)
     height = HEAD + FOOT + LINE * len(rows) * max(len(names), 1.5)
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
-    axes = figure.add_axes((0.3, FOOT / height, 0.66, 1 - (HEAD + FOOT) / height))
+    left = min(0.15 + LETTER * max(map(len, rows), default=0), WIDTH / 2) / WIDTH
+    axes = figure.add_axes((left, FOOT / height, 0.96 - left, 1 - (HEAD + FOOT) / height))
     step = 0.8 / max(len(names), 1)
     for at, (name, (marker, face, edge, _)) in enumerate(zip(names, SERIES, strict=False)):
         have = [(y + (at - (len(names) - 1) / 2) * step, row[name]) for y, row in enumerate(rows.values())

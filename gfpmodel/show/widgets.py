@@ -19,7 +19,7 @@ from gfpmodel.locking import Kernel
 from gfpmodel.mm import PageAllocator
 from gfpmodel.rcu import KfreeRcu
 from gfpmodel.show import chain
-from gfpmodel.show.measured import own_parameters
+from gfpmodel.show.measured import own_parameters, worded
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
 from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
@@ -220,15 +220,21 @@ def nesting(
 
 
 def explorer(
-    name: str, menus: Mapping[str, tuple[str, Sequence[Any]]], draw: Callable[[Any], Picture], example: str
+    name: str,
+    menus: Mapping[str, tuple[str, Sequence[Any]]],
+    draw: Callable[[Any], Picture],
+    example: str,
+    start: Sequence[int] = (),
 ) -> W.VBox:
     """Return menus over the parameters of an experiment, and the picture of each choice, drawn ahead.
 
     Arguments: the experiment; by the title of each menu, the parameter and its values; what draws parameters; an
-    example of settings, for the box in which a reader with a kernel types others.
+    example of settings, for the box in which a reader with a kernel types others; the options to open on, if not the
+    first.
     """
     controls = [
-        (choice if len(values) == 2 else scrubber)(title, map(worded, values)) for title, (_, values) in menus.items()
+        (choice if len(values) == 2 else scrubber)(title, map(worded, values), index)
+        for (title, (_, values)), index in zip(menus.items(), start or [0] * len(menus), strict=True)
     ]
 
     def tree(**chosen: Any) -> W.Widget:
@@ -252,13 +258,6 @@ def explorer(
     return W.VBox([W.HTML(style()), *controls, tree(), live])
 
 
-def worded(value: Any) -> str:
-    """Return a parameter's value as a reader sees it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:,.0f}" if isinstance(value, float) else str(value)
-
-
-def scrubber(label: str, options: Iterable[str]) -> W.SelectionSlider:
-    """Return a labelled slider over some options, on the first."""
-    return W.SelectionSlider(options=list(options), description=label, layout=FULL, style=LABEL)
+def scrubber(label: str, options: Iterable[str], index: int = 0) -> W.SelectionSlider:
+    """Return a labelled slider over some options that opens on option ``index``."""
+    return W.SelectionSlider(options=list(options), index=index, description=label, layout=FULL, style=LABEL)

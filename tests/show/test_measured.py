@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from gfpmodel.errors import InputError
 from gfpmodel.show.measured import (
@@ -23,6 +24,7 @@ from gfpmodel.show.measured import (
     watermarks,
     whisker_figure,
     whiskers,
+    worded,
 )
 from gfpmodel.sim import Interval, experiment, interval
 from gfpmodel.sim.experiments import CrossCpu, Kswapd
@@ -73,6 +75,18 @@ def test_a_line_is_drawn_for_every_interval_and_the_first_row_is_on_top() -> Non
     bottom, top = axes.get_ylim()
     assert bottom > top
     assert [text.get_text() for text in axes.get_yticklabels()] == list(ROWS)
+
+
+@pytest.mark.parametrize(("value", "says"), [(True, "yes"), (0.0, "0"), (0.8, "0.8"), (1e5, "100,000"), ("up", "up")])
+def test_parameters_are_worded(value: object, says: str) -> None:
+    assert worded(value) == says
+
+
+def test_a_long_name_has_its_room() -> None:
+    figure = whisker_figure("things", {"a name of twenty-nine letters": ROWS["first"]})
+    (axes,) = figure.axes
+    figure.draw(FigureCanvasAgg(figure).get_renderer())
+    assert axes.get_yticklabels()[0].get_window_extent().x0 >= 0
 
 
 def test_series_differ_without_colour() -> None:

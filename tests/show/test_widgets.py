@@ -81,7 +81,9 @@ def test_live_box_says_what_is_wrong_and_escapes_it(reader: W.VBox) -> None:
 
 def explored() -> W.VBox:
     menus = {"freed on": ("frees_on", ("same", "next")), "others": ("refill_rate", (0.0, 1000.0, 5000.0))}
-    return explorer("cross_cpu", menus, lambda p: facts("drawn", {"p": f"{p.frees_on} {p.refill_rate}"}), "cpus=2")
+    return explorer(
+        "cross_cpu", menus, lambda p: facts("drawn", {"p": f"{p.frees_on} {p.refill_rate}"}), "cpus=2", (0, 2)
+    )
 
 
 def test_an_explorer_has_a_frame_for_every_choice() -> None:
@@ -90,7 +92,8 @@ def test_an_explorer_has_a_frame_for_every_choice() -> None:
         ("freed on", ("same", "next")),
         ("others", ("0", "1,000", "5,000")),
     ]
-    outer, *_ = stacks(widget)
+    outer, *inner = stacks(widget)
+    assert [stack.selected_index for stack in (outer, *inner)] == [0, 2, 2]
     shown = [[frame.value for frame in inner.children] for inner in outer.children]
     for where, row in zip(("same", "next"), shown, strict=True):
         assert [f"{where} {rate}" in html for rate, html in zip((0.0, 1000.0, 5000.0), row, strict=True)] == [True] * 3
