@@ -85,7 +85,7 @@ def test_parameters_are_worded(value: object, says: str) -> None:
 def test_a_long_name_has_its_room() -> None:
     figure = whisker_figure("things", {"a name of twenty-nine letters": ROWS["first"]})
     (axes,) = figure.axes
-    figure.draw(FigureCanvasAgg(figure).get_renderer())
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     assert axes.get_yticklabels()[0].get_window_extent().x0 >= 0
 
 
