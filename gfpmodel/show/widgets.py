@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import ipywidgets as W
 
@@ -18,9 +19,11 @@ from gfpmodel.locking import Kernel
 from gfpmodel.mm import PageAllocator
 from gfpmodel.rcu import KfreeRcu
 from gfpmodel.show import chain
+from gfpmodel.show.measured import own_parameters, worded
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
 from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
+from gfpmodel.sim import experiment
 
 FULL = W.Layout(width="98%", max_width="46rem")
 LABEL = {"description_width": "5rem"}
@@ -214,3 +217,47 @@ def nesting(
     live = W.VBox([box, shown])
     live.add_class("gfp-live-only")
     return W.VBox([W.HTML(style()), *controls, tree(), live])
+
+
+def explorer(
+    name: str,
+    menus: Mapping[str, tuple[str, Sequence[Any]]],
+    draw: Callable[[Any], Picture],
+    example: str,
+    start: Sequence[int] = (),
+) -> W.VBox:
+    """Return menus over the parameters of an experiment, and the picture of each choice, drawn ahead.
+
+    Arguments: the experiment; by the title of each menu, the parameter and its values; what draws parameters; an
+    example of settings, for the box in which a reader with a kernel types others; the options to open on, if not the
+    first.
+    """
+    controls = [
+        (choice if len(values) == 2 else scrubber)(title, map(worded, values), index)
+        for (title, (_, values)), index in zip(menus.items(), start or [0] * len(menus), strict=True)
+    ]
+
+    def tree(**chosen: Any) -> W.Widget:
+        if len(chosen) == len(menus):
+            return pane(draw(experiment(name).parameters(**chosen)))
+        parameter, values = list(menus.values())[len(chosen)]
+        return linked(controls[len(chosen)], [tree(**chosen, **{parameter: value}) for value in values])
+
+    box = W.Text(description="your own", placeholder=example, continuous_update=False, layout=FULL, style=LABEL)
+    shown = W.HTML(layout=W.Layout(width="100%"))
+
+    def update(change: Mapping[str, str]) -> None:
+        try:
+            shown.value = draw(own_parameters(name, change["new"])).html if change["new"].strip() else ""
+        except InputError as error:
+            shown.value = f'<p role="alert">{escape(str(error))}</p>'
+
+    box.observe(update, "value")
+    live = W.VBox([box, shown])
+    live.add_class("gfp-live-only")
+    return W.VBox([W.HTML(style()), *controls, tree(), live])
+
+
+def scrubber(label: str, options: Iterable[str], index: int = 0) -> W.SelectionSlider:
+    """Return a labelled slider over some options that opens on option ``index``."""
+    return W.SelectionSlider(options=list(options), index=index, description=label, layout=FULL, style=LABEL)

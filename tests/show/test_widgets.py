@@ -4,7 +4,8 @@ import ipywidgets as W
 import pytest
 
 from gfpmodel.gfp import kernels, layout, variants
-from gfpmodel.show.widgets import layout_browser, mask_reader, shift_slider
+from gfpmodel.show.pictures import facts
+from gfpmodel.show.widgets import explorer, layout_browser, mask_reader, shift_slider
 
 RFC, RFC_LOCKDEP = variants("v5.8-rc3+FAST_TRY")
 
@@ -76,3 +77,36 @@ def test_live_box_says_what_is_wrong_and_escapes_it(reader: W.VBox) -> None:
     box.value = "<img src=x>"
     assert "expected names" in shown.value
     assert "<img" not in shown.value
+
+
+def explored() -> W.VBox:
+    menus = {"freed on": ("frees_on", ("same", "next")), "others": ("refill_rate", (0.0, 1000.0, 5000.0))}
+    return explorer(
+        "cross_cpu", menus, lambda p: facts("drawn", {"p": f"{p.frees_on} {p.refill_rate}"}), "cpus=2", (0, 2)
+    )
+
+
+def test_an_explorer_has_a_frame_for_every_choice() -> None:
+    widget = explored()
+    assert [(c.description, c.options) for c in controls(widget)] == [
+        ("freed on", ("same", "next")),
+        ("others", ("0", "1,000", "5,000")),
+    ]
+    outer, *inner = stacks(widget)
+    assert [stack.selected_index for stack in (outer, *inner)] == [0, 2, 2]
+    shown = [[frame.value for frame in inner.children] for inner in outer.children]
+    for where, row in zip(("same", "next"), shown, strict=True):
+        assert [f"{where} {rate}" in html for rate, html in zip((0.0, 1000.0, 5000.0), row, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("refill_rate=7 duration_ms=1", "next 7.0"), ("refill=7", 'role="alert"'), ("rate=-1", 'role="alert"'), ("", "")],
+)
+def test_an_explorers_box_draws_ones_own_settings_or_says_what_is_wrong(typed: str, says: str) -> None:
+    (box,) = [w for w in walk(explored()) if "gfp-live-only" in w._dom_classes]
+    text, shown = box.children
+    text.value = "refill_rate=1 duration_ms=1"
+    text.value = typed
+    assert says in shown.value
+    assert bool(shown.value) == bool(typed)
