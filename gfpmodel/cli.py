@@ -20,6 +20,7 @@ from gfpmodel.gfp import layouts as gfp_layouts
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
 
 FINE, NO, UNUSABLE = 0, 1, 2
+INTERRUPTED = 130  # as a shell says it
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -33,6 +34,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         status = UNUSABLE
     except click.ClickException as error:
         status = fail(error.format_message())
+    except click.exceptions.Abort:  # Ctrl-C
+        fail("interrupted")
+        status = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader left (as in "| head"): nothing more to say, not even at exit
         status = NO

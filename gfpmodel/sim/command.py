@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,8 +87,12 @@ def describe(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def dask_executor(address: str) -> AbstractContextManager[Executor]:
-    """Return the executor of a Dask cluster; raises InputError if there is no Dask, or nobody at that address."""
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Connect to a Dask cluster for as long as its executor is used.
+
+    Raises InputError if there is no Dask, or nobody at that address.
+    """
     try:
         from distributed import Client
     except ImportError:
@@ -97,5 +101,5 @@ def dask_executor(address: str) -> AbstractContextManager[Executor]:
         client: Any = Client(address, timeout="5s")  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler at {address}: {error}") from None
-    executor: AbstractContextManager[Executor] = client.get_executor()
-    return executor
+    with client, client.get_executor() as executor:
+        yield executor

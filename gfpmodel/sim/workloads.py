@@ -85,6 +85,8 @@ class Flow:
         for name, (value, low, top) in ranges.items():
             if not low <= value <= top:
                 raise InputError(f"flow {self.name}: {name} is {value}; expected {low} to {top}")
+        if self.preload and self.kind != "alloc":
+            raise InputError(f"flow {self.name}: preload is {self.preload}; only flows of kind alloc have any")
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,8 @@ def rezki_loop(times: int = 1_000_000, slab: int = 64, gap: int = 0) -> Workload
 
     An rcu_head and 20 bytes are an object of kmalloc-64; 64 of them share a page, which is freed when all are.
     """
-    loop = Flow("loop", kind="kfree_rcu", cpus=(0,), proposal=True, period=Draw(gap, "constant"), slab=slab, times=times,
-                limit=1 << 20)  # fmt: skip
+    loop = Flow("loop", kind="kfree_rcu", cpus=(0,), proposal=True, period=Draw(gap, "constant"), slab=slab,
+                times=times, limit=1 << 20)  # fmt: skip
     return Workload(
         "rezki_loop",
         "kmalloc and kvfree_rcu in a tight loop",

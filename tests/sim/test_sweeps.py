@@ -21,6 +21,9 @@ SMALL: dict[str, dict[str, tuple[Any, ...]]] = {
     "kswapd": {"pages": (1 << 13,), "duration_ms": (2,)},
     "miss_cost": {"duration_ms": (1,)},
     "co_tenant": {"duration_ms": (1,)},
+    "pcp_occupancy": {"pages": (1 << 13,), "duration_ms": (2,), "slab": (8,), "tenant_rate": (1e5,)},
+    "block_demand": {"duration_ms": (3,), "cpus": (2,)},
+    "pool": {"duration_ms": (3,), "blocks": (2,)},
 }
 SWEEP = Sweep("miss_cost", {"duration_ms": (1, 2)}, seeds=2)
 
@@ -31,6 +34,26 @@ def test_every_experiment_runs_and_repeats(name: str) -> None:
     first = run_sweep(sweep, workers=1)
     assert repr(first) == repr(run_sweep(sweep, workers=1))
     assert all(isinstance(value, int | float | str) for value in first[0].values())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_pages_and_objects_in_are_out_or_live(name: str) -> None:
+    found = EXPERIMENTS[name]
+    parameters = found.parameters(**{key: values[0] for key, values in SMALL[name].items()})
+    served = 0.0
+    for run, result in zip(found.plan(parameters).values(), found.results(parameters, 0).values(), strict=True):
+        r = result.record
+        managed = sum(map(run.machine.present, run.machine.zones))
+        assert managed == r["free_pages"] + r["pcp_pages"] + r["live_pages"] + r.get("block_pages", 0)
+        for flow in run.workload.flows:
+            if flow.kind in ("alloc", "kfree_rcu") and not flow.preload:
+                failed = r[f"failed.{flow.name}"] if flow.kind == "alloc" else 0  # an object without a block lives on
+                came = r[f"ops.{flow.name}"] - failed
+                served += came
+                assert came == r[f"freed.{flow.name}"] + r[f"reclaimed.{flow.name}"] + r[f"live.{flow.name}"]
+        if "objects_queued" in r:
+            assert r["objects_queued"] == r["objects_freed"] + r["objects_waiting"]
+    assert served > 0
 
 
 def test_a_loop_processes_and_a_cluster_give_the_same_table() -> None:
