@@ -82,7 +82,11 @@ def chosen_layout(kernel: str, config: tuple[str, ...]) -> Layout:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message=f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA})")
 def cli() -> None:
-    """Run the argument about __GFP_FAST_TRY: gfp bits of named kernels, and a linter of patches to them."""
+    """Run the argument about __GFP_FAST_TRY.
+
+    gfp bits of named kernels and a linter of patches to them; the page allocator of v5.8 against recorded truth; what
+    a kernel prints about locks; traces and /proc files of real machines; and simulated machines.
+    """
 
 
 @cli.command()
@@ -201,7 +205,11 @@ def lint(file: str, kernel: str | None, as_json: bool) -> int:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @json_option
 def verify(files: tuple[str, ...], as_json: bool) -> int:
-    """Replay recorded truth on the model: each FILE's first difference, and a summary."""
+    """Replay recorded truth on the model: each FILE's first difference, and a summary.
+
+    FILEs are told apart by content, .gz and .xz too: golden vectors of the kernel's own allocator, traces and mixes of
+    a booted v5.8 with the RFC, and event logs of booted kernels' kfree_rcu().
+    """
     from gfpmodel.io.verify import verify_file
 
     verdicts = []
@@ -263,7 +271,10 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @json_option
 def machine(files: tuple[str, ...], as_json: bool) -> int:
-    """Print a machine's geometry as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo)."""
+    """Print a machine as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo), and what is not known.
+
+    FILEs are told apart by content; one file may hold all three.
+    """
     from gfpmodel.io.procfs import describe, machine_facts, read_proc
 
     facts = machine_facts(read_proc(files))

@@ -17,7 +17,7 @@ import numpy as np
 
 from gfpmodel.errors import GeometryError, InputError
 from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
-from gfpmodel.mm.mmzone import MIGRATE_TYPES, boot_sizes
+from gfpmodel.mm.mmzone import MIGRATE_TYPES, boot_sizes, is_pcp
 from gfpmodel.mm.rules import Rule
 from gfpmodel.mm.state import (
     MAX_NR_ZONES,
@@ -347,7 +347,7 @@ def start(dump: Dump, lines: Lines, proposal: Rule, events: int = 0, kinds: tupl
     sizes = boot_sizes(machine)
     for index, zone in dump.zones.items():
         found, values, pcp = sizes.zones[index], zone.numbers, zone.pcp[0]
-        if pcp.batch < 1 or pcp.high < (pcp.batch if pcp.batch > 1 else 0):
+        if not is_pcp(pcp.batch, pcp.high):
             raise lines.error(f"high {pcp.high}, batch {pcp.batch}: no pcp of v5.8", pcp.line)
         found.managed, found.lowmem_reserve = values["managed"], zone.reserve
         found.wmark = (values["min"], values["low"], values["high"])

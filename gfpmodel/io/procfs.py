@@ -15,7 +15,7 @@ from typing import Any
 from gfpmodel.errors import GeometryError, InputError
 from gfpmodel.io.text import read_lines
 from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
-from gfpmodel.mm.mmzone import Sizes, boot_sizes
+from gfpmodel.mm.mmzone import Sizes, boot_sizes, is_pcp
 from gfpmodel.mm.rules import Rule
 from gfpmodel.mm.state import (
     MAX_NR_ZONES,
@@ -312,8 +312,8 @@ def start(proc: Proc, proposal: Rule | None = None, node: int | None = None, eve
     node = proc.nodes()[0] if node is None else node
     machine, sizes = machine_of(proc, node)
     for own in sizes.zones.values():
-        if own.batch < 1 or own.high < (own.batch if own.batch > 1 else 0):
-            raise InputError(f"zone {own.zone.name}: high {own.high} is below batch {own.batch}: no pcp of v5.8")
+        if not is_pcp(own.batch, own.high):
+            raise InputError(f"zone {own.zone.name}: high {own.high}, batch {own.batch}: no pcp of v5.8")
     allocator = PageAllocator(machine, proposal, events)
     infos = {index: proc.zones[node, ZONE_NAMES[index]] for index in sizes.zones}
     if all(z.free_counts() is not None for z in infos.values()):

@@ -65,7 +65,8 @@ def verify_file(name: str) -> Verdict:
             if recognise(path):
                 return Verdict(name, *replay(path))
         raise InputError(
-            "no recording that is known: expected golden vectors, boot58's traces or mixes, or boot59's event logs",
+            "no recording that is known: expected golden vectors, a trace or mixes of a booted v5.8 (boot58), "
+            "or an event log of kfree_rcu() (boot59)",
             name,
         )
     except InputError as error:

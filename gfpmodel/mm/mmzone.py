@@ -21,6 +21,7 @@ PAGE_SHIFT = 12
 MAX_CPUS = 8192
 MAX_PFN = 1 << 31  # 8 TiB
 MAX_SPAN = 1 << 30  # 4 TiB, that is 16 GiB of rows
+MAX_PCP = 1 << 30
 LOWMEM_RESERVE_RATIO = (256, 256, 32, 0)
 MIN_PERCPU_PAGELIST_FRACTION = 8
 MIGRATE_TYPES = 5  # UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE; CONFIG_CMA makes it 6
@@ -122,6 +123,16 @@ class Sizes:
     totalreserve: int = field(default=0)
 
 
+def lowest_high(batch: int) -> int:
+    """Return the least pcp high that goes with a batch."""
+    return batch if batch > 1 else 0
+
+
+def is_pcp(batch: int, high: int) -> bool:
+    """Return whether v5.8 can have per-cpu lists of these sizes."""
+    return 1 <= batch <= MAX_PCP and lowest_high(batch) <= high <= MAX_PCP
+
+
 def without(whole: Range, holes: list[Range] | tuple[Range, ...]) -> list[Range]:
     """Return what is left of a range, ascending."""
     left, at = [], whole[0]
@@ -179,9 +190,9 @@ def check_knobs(machine: Machine) -> None:
         ranges["percpu_pagelist_fraction"] = (fraction, MIN_PERCPU_PAGELIST_FRACTION, 1 << 31)
     for zone in machine.zones:
         batch, high = pageset_sizes(machine, ZoneSizes(zone, size(machine.usable(zone))))
-        ranges[f"pcp batch of zone {zone.name}"] = (batch, 1, 1 << 30)
+        ranges[f"pcp batch of zone {zone.name}"] = (batch, 1, MAX_PCP)
         # a bulk free of more than the lists hold would spin; high 0 frees every page at once, with batch 1
-        ranges[f"pcp high of zone {zone.name}"] = (high, batch if batch > 1 else 0, 1 << 30)
+        ranges[f"pcp high of zone {zone.name}"] = (high, lowest_high(batch), MAX_PCP)
     for name, (value, low, top) in ranges.items():
         if not low <= value <= top:
             raise GeometryError(f"{name} is {value}; expected {low} to {top}")

@@ -20,7 +20,7 @@ Samples = Sequence[Mapping[str, float]]
 
 def lists_figure(panels: Mapping[str, Samples]) -> Figure:
     """Draw a panel for each trace: pages on each list against seconds."""
-    figure = Figure(figsize=(8, 1.7 * len(panels) + 0.6), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(5.2, 1.45 * len(panels) + 0.5), facecolor="white", layout="constrained")
     for axes, (name, samples) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
         seconds = [(sample["t_ms"] - samples[0]["t_ms"]) / 1000 for sample in samples]
         for which, style in LINES.items():
@@ -46,4 +46,5 @@ def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
     facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
     ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
     alt = f"Pages on one cpu's lists by type over time. {ranges}"
-    return Picture(f"<figure>{svg(lists_figure(panels), alt)}</figure>", facts.text)
+    drawn = svg(lists_figure(panels), alt).replace('style="', 'style="min-width: 0; ', 1)  # whole on a phone
+    return Picture(f"<figure>{drawn}</figure>", facts.text)

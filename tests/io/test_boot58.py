@@ -155,3 +155,15 @@ def test_a_boost_above_the_watermarks_that_contain_it(tmp_path: Path) -> None:
     path.write_text(re.sub(r"boost( +)0", r"boost\g<1>9999", text, count=1))
     with pytest.raises(InputError, match="expected 0 <= boost <= min"):
         read_proc([str(path)])
+
+
+@pytest.mark.parametrize("size", ["high=4294967296", "high=1073741825"])
+def test_lists_larger_than_any(size: str, tmp_path: Path) -> None:
+    dump = tmp_path / "mix"
+    dump.write_text(re.sub(r"high=\d+ batch=1$", f"{size} batch=1", first_run(), count=1, flags=re.MULTILINE))
+    assert "no pcp of v5.8" in str(verify_file(str(dump)).unusable)
+    zoneinfo = tmp_path / "zoneinfo"
+    text = "\n".join(RECORDED["zoneinfo-A2-1G-cma64M.txt"]) + "\n"
+    zoneinfo.write_text(re.sub(r"high:  378", size.replace("=", ":  "), text))
+    with pytest.raises(InputError, match=r"no pcp of v5\.8"):
+        start_proc(read_proc([str(zoneinfo)]))

@@ -13,7 +13,7 @@ from gfpmodel.io.replay.pack import BLOCK_ORDER, DMA_END, MAX_PAGES, NO_TYPE
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm import state as st
-from gfpmodel.mm.mmzone import Sizes, ZoneSizes
+from gfpmodel.mm.mmzone import Sizes, ZoneSizes, lowest_high
 from gfpmodel.mm.snapshot import Snapshot, ZoneState
 
 ROUND_UP = 1 << 15  #: pages (128 MiB): memory comes in such pieces
@@ -66,7 +66,7 @@ def build(recording: Recording, known: list[KnownZone], overrides: Overrides) ->
 def usable_pcp(sizes: ZoneSizes) -> tuple[int, int]:
     """Return batch and high such that the model takes them: with lists switched off a kernel prints a high of 0."""
     batch = max(sizes.batch, 1)
-    return batch, max(sizes.high, batch if batch > 1 else 0)
+    return batch, max(sizes.high, lowest_high(batch))
 
 
 def merged(given: tuple[int, int] | None, overrides: Overrides) -> tuple[int | None, int | None]:
