@@ -114,9 +114,7 @@ def bar(scale: Scale, value: Interval, marks: Mapping[str, float], alt: str) -> 
     )
 
 
-def bars(
-    title: str, rows: Mapping[str, Interval], scale: Scale, marks: Mapping[str, float] | None = None
-) -> Picture:
+def bars(title: str, rows: Mapping[str, Interval], scale: Scale, marks: Mapping[str, float] | None = None) -> Picture:
     """Show figures as bars below each other, each with its 95 % interval and its number.
 
     Arguments: the title; the figures by name, in the unit of the scale; the scale, the same for every frame of a

@@ -1,10 +1,13 @@
 """Widgets: every position has its frame, links run in the browser, and the live box answers or says what is wrong."""
 
+from html import escape
+
 import ipywidgets as W
 import pytest
 
 from gfpmodel.gfp import kernels, layout, variants
-from gfpmodel.show.widgets import layout_browser, mask_reader, shift_slider
+from gfpmodel.show.pictures import Picture
+from gfpmodel.show.widgets import explorer, layout_browser, mask_reader, shift_slider
 
 RFC, RFC_LOCKDEP = variants("v5.8-rc3+FAST_TRY")
 
@@ -76,3 +79,30 @@ def test_live_box_says_what_is_wrong_and_escapes_it(reader: W.VBox) -> None:
     box.value = "<img src=x>"
     assert "expected names" in shown.value
     assert "<img" not in shown.value
+
+
+def drawn(*values: object, **named: object) -> Picture:
+    return Picture(f"<p>{escape(str([*values, *named.items()]))}</p>", "")
+
+
+@pytest.fixture
+def explored() -> W.VBox:
+    return explorer({"lock": ("raw", "sleeping"), "cpus": (1, 2, 4)}, drawn, {"gap_us": (10, 20)}, drawn)
+
+
+def test_every_point_of_a_grid_has_the_frame_that_its_sliders_say(explored: W.VBox) -> None:
+    outer = next(w for w in explored.children if isinstance(w, W.Stack))
+    for at, lock in enumerate(("raw", "sleeping")):
+        for inner, cpus in enumerate((1, 2, 4)):
+            frame = outer.children[at].children[inner]
+            assert frame.value == drawn(lock, cpus).html
+    assert [control.description for control in controls(explored)] == ["lock", "cpus", "gap us"]
+
+
+def test_live_sliders_run_the_model_and_are_hidden_without_a_kernel(explored: W.VBox) -> None:
+    live = explored.children[-1]
+    assert "gfp-live-only" in live._dom_classes
+    slider, shown = live.children[1], live.children[-1]
+    assert shown.value == drawn(gap_us=10).html
+    slider.index = 1
+    assert shown.value == drawn(gap_us=20).html
