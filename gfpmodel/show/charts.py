@@ -125,7 +125,8 @@ def bars(title: str, rows: Mapping[str, Interval], scale: Scale, marks: Mapping[
     for name, value in rows.items():
         text = f"{value.mean:.4g}" if isnan(value.low) else str(value)
         alt = f"{name}: {text} {scale.unit}".rstrip()
-        html.append(f"<dt>{escape(name)}</dt><dd>{bar(scale, value, marks, alt)} {text} {escape(scale.unit)}</dd>")
+        number = f'<span class="gfp-number">{text} {escape(scale.unit)}</span>'
+        html.append(f"<dt>{escape(name)}</dt><dd>{bar(scale, value, marks, alt)} {number}</dd>")
         lines.append(f"  {alt}")
     said = f"{'logarithmic, ' if scale.log else ''}{scale.low:g} to {scale.top:g} {scale.unit}".rstrip()
     said += "".join(f"; dashed at {value:g}: {name}" for name, value in marks.items())
