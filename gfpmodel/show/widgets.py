@@ -258,6 +258,46 @@ def explorer(
     return W.VBox([W.HTML(style()), *controls, tree(), live])
 
 
-def scrubber(label: str, options: Iterable[str], index: int = 0) -> W.SelectionSlider:
-    """Return a labelled slider over some options that opens on option ``index``."""
-    return W.SelectionSlider(options=list(options), index=index, description=label, layout=FULL, style=LABEL)
+def scrubber(label: str, options: Iterable[object], index: int = 0) -> W.SelectionSlider:
+    """Return a labelled slider over options, opening on option ``index``."""
+    shown = [str(option) for option in options]
+    return W.SelectionSlider(options=shown, index=index, description=label, layout=FULL, style=LABEL)
+
+
+def grid_explorer(
+    grid: Mapping[str, Sequence[object]],
+    draw: Callable[..., Picture],
+    live: Mapping[str, Sequence[int]],
+    run: Callable[..., Picture],
+) -> W.VBox:
+    """Return sliders over a grid of results that were computed ahead, and others that run the model.
+
+    Arguments: the grid's values by their labels; what draws the frame of one value of each; with a kernel, the
+    values of further sliders by the names of ``run``'s arguments; what runs the model and draws the result.
+    """
+    controls = [scrubber(label, values) for label, values in grid.items()]
+
+    def tree(*chosen: object) -> W.Widget:
+        if len(chosen) == len(controls):
+            return pane(draw(*chosen))
+        at = len(chosen)
+        return linked(controls[at], [tree(*chosen, value) for value in list(grid.values())[at]])
+
+    return W.VBox([W.HTML(style()), *controls, tree(), live_sliders(live, run)])
+
+
+def live_sliders(values: Mapping[str, Sequence[int]], run: Callable[..., Picture]) -> W.VBox:
+    """Return sliders that run the model at every move; the built page hides them."""
+    sliders = {name: scrubber(name.replace("_", " "), options) for name, options in values.items()}
+    shown = W.HTML(layout=W.Layout(width="100%"))
+
+    def update(_: object) -> None:
+        chosen = {name: values[name][slider.index] for name, slider in sliders.items()}
+        shown.value = run(**chosen).html
+
+    for slider in sliders.values():
+        slider.observe(update, "index")
+    update(None)
+    box = W.VBox([W.HTML("<p>Run the model, one seed at a time:</p>"), *sliders.values(), shown])
+    box.add_class("gfp-live-only")
+    return box

@@ -1,11 +1,13 @@
 """Widgets: every position has its frame, links run in the browser, and the live box answers or says what is wrong."""
 
+from html import escape
+
 import ipywidgets as W
 import pytest
 
 from gfpmodel.gfp import kernels, layout, variants
-from gfpmodel.show.pictures import facts
-from gfpmodel.show.widgets import explorer, layout_browser, mask_reader, shift_slider
+from gfpmodel.show.pictures import Picture, facts
+from gfpmodel.show.widgets import explorer, grid_explorer, layout_browser, mask_reader, shift_slider
 
 RFC, RFC_LOCKDEP = variants("v5.8-rc3+FAST_TRY")
 
@@ -110,3 +112,30 @@ def test_an_explorers_box_draws_ones_own_settings_or_says_what_is_wrong(typed: s
     text.value = typed
     assert says in shown.value
     assert bool(shown.value) == bool(typed)
+
+
+def drawn(*values: object, **named: object) -> Picture:
+    return Picture(f"<p>{escape(str([*values, *named.items()]))}</p>", "")
+
+
+@pytest.fixture
+def gridded() -> W.VBox:
+    return grid_explorer({"lock": ("raw", "sleeping"), "cpus": (1, 2, 4)}, drawn, {"gap_us": (10, 20)}, drawn)
+
+
+def test_every_point_of_a_grid_has_the_frame_that_its_sliders_say(gridded: W.VBox) -> None:
+    outer = next(w for w in gridded.children if isinstance(w, W.Stack))
+    for at, lock in enumerate(("raw", "sleeping")):
+        for inner, cpus in enumerate((1, 2, 4)):
+            frame = outer.children[at].children[inner]
+            assert frame.value == drawn(lock, cpus).html
+    assert [control.description for control in controls(gridded)] == ["lock", "cpus", "gap us"]
+
+
+def test_live_sliders_run_the_model_and_are_hidden_without_a_kernel(gridded: W.VBox) -> None:
+    live = gridded.children[-1]
+    assert "gfp-live-only" in live._dom_classes
+    slider, shown = live.children[1], live.children[-1]
+    assert shown.value == drawn(gap_us=10).html
+    slider.index = 1
+    assert shown.value == drawn(gap_us=20).html
