@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gfpmodel.errors import InputError
+from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import PageAllocator, Snapshot
 from gfpmodel.mm.state import MIGRATE_PCPTYPES, ZONE_DMA32
 from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
@@ -100,6 +100,14 @@ def numbers(text: str) -> Lists:
     return tuple(map(int, text.rsplit(":", 1)[-1].split("/")))
 
 
+def start_of(row: Line, starts: Mapping[str, Start]) -> Start:
+    """Return the machine of a row's guest; raises InputError."""
+    guest = row.get("guest") or ""
+    if guest not in starts:
+        raise unknown("guest", guest, starts)
+    return starts[guest]
+
+
 # lists of a cpu
 
 
@@ -155,7 +163,7 @@ def exhausted(row: Line, start: Start) -> tuple[Exhausted, Exhausted]:
 def exhaustion(path: Path, starts: Mapping[str, Start]) -> list[Row]:
     """Return how many pages FAST_TRY got before its first NULL, by starting type; ``starts`` by guest."""
     rows = read_rows(path, "start_mt", "pages")
-    found = [(row, *exhausted(row, starts[row["guest"]])) for row in rows]
+    found = [(row, *exhausted(row, start_of(row, starts))) for row in rows]
 
     def group(at: tuple[Line, Exhausted, Exhausted]) -> tuple[str, str]:
         row = at[0]
@@ -209,12 +217,13 @@ def said_of_mix(row: Line) -> tuple[Any, ...]:
 def mixes(path: Path, starts: Mapping[str, Start], seeds: Iterable[int]) -> list[Row]:
     """Return failures of mixes by the rate of ordinary requests: each run from its own seed, then from others."""
     rows = read_rows(path, "seed", "M", "p", "q", "D", "bg_mt", "ft_mt", "ft_attempts", "ft_fail")
-    rows.sort(key=lambda row: (row["guest"], int(row["p"])))
+    rows.sort(key=lambda row: (row.get("guest") or "", int(row["p"])))
     out, others = [], list(seeds)
-    for (guest, p), several in groupby(rows, lambda row: (row["guest"], int(row["p"]))):
+    for (guest, p), several in groupby(rows, lambda row: (row.get("guest") or "", int(row["p"]))):
         each = list(several)
-        own = [mixed(row, starts[guest]) for row in each]
-        rates = [float(np.mean([mixed(row, starts[guest], seed).rate for row in each])) for seed in others]
+        start = start_of(each[0], starts)
+        own = [mixed(row, start) for row in each]
+        rates = [float(np.mean([mixed(row, start, seed).rate for row in each])) for seed in others]
         said = np.mean([int(row["ft_fail"]) / int(row["ft_attempts"]) for row in each])
         differ = sum(said_of_mix(row) != got[:6] for row, got in zip(each, own, strict=True))
         conditions = f"{guest}, p={p}/1000, {len(each)} runs over q and D"

@@ -156,7 +156,9 @@ def test_bad_mix(mix: Mix) -> None:
         mix.plan()
 
 
-def test_bad_tables(tmp_path: Path) -> None:
+def test_bad_tables(starts: dict[str, Start], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown guest '2G'"):
+        exhaustion(changed("boot58-exhaust.csv", tmp_path, 1, "1G,", "2G,"), starts)
     with pytest.raises(InputError, match="hold is 'x'"):
         later.bursts(changed("rtexp-bursts.csv", tmp_path, 1, ",40000,", ",x,"))
     with pytest.raises(InputError, match="expected numbers in low and high"):
