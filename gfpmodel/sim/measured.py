@@ -22,7 +22,7 @@ from gfpmodel.mm.state import MIGRATE_PCPTYPES, ZONE_DMA32
 from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
 from gfpmodel.sim.statistics import interval
 
-HEADERS = ("what", "source", "conditions", "recorded", "the model", "agrees", "why not, or what is assumed")
+HEADERS = ("what", "agrees", "recorded", "the model", "why not, or what is assumed", "source")
 TYPES = ("unmovable", "movable", "reclaimable")
 BOOT58 = "v5.8-rc7 with the RFC, booted"
 Lists = tuple[int, ...]  #: pages on a cpu's unmovable, movable and reclaimable list
@@ -56,7 +56,8 @@ class Row(NamedTuple):
 
     def cells(self) -> tuple[str, ...]:
         """Return the row under HEADERS."""
-        return (self.what, self.source, self.conditions, self.recorded, self.model, self.agrees, self.why)
+        what = f"{self.what}; {self.conditions}"
+        return (what, self.agrees, self.recorded, self.model, self.why, self.source)
 
 
 @dataclass

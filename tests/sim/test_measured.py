@@ -88,7 +88,7 @@ def test_a_mix_counts_every_request_once(p: int, q: int, slots: int, seed: int) 
     allocator.check()
 
 
-def test_recorded_mix_digit_for_digit(starts: dict[str, Start], tmp_path: Path) -> None:
+def test_recorded_mix_in_every_count(starts: dict[str, Start], tmp_path: Path) -> None:
     [row] = mixes(some_rows("boot58-mix.csv", tmp_path, 163), starts, ())
     assert (row.compared, row.differ) == (1, 0)
 
@@ -146,6 +146,7 @@ def test_the_loop_never_fails_with_large_lists() -> None:
 def test_counting_leaves_out_what_is_circular() -> None:
     row = Row("w", "s", "c", "1", "2", compared=4, differ=1)
     assert (row.agrees, row._replace(differ=4).agrees, row._replace(differ=0).agrees) == ("3 of 4", "no", "yes")
+    assert row.cells() == ("w; c", "3 of 4", "1", "2", "", "s")
     assert count_rows([row, row._replace(circular=True)]) == (4, 1, 4)
     assert (spread([2, 1]), spread([3]), spread([])) == ("1 to 2", "3", "none")
 
