@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from gfpmodel.errors import GeometryError, InputError
+from gfpmodel.io.text import read_lines
 from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
 from gfpmodel.mm.mmzone import MIGRATE_TYPES, boot_sizes, is_pcp
 from gfpmodel.mm.rules import Rule
@@ -354,6 +356,12 @@ def start(dump: Dump, lines: Lines, proposal: Rule, events: int = 0, kinds: tupl
         found.batch, found.high = pcp.batch, pcp.high
     allocator.restore(Snapshot(tuple(map(zone_state, dump.zones.values())), ()), sizes)
     return allocator
+
+
+def restored(path: Path, proposal: Rule) -> PageAllocator:
+    """Return an allocator in the state of the dump that a file begins with; see start.  Raises InputError."""
+    lines = Lines(str(path), read_lines(path))
+    return start(read_dump(lines), lines, proposal)
 
 
 def zone_state(zone: ZoneDump) -> ZoneState:

@@ -1,0 +1,261 @@
+"""What later kernels measured where a rule of this model applies: v6.1's bursts, v6.18's alloc_pages_nolock().
+
+The lists of these kernels are not v5.8's: their sizes, batches and draining differ, so amounts do.  Rules are
+compared: when is a page to be had, and when not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
+from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_FREE_HANDLE
+from gfpmodel.mm.state import ZONE_DMA, ZONE_DMA32
+from gfpmodel.proposals import proposal
+from gfpmodel.sim.measured import Line, Row, numbers, read_rows, set_lists, spread
+from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL
+
+NOLOCK = proposal("trylock")
+BOOT61, BOOT618 = "v6.1.192, fast try made by hand, booted", "v6.18.26, booted"
+BATCH_61, HIGH_61 = 31, 408  #: pages, of the 512 MiB guests of v6.1
+BATCH_618, SCALE_618 = 63, 5  #: pages, of the 1 GiB guest; a refill is up to 63 << 5 pages there
+
+
+# bursts
+
+
+def burst(allocator: PageAllocator, gfp: int, hold: int, calls: int) -> int:
+    """Ask for so many pages in bursts of ``hold``, each burst given back at its end; returns how many there were."""
+    got = 0
+    for at in range(0, calls, hold):
+        n = min(hold, calls - at)
+        kinds, what = np.repeat([OP_ALLOC, OP_FREE_HANDLE], n), np.concatenate((np.full(n, gfp), np.arange(n)))
+        got += int((allocator.run(pack_ops(kinds, 0, 0, what)).pfns != NO_RESULT).sum())
+    return got
+
+
+def burst_share(hold: int, calls: int) -> float:
+    """Return the share of fast tries that get a page in bursts, after as many ordinary requests in such bursts."""
+    machine = Machine((Zone(ZONE_DMA32, 4096, 1 << 17),), pcp=(BATCH_61, HIGH_61))
+    allocator = PageAllocator(machine, FAST_TRY)
+    burst(allocator, GFP_KERNEL, hold, calls)
+    return burst(allocator, FAST_TRY.flag, hold, calls) / calls
+
+
+def bursts(path: Path) -> list[Row]:
+    """Return the share of fast tries that got a page by the length of a burst, in runs where nobody else asks."""
+    rows = read_rows(path, "hold", "calls", "ok", "cpus", "fail", "bg")
+    alone = [row for row in rows if row["bg"] == "0" and row["run"].startswith("Q")]
+    alone.sort(key=lambda row: int(row["hold"]))
+    out = []
+    for hold, several in groupby(alone, lambda row: int(row["hold"])):
+        each = list(several)
+        said = sorted({int(row["ok"]) / int(row["calls"]) for row in each})
+        got = burst_share(hold, int(each[0]["calls"]) // int(each[0]["cpus"]))
+        wrong = sum(round(int(row["ok"]) / int(row["calls"]), 3) != round(got, 3) for row in each)
+        conditions = f"bursts of {hold} pages, 2 cpus, high {HIGH_61}; {len(each)} runs"
+        out.append(
+            Row("fast tries that got a page", BOOT61, conditions, spread(said), f"{got:.4g}", len(each), wrong,
+                not_a_rate(each) if wrong else "")
+        )  # fmt: skip
+    return out
+
+
+def not_a_rate(rows: list[Line]) -> str:
+    """Say what the recorded failures have in common, if they do."""
+    if all(int(row["fail"]) == int(row["hold"]) * int(row["cpus"]) for row in rows):
+        return (
+            "recorded are as many failures as a burst has pages, once on each cpu, at any length: not a rate of lists"
+        )
+    return "lists of v6.1 differ"
+
+
+def burst_limit(path: Path) -> Row:
+    """Return from which length on bursts fail at all; a list cannot hold more than high."""
+    rows = [row for row in read_rows(path, "hold", "fail", "bg") if row["bg"] == "0" and row["run"].startswith("Q")]
+    lengths = sorted({int(row["hold"]) for row in rows})
+    fails = {hold: any(int(row["fail"]) for row in rows if int(row["hold"]) == hold) for hold in lengths}
+    model = {hold: burst_share(hold, 4000) < 1 for hold in lengths}
+    said, got = (", ".join(str(hold) for hold, bad in one.items() if bad) for one in (fails, model))
+    wrong = sum(fails[hold] != model[hold] for hold in lengths)
+    conditions = f"bursts of {', '.join(map(str, lengths))} pages"
+    return Row("lengths of a burst at which fast tries fail", BOOT61, conditions, said, got, len(lengths), wrong)
+
+
+# v6.18
+
+
+class Marks(NamedTuple):
+    """A zone of a recorded guest: its free pages, its min watermark with the boost, and what it keeps back."""
+
+    free: int
+    min: int
+    reserve: int
+
+
+def guest(zones: dict[int, Marks], listed: int = 0) -> PageAllocator:
+    """Return a machine with the free pages and watermarks of a guest, ``listed`` pages on the big zone's list."""
+    at, spans = 1 << 12, []
+    for index, marks in sorted(zones.items()):
+        pages = marks.free + listed * (index == max(zones))
+        spans.append(Zone(index, at, pages))
+        at = (at + pages + 1024) >> 10 << 10
+    allocator = PageAllocator(Machine(tuple(spans), pcp=(BATCH_618, 6 * BATCH_618), min_free_kbytes=0), NOLOCK)
+    set_lists(allocator, (listed, 0, 0))
+    sizes = allocator.sizes
+    for index, marks in zones.items():
+        sizes.zones[index].wmark = (marks.min, marks.min * 5 // 4, marks.min * 3 // 2)
+        sizes.zones[index].lowmem_reserve = (0, *(marks.reserve,) * 3)
+    allocator.restore(allocator.snapshot(), sizes)
+    return allocator
+
+
+def nolock(allocator: PageAllocator, order: int = 0, most: int = 1 << 22) -> int:
+    """Ask as alloc_pages_nolock() until the first NULL; returns how many blocks there were."""
+    step, total = 1 << 12, 0
+    while total < most:
+        pfns = allocator.run(pack_ops(np.full(step, OP_ALLOC), 0, order, NOLOCK.mask)).pfns
+        null = pfns == NO_RESULT
+        if null.any():
+            return total + int(np.argmax(null))
+        total += step
+    return total
+
+
+def marks_of(row: Line) -> dict[int, Marks]:
+    """Return the zones of a recorded exhaustion at its start; the boost is in the recorded min."""
+    return {
+        index: Marks(*(int(row[f"{zone}_{name}"]) for name in ("free_before", "min", "reserve")))
+        for zone, index in (("DMA", ZONE_DMA), ("DMA32", ZONE_DMA32))
+    }
+
+
+def exhausted(row: Line) -> tuple[int, int, bool]:
+    """Return the blocks of a recorded exhaustion, those of the model, and whether each zone ended at its line."""
+    zones, order = marks_of(row), int(row["order"])
+    allocator = guest(zones, min(numbers(row["DMA32_pcp_before"])[0], 6 * BATCH_618 - 1))
+    got = nolock(allocator, order)
+    depth = max(BATCH_618 << SCALE_618, 1 << order)
+    ends = [int(row[f"{zone}_free_after"]) for zone in ("DMA", "DMA32")]
+    lines = [zones[index].min + zones[index].reserve * (index == ZONE_DMA) for index in (ZONE_DMA, ZONE_DMA32)]
+    at_line = all(line - depth < end <= line + (1 << order) - 1 for end, line in zip(ends, lines, strict=True))
+    return int(row["got"]), got, at_line
+
+
+def nolock_exhaustion(path: Path) -> list[Row]:
+    """Return where alloc_pages_nolock() stops, and how many blocks it gets until then."""
+    rows = [row for row in read_rows(path, "got", "order", "DMA32_free_after") if row["req"] == "NL"]
+    found = [exhausted(row) for row in rows]
+    apart = [got / said - 1 for said, got, _ in found]
+    what = "requests end where every zone is at min, boost and reserve"
+    missed = [ok for *_, ok in found].count(False)
+    recorded = f"{len(found) - missed} of {len(found)} runs"
+    late = "the recorded boost is of after the run, which may have added it"
+    line = Row(what, BOOT618, "asked until the first NULL", recorded, "all, by its rule", len(found), missed, late)
+    model = f"{100 * min(apart):+.2f} to {100 * max(apart):+.2f} % of each"
+    why = f"the last refill is up to {BATCH_618 << SCALE_618} pages there, {BATCH_618} in the model"
+    wrong = sum(said != got for said, got, _ in found)
+    amount = Row("blocks until then", BOOT618, "the same", spread(n for n, *_ in found), model, len(found), wrong, why)
+    return [line, amount]
+
+
+def at_line(row: Line) -> int:
+    """Return how many of 8 requests get a page in the model, with as much free as a recorded guest had."""
+    free, least = int(row["free"]), int(row["min"])
+    if free < 1:
+        return 0
+    allocator = guest({ZONE_DMA32: Marks(free, least, 0)}, BATCH_618 if row["prep"] == "warm" else 0)
+    asked = (allocator.alloc_pages(NOLOCK.mask) for _ in range(8))
+    return sum(pfn is not None for pfn in asked)
+
+
+def nolock_line(path: Path) -> Row:
+    """Return at which amount of free memory alloc_pages_nolock() gets pages: how many of 8."""
+    rows = read_rows(path, "free", "min", "nl0_of_8")
+    found = [(int(row["free"]) - int(row["min"]), int(row["nl0_of_8"]), at_line(row)) for row in rows]
+    wrong = [(margin, said, got) for margin, said, got in found if said != got]
+    apart = ", ".join(f"{margin:+} ({said}, {got})" for margin, said, got in wrong)
+    return Row(
+        "of 8 requests near the min watermark",
+        BOOT618,
+        f"{len(rows)} cells, {spread(margin for margin, *_ in found)} pages from min",
+        f"all or none in {sum(said in (0, 8) for _, said, _ in found)}",
+        f"the same number in {len(rows) - len(wrong)}",
+        len(rows),
+        len(wrong),
+        f"pages from min (recorded, model): {apart}; the kernel's counter lags, and its refills differ"
+        if wrong
+        else "",
+    )
+
+
+class Contended(NamedTuple):
+    """What the rule says of a request while another cpu holds zone locks."""
+
+    listed: bool  #: a page, the list having one
+    lower: bool  #: a page of the lower zone, the list being empty and the big zone's lock held
+    none: bool  #: NULL, both locks held
+    idle: bool  #: a page, the lists being empty and no lock held
+
+
+def contended() -> Contended:
+    """Ask the model with zone locks held by others."""
+    zones = {ZONE_DMA: Marks(3840, 15, 0), ZONE_DMA32: Marks(1 << 14, 984, 0)}
+    allocator = guest(zones, 8)
+    big = allocator.sizes.zones[ZONE_DMA32].zone.start
+    pfns = []
+    for held in ((ZONE_DMA32,), (ZONE_DMA32,), (ZONE_DMA, ZONE_DMA32), ()):
+        for zone in zones:
+            allocator.contend(zone, held=zone in held)
+        pfns.append(allocator.alloc_pages(NOLOCK.mask))
+        allocator.drain()
+    listed, lower, none, idle = pfns
+    return Contended(listed is not None, lower is not None and lower < big, none is None, idle is not None)
+
+
+def nolock_contended(path: Path) -> list[Row]:
+    """Return what contention does: nothing to a list with pages, the lower zone, or NULL."""
+    rows, rule = read_rows(path, "zones", "attempts", "null", "ok_DMA", "busy_before"), contended()
+    warm = [row for row in rows if row["mode"] == "warm"]
+    dry = [row for row in rows if row["mode"] == "dry"]
+    checks: Iterable[tuple[str, list[Line], str, str, bool]] = (
+        ("a list with pages, locks busy", warm, "null", "NULL", rule.listed),
+        ("lists empty, a lower zone to go to", [r for r in dry if r["zones"] == "2"], "null", "NULL", rule.lower),
+        ("lists empty, locks idle", [r for r in dry if r["busy_before"] == "0"], "null", "NULL", rule.idle),
+    )
+    return [
+        Row(conditions_of(name, each), BOOT618, f"{len(each)} runs", f"{total(each, column)} {word}",
+            "none" if holds else "some", len(each), sum((int(row[column]) == 0) != holds for row in each))
+        for name, each, column, word, holds in checks
+    ] + [never_more_than_busy([r for r in dry if r["zones"] == "1" and r["kernel"] == "N"], rule)]  # fmt: skip
+
+
+def conditions_of(name: str, rows: list[Line]) -> str:
+    """Return what a row of contention compares."""
+    return f"NULL in {total(rows, 'attempts')} requests: {name}"
+
+
+def total(rows: list[Line], column: str) -> int:
+    """Return the sum of a column."""
+    return sum(int(row[column]) for row in rows)
+
+
+def never_more_than_busy(rows: list[Line], rule: Contended) -> Row:
+    """Compare one zone without lists: NULL only where the lock was busy."""
+    bad = sum(int(row["null"]) > int(row["busy_before"]) for row in rows)
+    share = [int(row["null"]) / int(row["busy_before"]) for row in rows if int(row["busy_before"])]
+    return Row(
+        "NULL for each request that found the lock held: lists empty, one zone",
+        BOOT618,
+        f"{len(rows)} runs, without PREEMPT_RT",
+        spread(share),
+        "at most 1" if rule.none else "any",
+        len(rows),
+        bad,
+        "less than 1 where the lock was given back between the look and the request",
+    )
