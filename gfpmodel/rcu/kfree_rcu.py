@@ -469,6 +469,11 @@ class KfreeRcu:
         return int(self._krc[st.NOW])
 
     @property
+    def is_fixed(self) -> bool:
+        """Return whether a batch is used only if it is empty: without that, objects may be freed early."""
+        return bool(self._krc[st.FIXED])
+
+    @property
     def gp_seq(self) -> int:
         """Return rcu_state.gp_seq: the low two bits say that a grace period runs."""
         return int(self._krc[st.GP_SEQ])
@@ -546,7 +551,13 @@ class KfreeRcu:
         return found
 
     def check(self) -> None:
-        """Check every invariant; raises AssertionError: each object in one place, counts right, none freed early."""
+        """Check every invariant; raises AssertionError: what check_nothing_lost() finds, or an object freed early."""
+        self.check_nothing_lost()
+        early = self.counters.early
+        assert early == 0, f"{early} objects were freed before a grace period that began after they were queued"
+
+    def check_nothing_lost(self) -> None:
+        """Raise AssertionError unless each object and each page is in one place, and the counts are right."""
         seen: list[int] = []
         pages: list[int] = []
         for cpu in range(self.cpus):
@@ -559,7 +570,6 @@ class KfreeRcu:
         assert c.pending == len(waiting), f"{len(waiting)} objects wait, counted {c.pending}"
         assert len(set(pages)) == len(pages), "a page is in two places"
         assert c.pages_alloc - c.pages_freed == len(pages) - self._preloaded, "a page is lost"
-        assert c.early == 0, f"{c.early} objects were freed before a grace period that began after they were queued"
 
     def _check_cpu(self, cpu: int, krc: Krc, pages: list[int]) -> list[int]:
         """Check a cpu's counts, add its blocks' pages to ``pages`` and return the objects found."""

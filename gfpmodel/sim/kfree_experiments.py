@@ -55,11 +55,11 @@ class PcpOccupancy:
     batch: int = 0
     high: int = 0
     fraction: int = 0
-    gp_ms: int = 20
+    gp_ms: int = 100
     warm: int = 400
     pages: int = 1 << 18
     cpus: int = 1
-    duration_ms: int = 200
+    duration_ms: int = 500
 
 
 def occupancy_machine(p: PcpOccupancy) -> Machine:
@@ -143,12 +143,12 @@ def read_block_demand(p: BlockDemand, results: Results) -> Record:
     peak = result.record["blocks_peak"] / p.cpus
     half = result.series[len(result.series) // 2 :, 5]
     return pick(result, "fallback_share", "block_requests", "blocks_from_cache", "busy_share", "hand_overs") | {
-        "blocks_peak_of_cpu": peak,
-        "blocks_mean_of_cpu": float(half.mean()) / p.cpus,
-        "forecast_blocks_of_cpu": forecast,
+        "cpu_blocks_peak": peak,
+        "cpu_blocks_mean": float(half.mean()) / p.cpus,
+        "cpu_blocks_forecast": forecast,
         "peak_per_forecast": peak / forecast if forecast else float("nan"),
         "objects_waiting_peak": result.record["objects_waiting_peak"],
-        "queued_per_second_of_cpu": queued / result.record["seconds"],
+        "cpu_queued_per_second": queued / result.record["seconds"],
     }
 
 
@@ -221,7 +221,7 @@ def read_pool(p: Pool, results: Results) -> Record:
         "zone_locks",
         "mean_op_ns.flood",
         "p99_op_ns.flood",
-    ) | {"kept_bytes_of_cpu": float(kept * PAGE_SIZE)}
+    ) | {"cpu_kept_bytes": float(kept * PAGE_SIZE)}
 
 
 EXPERIMENTS = (

@@ -48,7 +48,17 @@ RING_EVENTS = 1 << 13  # of one request: a refill of the largest batch that stea
 MAX_EVENTS = 1 << 40
 
 #: What the last part of a figure's name says about its unit; other figures are counts.
-UNITS = {"ns": "ns", "pages": "pages of 4 KiB", "share": "0 to 1", "index": "0 to 1", "per_1000": "per 1000 operations"}
+UNITS = {
+    "ns": "ns",
+    "pages": "pages of 4 KiB",
+    "share": "0 to 1",
+    "index": "0 to 1",
+    "per_1000": "per 1000 operations",
+    "bytes": "bytes",
+    "per_second": "per second",
+    "per_hit": "ratio",
+    "per_forecast": "ratio",
+}
 
 
 def unit(figure: str) -> str:
