@@ -17,6 +17,7 @@ from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval
 
 STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), ("black", "^", ":"), (GREY, "D", "-."), (BLUE, "v", (0, (1, 1, 4, 1))))
+FIT = "min-width: 0; width: 100%; "  # a phone shows it whole
 WIDTH, HEIGHT = 260, 18  # of one bar, px
 
 Points = Sequence[tuple[float, Interval]]
@@ -67,7 +68,7 @@ def curves_figure(chart: Chart, curves: Mapping[str, Points], marks: Mapping[str
     axes.set_yscale("log" if chart.log_y else "linear")
     if chart.log_x:
         ticks = sorted({x for points in curves.values() for x, _ in points})
-        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axes.set_xticks(ticks, [f"{x:.10g}" for x in ticks])
         axes.minorticks_off()
     for name, value in marks.items():
         axes.axhline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
@@ -91,10 +92,10 @@ def curves(chart: Chart, lines: Mapping[str, Points], marks: Mapping[str, float]
         raise ValueError(f"{len(lines)} curves; {len(STYLES)} can be told apart")
     at = sorted({x for points in lines.values() for x, _ in points})
     found = {name: dict(points) for name, points in lines.items()}
-    rows = [(f"{x:g}", *(str(found[name].get(x, "")) for name in lines)) for x in at]
+    rows = [(f"{x:.10g}", *(str(found[name].get(x, "")) for name in lines)) for x in at]
     facts = table([chart.x, *lines], rows)
     alt = f"{chart.title}: {chart.y} against {chart.x}. {chart.seen}"
-    drawn = svg(curves_figure(chart, lines, marks or {}), alt)
+    drawn = svg(curves_figure(chart, lines, marks or {}), alt).replace('style="', f'style="{FIT}', 1)
     more = f"<details><summary>The same as a table: mean [95 % interval]</summary>{facts.html}</details>"
     return Picture(f"<figure>{drawn}</figure>{more}", facts.text)
 
