@@ -157,7 +157,7 @@ class KfreeRcu:
     row by which blocks are asked for in place of the version's own mask (and on PREEMPT_RT too, which asks for
     none); ``preempt_rt``; ``fixed`` to turn the fix 5da7cb193db3 on or off, else as the version has it;
     ``min_cached``, rcutree.rcu_min_cached_objs; times; ``fail`` the probability that a request for a block is
-    made to fail, drawn from ``seed``; ``events``, how many the ring holds.  Raises InputError.
+    made to fail, drawn from ``seed``; ``events``, how many the ring holds; ``object_size`` of an object (bytes).  Raises InputError.
 
     Models: kernel/rcu/tree.c, from kfree_call_rcu() to kfree_rcu_work(), with CONFIG_DEBUG_OBJECTS_RCU_HEAD, a
     running scheduler and no hotplug; a call is made to wait as a whole, not its cpu.
@@ -178,6 +178,7 @@ class KfreeRcu:
         events: int = 0,
         page_size: int = 4096,
         pointer_size: int = 8,
+        object_size: int = 64,
     ) -> None:
         self.version = version(name) if isinstance(name, str) else name
         self.timing = timing or Timing()
@@ -187,8 +188,11 @@ class KfreeRcu:
             raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
         if min_cached is not None and not 0 <= min_cached <= 1000:
             raise InputError(f"min_cached is {min_cached}; expected 0 to 1000 blocks")
+        if object_size < 1:
+            raise InputError(f"object_size is {object_size}; expected 1 byte or more")
         self.allocator = allocator
         self.proposal = proposal
+        self.object_size = object_size
         self.capacity = self.version.capacity(page_size, pointer_size)
         self.cpus = allocator.machine.cpus
         self.reports: list[str] = []  #: what the kernel would have said of wrong calls
@@ -482,6 +486,11 @@ class KfreeRcu:
     def counters(self) -> Counters:
         """Return what happened since boot."""
         return Counters(**{name: int(self._krc[word]) for name, word in _COUNTER_WORDS.items()})
+
+    @property
+    def pending_bytes(self) -> int:
+        """Return how much memory the objects that wait keep from its next user (bytes), their blocks apart."""
+        return self.counters.pending * self.object_size
 
     def blocks_of(self, cpu: int) -> int:
         """Return how many pages hold a cpu's objects now (its cache excepted)."""

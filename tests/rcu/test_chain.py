@@ -394,6 +394,14 @@ def test_bad_input_gets_one_line_and_changes_nothing(call, expected: str) -> Non
 # pages
 
 
+def test_what_waits_is_known_in_bytes() -> None:
+    rcu = KfreeRcu("v5.9", object_size=192, page_size=SMALL)
+    rcu.queue(10)
+    assert rcu.pending_bytes == 1920
+    rcu.settle()
+    assert rcu.pending_bytes == 0
+
+
 def test_every_block_is_a_page_from_this_cpus_lists() -> None:
     allocator = PageAllocator(Machine((Zone(2, 4096, 1 << 14),), cpus=2))
     rcu = KfreeRcu("v5.9", allocator, min_cached=0)
