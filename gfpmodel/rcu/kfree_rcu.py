@@ -157,7 +157,8 @@ class KfreeRcu:
     row by which blocks are asked for in place of the version's own mask (and on PREEMPT_RT too, which asks for
     none); ``preempt_rt``; ``fixed`` to turn the fix 5da7cb193db3 on or off, else as the version has it;
     ``min_cached``, rcutree.rcu_min_cached_objs; times; ``fail`` the probability that a request for a block is
-    made to fail, drawn from ``seed``; ``events``, how many the ring holds; ``object_size`` of an object (bytes).  Raises InputError.
+    made to fail, drawn from ``seed``; ``events``, how many the ring holds; ``object_size`` of an object (bytes).
+    Raises InputError.
 
     Models: kernel/rcu/tree.c, from kfree_call_rcu() to kfree_rcu_work(), with CONFIG_DEBUG_OBJECTS_RCU_HEAD, a
     running scheduler and no hotplug; a call is made to wait as a whole, not its cpu.
