@@ -43,6 +43,7 @@ OTHER = re.compile(
 )
 SECTION = re.compile(r"=+ (\S+) =+")
 NEEDED = ("min", "low", "high", "spanned", "present", "managed")
+MOST_PAGES = 1 << 26  #: 256 GiB: what a model started from a file may span, as each page takes 16 bytes
 KNOWN_TYPES = {"unmovable": 0, "movable": 1, "reclaimable": 2, "highatomic": 3, "cma": 4}
 
 
@@ -311,6 +312,8 @@ def start(proc: Proc, proposal: Rule | None = None, node: int | None = None, eve
     """Return an allocator in the state that the files give, as far as they give it (see unknown); raises InputError."""
     node = proc.nodes()[0] if node is None else node
     machine, sizes = machine_of(proc, node)
+    if (span := machine.zones[-1].end - machine.zones[0].start) > MOST_PAGES:
+        raise InputError(f"the zones span {span} pages; a model of at most {MOST_PAGES} is started")
     for own in sizes.zones.values():
         if not is_pcp(own.batch, own.high):
             raise InputError(f"zone {own.zone.name}: high {own.high}, batch {own.batch}: no pcp of v5.8")

@@ -167,3 +167,13 @@ def test_lists_larger_than_any(size: str, tmp_path: Path) -> None:
     zoneinfo.write_text(re.sub(r"high:  378", size.replace("=", ":  "), text))
     with pytest.raises(InputError, match=r"no pcp of v5\.8"):
         start_proc(read_proc([str(zoneinfo)]))
+
+
+def test_a_machine_too_large_to_start(tmp_path: Path) -> None:
+    text = "\n".join(RECORDED["zoneinfo-A2-1G-cma64M.txt"]) + "\n"
+    path = tmp_path / "zoneinfo"
+    path.write_text(text.replace("spanned  258016", "spanned  500000000"))
+    proc = read_proc([str(path)])
+    assert machine_facts(proc)["nodes"]
+    with pytest.raises(InputError, match="the zones span 50000"):
+        start_proc(proc)
