@@ -7,22 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gfpmodel.cli import main
-
 MAIL = str(Path(__file__).parents[1] / "book/data/fast-try-v1.txt")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    """Return a function that runs a command line in this process: status, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def test_decode(run) -> None:

@@ -417,12 +417,8 @@ class Replay:
 
     def in_work(self, cpu: int) -> tuple[int, int]:
         """Return whose batch has a block in work, the cpu's own first."""
-        order = sorted(range(self.rcu.cpus), key=lambda owner: owner != cpu)
-        for owner in order:
-            for batch in range(st.READY_BATCH):
-                if self.words[self.batch_words(owner, batch) + st.W_BLOCK] != st.NULL:
-                    return owner, batch
-        return cpu, 0
+        found = self.blocks_in_work()
+        return min(found, key=lambda place: place[0] != cpu) if found else (cpu, 0)
 
     def on_block_done(self, at: int, line: Line) -> None:
         """C, F: a block goes to a cache or back to the allocator."""

@@ -151,7 +151,7 @@ from gfpmodel.rcu.state import (
 CACHED, ALLOCATED, FORCED, FAILED, NO_SOURCE = 1, 2, 3, 4, 0  # where a block came from, as the logs number it
 QUEUED_NOW, MUST_WAIT, DUPLICATE = 0, 1, 2  # what kvfree_call_rcu did
 FIRST_ONLY, REPEAT, LEFT = 0, 1, 2  # the hand-over rules of a version
-SLAB_MASK, VMALLOC_MASK, HEAD_MASK = 1, 2, 4
+HEAD_MASK = 4  # beside 1 << channel
 LINE = 8  # pointers in a cache line
 
 
@@ -240,6 +240,35 @@ def forced_failure(krc: Words) -> Any:
     return x % 1000000 < krc[FAIL_PPM]
 
 
+@inlined
+def take_row(krc: Words, bulk: Words, pfn: int) -> Any:
+    """Take a free row of ``bulk`` for a block on a page."""
+    block = krc[FREE_ROW]
+    at = row_of(krc, block)
+    krc[FREE_ROW] = bulk[at + NEXT]
+    krc[FREE_ROWS] -= 1
+    bulk[at + PFN] = pfn
+    return block
+
+
+@inlined
+def give_row(krc: Words, bulk: Words, block: int) -> None:
+    """Make a block's row free."""
+    bulk[row_of(krc, block) + NEXT] = krc[FREE_ROW]
+    krc[FREE_ROW] = block
+    krc[FREE_ROWS] += 1
+
+
+@inlined
+def pop_cached(krc: Words, bulk: Words, k: int) -> Any:
+    """Unlink the first block of a cpu's cache; returns NULL if there is none."""
+    block = krc[k + CACHE]
+    if block != NULL:
+        krc[k + CACHE] = bulk[row_of(krc, block) + NEXT]
+        krc[k + NR_CACHED] -= 1
+    return block
+
+
 @compiled
 def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
     """Return a block on a fresh page, or minus the reason why there is none."""
@@ -256,25 +285,17 @@ def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
         krc[FORCED_FAILED if pfn == -FORCED else ALLOC_FAILED] += 1
         return pfn
     krc[PAGES_ALLOC] += 1
-    block = krc[FREE_ROW]
-    at = row_of(krc, block)
-    krc[FREE_ROW] = bulk[at + NEXT]
-    krc[FREE_ROWS] -= 1
-    bulk[at + PFN] = pfn
-    return block
+    return take_row(krc, bulk, pfn)
 
 
 @compiled
 def free_block(mm: Mm, rcu: Rcu, cpu: int, block: int) -> None:
     """Give a block's page back."""
     krc, bulk, _, _ = rcu
-    at = row_of(krc, block)
     if not krc[RECORDED]:
-        free_page(mm, cpu, bulk[at + PFN])
+        free_page(mm, cpu, bulk[row_of(krc, block) + PFN])
     krc[PAGES_FREED] += 1
-    bulk[at + NEXT] = krc[FREE_ROW]
-    krc[FREE_ROW] = block
-    krc[FREE_ROWS] += 1
+    give_row(krc, bulk, block)
 
 
 @inlined
@@ -284,12 +305,9 @@ def get_cached_bnode(rcu: Rcu, cpu: int) -> Any:
     Models: kernel/rcu/tree.c:get_cached_bnode (v5.9); in v5.8 the cache is one pointer, swapped with xchg().
     """
     krc, bulk, _, _ = rcu
-    k = krc_of(cpu)
-    block = krc[k + CACHE]
+    block = pop_cached(krc, bulk, krc_of(cpu))
     if block != NULL:
         at = row_of(krc, block)
-        krc[k + CACHE] = bulk[at + NEXT]
-        krc[k + NR_CACHED] -= 1
         krc[CACHE_HITS] += 1
         if bulk[at + PFN] < 0:  # in a replay, cached before the log began: the log says which page it was
             bulk[at + PFN] = krc[RECORDED_PFN]
@@ -841,10 +859,33 @@ def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     krc, bulk, _, _ = rcu
     k = krc_of(cpu)
     freed = 0
-    while krc[k + CACHE] != NULL:
-        block = krc[k + CACHE]
-        krc[k + CACHE] = bulk[row_of(krc, block) + NEXT]
-        krc[k + NR_CACHED] -= 1
+    block = pop_cached(krc, bulk, k)
+    while block != NULL:
         free_block(mm, rcu, cpu, block)
         freed += 1
+        block = pop_cached(krc, bulk, k)
     return freed
+
+
+@compiled
+def preload_block(rcu: Rcu, cpu: int, pfn: int) -> Any:
+    """Put a page into a cpu's cache as a block, as boot does; returns whether there was room.
+
+    Models: the loop of kernel/rcu/tree.c:kfree_rcu_batch_init (v5.9).
+    """
+    krc, bulk, _, _ = rcu
+    block = take_row(krc, bulk, pfn)
+    if put_cached_bnode(rcu, cpu, block):
+        return True
+    give_row(krc, bulk, block)
+    return False
+
+
+@compiled
+def forget_cached(rcu: Rcu, cpu: int) -> None:
+    """Lose a cpu's cached blocks, as if they had never been: a replay knows no other way to what a test took."""
+    krc, bulk, _, _ = rcu
+    block = pop_cached(krc, bulk, krc_of(cpu))
+    while block != NULL:
+        give_row(krc, bulk, block)
+        block = pop_cached(krc, bulk, krc_of(cpu))

@@ -23,6 +23,7 @@ from gfpmodel.rcu.chain import (
     drain_page_cache,
     kfree_rcu_monitor,
     kvfree_call_rcu,
+    preload_block,
 )
 from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
 from gfpmodel.rcu.versions import CHANNELS, Version, version
@@ -293,16 +294,9 @@ class KfreeRcu:
 
     def preload(self, cpu: int, pfn: int) -> None:
         """Put a page into a cpu's cache as a block; -1 stands for one whose number is not known yet."""
-        if self._krc[st.FREE_ROWS] <= self._krc[st.SPARE_ROWS]:
-            self._grow_bulk(256)
-        block, base = int(self._krc[st.FREE_ROW]), st.MACHINE_WORDS + cpu * st.CPU_WORDS
-        row = self._bulk[block * (st.RECORDS + self.capacity) :][: st.RECORDS]
-        self._krc[st.FREE_ROW] = row[st.NEXT]
-        self._krc[st.FREE_ROWS] -= 1
-        row[st.PFN], row[st.NEXT] = pfn, self._krc[base + st.CACHE]
-        self._krc[base + st.CACHE] = block
-        self._krc[base + st.NR_CACHED] += 1
-        self._preloaded += 1
+        self.make_room()
+        if preload_block(self.arrays, cpu, pfn):
+            self._preloaded += 1
 
     @property
     def fail(self) -> float:
@@ -504,10 +498,6 @@ class KfreeRcu:
     def was_early(self, ptr: int) -> bool:
         """Return whether an object was freed before its grace period ended."""
         return bool(self._objs[ptr * st.OBJECT + st.INFO] & st.FREED_EARLY)
-
-    def is_freed(self, ptr: int) -> bool:
-        """Return whether an object was freed (or leaked for good)."""
-        return bool(self._objs[ptr * st.OBJECT + st.INFO] & st.STATE_MASK == st.DONE)
 
     def krc(self, cpu: int = 0) -> Krc:
         """Return a cpu's lists as they are now."""

@@ -123,8 +123,8 @@ def block_verdict(kernel: Version, held: str, *, warm: bool, proposal: Rule | No
 
     Arguments: the version; a name of HELD; whether the UNMOVABLE list has a page; the row that serves the request.
     """
-    name = "v5.10" if kernel.name == "v5.9" else kernel.name
-    checks = make_kernel(name if kernel.name != "v5.8" else "v5.8-rc3", {"PROVE_RAW_LOCK_NESTING": True})
+    name = "v5.8-rc3" if kernel.name == "v5.8" else kernel.name  # the layouts know that release by its candidate
+    checks = make_kernel(name, {"PROVE_RAW_LOCK_NESTING": True})
     where = stack((*HELD[held], *KRC_LOCK[kernel.lock]))
     pcp: Literal["warm", "dry"] = "warm" if warm else "dry"
     mask = kernel.request or kernel.worker or "GFP_KERNEL"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.jit import compiled
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import get_cached_bnode, kvfree_call_rcu
+from gfpmodel.rcu.chain import forget_cached, kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.rcu.state import Mm, Rcu
 
@@ -49,11 +49,7 @@ class RecordedChain(KfreeRcu):
 
     def forget_cache(self, cpu: int) -> None:
         """Lose a cpu's cached blocks, as if they had never been."""
-        while block := get_cached_bnode(self.arrays, cpu):
-            self.words[st.CACHE_HITS] -= 1
-            self._row(block)[st.NEXT] = self.words[st.FREE_ROW]
-            self.words[st.FREE_ROW] = block
-            self.words[st.FREE_ROWS] += 1
+        forget_cached(self.arrays, cpu)
 
     def page_of(self, block: int) -> int:
         """Return the page of a block."""

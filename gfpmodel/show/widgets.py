@@ -6,6 +6,7 @@ Where a kernel is running, a text box is added for input of one's own; the built
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -49,6 +50,31 @@ def linked(
     return stack
 
 
+def every_frame(
+    controls: Sequence[W.Dropdown | W.SelectionSlider],
+    values: Sequence[Sequence[Any]],
+    frame: Callable[..., W.Widget],
+    layout: W.Layout | None = None,
+) -> W.Widget:
+    """Return the frames of all choices, nested control by control, so that each follows its control.
+
+    Arguments: the controls; of each, the values that its options stand for; what makes the frame of one value of
+    each; the stacks' layout.
+    """
+    if not controls:
+        return frame()
+    rest = (controls[1:], values[1:])
+    inner = [every_frame(*rest, partial(frame, value), layout) for value in values[0]]
+    return linked(controls[0], inner, layout)
+
+
+def live_only(*children: W.Widget) -> W.VBox:
+    """Return a box of what needs a kernel; the built page hides it."""
+    box = W.VBox(list(children))
+    box.add_class("gfp-live-only")
+    return box
+
+
 def layout_browser(kernel: str) -> W.VBox:
     """Return a browser of the gfp word of every kernel and configuration, opening on ``kernel``."""
     names = kernels()
@@ -86,9 +112,7 @@ def typed_mask(layouts: Sequence[Layout], under: W.Dropdown) -> W.VBox:
 
     box.observe(update, "value")
     under.observe(update, "index")
-    live = W.VBox([box, shown])
-    live.add_class("gfp-live-only")
-    return live
+    return live_only(box, shown)
 
 
 def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
@@ -163,9 +187,7 @@ def typed_ops(text: str, fill: Callable[[str], None]) -> W.VBox:
             fault.value = f'<p role="alert">{escape(str(error))}</p>'
 
     box.observe(update, "value")
-    live = W.VBox([box, fault])
-    live.add_class("gfp-live-only")
-    return live
+    return live_only(box, fault)
 
 
 def nesting(
@@ -193,17 +215,11 @@ def nesting(
         except InputError as error:
             return f'<p role="alert">{escape(text)}: {escape(str(error))}</p>'
 
-    def frame(chosen: Sequence[str]) -> W.HTML:
+    def frame(*chosen: str) -> W.HTML:
         html = draw(">".join(filter(None, (places[chosen[2]], locks[chosen[3]]))) or "task", *chosen[:2])
         if html not in frames:
             frames[html] = W.HTML(html, layout=shown.layout, style=shown.style)
         return frames[html]
-
-    def tree(*chosen: str) -> W.Widget:
-        if len(chosen) == len(controls):
-            return frame(chosen)
-        control = controls[len(chosen)]
-        return linked(control, [tree(*chosen, option) for option in control.options], shown.layout)
 
     box = W.Text(description="your own", placeholder="mutex>hardirq>raw:krc.lock", layout=FULL, style=LABEL)
     shown = W.HTML(layout=W.Layout(width="100%"))
@@ -214,9 +230,8 @@ def nesting(
 
     for control, trait in ((box, "value"), (kernel, "index"), (request, "index")):
         control.observe(update, trait)
-    live = W.VBox([box, shown])
-    live.add_class("gfp-live-only")
-    return W.VBox([W.HTML(style()), *controls, tree(), live])
+    every = every_frame(controls, [control.options for control in controls], frame, shown.layout)
+    return W.VBox([W.HTML(style()), *controls, every, live_only(box, shown)])
 
 
 def explorer(
@@ -237,11 +252,10 @@ def explorer(
         for (title, (_, values)), index in zip(menus.items(), start or [0] * len(menus), strict=True)
     ]
 
-    def tree(**chosen: Any) -> W.Widget:
-        if len(chosen) == len(menus):
-            return pane(draw(experiment(name).parameters(**chosen)))
-        parameter, values = list(menus.values())[len(chosen)]
-        return linked(controls[len(chosen)], [tree(**chosen, **{parameter: value}) for value in values])
+    keys = [key for key, _ in menus.values()]
+
+    def frame(*chosen: Any) -> W.Widget:
+        return pane(draw(experiment(name).parameters(**dict(zip(keys, chosen, strict=True)))))
 
     box = W.Text(description="your own", placeholder=example, continuous_update=False, layout=FULL, style=LABEL)
     shown = W.HTML(layout=W.Layout(width="100%"))
@@ -253,9 +267,8 @@ def explorer(
             shown.value = f'<p role="alert">{escape(str(error))}</p>'
 
     box.observe(update, "value")
-    live = W.VBox([box, shown])
-    live.add_class("gfp-live-only")
-    return W.VBox([W.HTML(style()), *controls, tree(), live])
+    frames = every_frame(controls, [values for _, values in menus.values()], frame)
+    return W.VBox([W.HTML(style()), *controls, frames, live_only(box, shown)])
 
 
 def scrubber(label: str, options: Iterable[object], index: int = 0) -> W.SelectionSlider:
@@ -277,13 +290,8 @@ def grid_explorer(
     """
     controls = [scrubber(label, values) for label, values in grid.items()]
 
-    def tree(*chosen: object) -> W.Widget:
-        if len(chosen) == len(controls):
-            return pane(draw(*chosen))
-        at = len(chosen)
-        return linked(controls[at], [tree(*chosen, value) for value in list(grid.values())[at]])
-
-    return W.VBox([W.HTML(style()), *controls, tree(), live_sliders(live, run)])
+    frames = every_frame(controls, list(grid.values()), lambda *chosen: pane(draw(*chosen)))
+    return W.VBox([W.HTML(style()), *controls, frames, live_sliders(live, run)])
 
 
 def live_sliders(values: Mapping[str, Sequence[int]], run: Callable[..., Picture]) -> W.VBox:
@@ -298,6 +306,4 @@ def live_sliders(values: Mapping[str, Sequence[int]], run: Callable[..., Picture
     for slider in sliders.values():
         slider.observe(update, "index")
     update(None)
-    box = W.VBox([W.HTML("<p>Run the model, one seed at a time:</p>"), *sliders.values(), shown])
-    box.add_class("gfp-live-only")
-    return box
+    return live_only(W.HTML("<p>Run the model, one seed at a time:</p>"), *sliders.values(), shown)

@@ -12,20 +12,10 @@ import pytest
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.scorecard import BEHIND, score_picture, tenant_scrubber
 from gfpmodel.sim.grids import TENANT_RATES
-from gfpmodel.sim.scorecard import COLUMNS, GAP, Scorecard, load_results, scorecard
+from gfpmodel.sim.scorecard import COLUMNS, GAP, Scorecard
 
 DATA = Path(__file__).parents[2] / "book/data"
 CELL = re.compile(r'<td( class="w")? data-label="([^"]+)" title="([^"]+)"><span>(.*?)</span></td>')
-
-
-@pytest.fixture(scope="module")
-def results() -> dict[str, Any]:
-    return load_results(DATA)
-
-
-@pytest.fixture(scope="module")
-def card(results: dict[str, Any]) -> Scorecard:
-    return scorecard(results)
 
 
 def test_every_cell_has_its_figure_its_mark_and_its_source(card: Scorecard) -> None:

@@ -7,23 +7,9 @@ from typing import Any
 
 import pytest
 
-from gfpmodel.cli import main
 from gfpmodel.sim import EXPERIMENTS, sweeps
 
 SMALL = ("experiment", "miss_cost", "--set", "duration_ms=1")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    """Return a function that runs a command line in this process: status, stdout, stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 def test_without_a_name_all_are_listed(run) -> None:

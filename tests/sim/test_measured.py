@@ -127,8 +127,8 @@ def test_bursts_longer_than_high_fail() -> None:
 
 
 def test_nolock_stops_at_its_line(tmp_path: Path) -> None:
-    rows = [at for at, line in enumerate((DATA / "boot618-lowwm-runs.csv").read_text().splitlines()) if line[:1] == "R"]
-    row = later.nolock_line(some_rows("boot618-lowwm-runs.csv", tmp_path, *rows))
+    rows = [at for at, line in enumerate((DATA / "boot618-lowwm.csv").read_text().splitlines()) if line[:1] == "R"]
+    row = later.nolock_line(some_rows("boot618-lowwm.csv", tmp_path, *rows))
     assert (row.compared, row.differ) == (30, 0)
 
 

@@ -14,21 +14,11 @@ from gfpmodel.gfp.patches import read_patch
 from gfpmodel.locking import Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.proposals import PATCHED, PROPOSALS
-from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, Score, Scorecard, load_results, read_reported, scorecard
+from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, Score, Scorecard, read_reported, scorecard
 from gfpmodel.sim.statistics import Interval, interval
 
 DATA = Path(__file__).parents[2] / "book/data"
 NEEDS = sorted({column.needs for column in COLUMNS})
-
-
-@pytest.fixture(scope="module")
-def results() -> dict[str, Any]:
-    return load_results(DATA)
-
-
-@pytest.fixture(scope="module")
-def card(results: dict[str, Any]) -> Scorecard:
-    return scorecard(results)
 
 
 def test_a_row_for_every_proposal_and_a_cell_for_every_column(card: Scorecard) -> None:
