@@ -13,7 +13,9 @@ from typing import Any
 import ipywidgets as W
 
 from gfpmodel.show.pictures import Picture, style, table
+from gfpmodel.show.repeat import experiment_line
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
+from gfpmodel.sim.grids import GRIDS
 from gfpmodel.sim.scorecard import COLUMNS, Column, Score, Scorecard, scorecard
 
 BEHIND = "▾"
@@ -95,5 +97,12 @@ def tenant_scrubber(results: Mapping[str, Any], rates: Sequence[float], names: S
     slider = W.SelectionSlider(
         options=[f"{rate:,.0f}" for rate in rates], index=start, description="pages/s", layout=FULL, style=LABEL
     )
-    frames = [pane(score_picture(scorecard(results, rate), names)) for rate in rates]
+    grid = GRIDS["co_tenant"]
+    rows = ",".join(grid.grid["proposal"])
+
+    def frame(rate: float) -> W.HTML:
+        line = experiment_line(grid.name, {"proposal": rows, "tenant_rate": rate}, grid.seeds)
+        return pane(score_picture(scorecard(results, rate), names), line)
+
+    frames = [frame(rate) for rate in rates]
     return W.VBox([W.HTML(style()), slider, linked(slider, frames)])
