@@ -188,7 +188,7 @@ def shipped_frames() -> list[str]:
     """Return every frame with a line in the widgets of the book."""
     frames = []
     for path in sorted(Path(__file__).parents[2].glob("book/*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
         models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}).values()
         values = [str(model["state"].get("value", "")) for model in models]
         frames += [value for value in values if 'class="gfp-repeat"' in value]
