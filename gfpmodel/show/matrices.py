@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from gfpmodel.locking.matrix import Matrix
 from gfpmodel.locking.verdict import Verdict
-from gfpmodel.show.figures import BLUE, ORANGE, svg
+from gfpmodel.show.figures import BLUE, ORANGE, fitted, folded, with_table
 from gfpmodel.show.pictures import Picture, table
 
 #: How a verdict is drawn: marker, colour of its face, colour of its edge, what the legend says.
@@ -34,7 +34,6 @@ STATES = ("warm", "dry")  # of the cpu's lists: the left and the right mark
 LEFT, COLUMN, LINE, GAP, SHIFT = 1.74, 0.26, 0.135, 0.07, 0.061
 LEGEND, HEAD, EDGE, LETTER = 0.55, 0.68, 0.04, 0.063
 TEXT_WIDTH, MANY = 31, 20  # letters in a line of a row's name; more contexts than that are not listed
-FIT = "min-width: 0; width: 28rem; "  # narrow enough for a phone to show it whole
 PLACE, WAY, PLACE_LINE, SUMMARY_HEAD = 2.1, 0.62, 0.27, 0.85  # inches, of a summary
 NAME_WIDTH = 8  # letters above a column; a longer name gets two lines
 
@@ -187,11 +186,8 @@ def summary_picture(rows: Mapping[str, Mapping[str, Verdict]]) -> Picture:
     ways = unique(way for row in found.values() for way in row)
     facts = table(["", *ways], [(place, *(row[way] for way in ways)) for place, row in found.items()])
     said = {place: "; ".join(f"{way}: {MARKS[name][3]}" for way, name in row.items()) for place, row in found.items()}
-    alt = "What becomes of a request. " + ". ".join(f"{place}: {words}" for place, words in said.items())
-    drawn = svg(summary_figure(found), alt).replace('style="', f'style="{FIT}', 1)
-    items = "".join(f"<li><b>{escape(place)}</b>: {escape(words)}</li>" for place, words in said.items())
-    more = f"<details><summary>The same in words</summary><ul>{items}</ul></details>"
-    return Picture(f"<figure>{drawn}</figure>{more}", facts.text)
+    alt = "What becomes of a request. " + ". ".join(f"{place}: {line}" for place, line in said.items())
+    return with_table(summary_figure(found), alt, facts)
 
 
 def said_of(row: Row, proposals: list[str]) -> str:
@@ -219,8 +215,6 @@ def matrix_picture(matrix: Matrix) -> Picture:
     counts = {name: sum(status(c.verdict) == name for c in matrix.cells) for name in MARKS}
     said = ", ".join(f"{count} {MARKS[name][3]}" for name, count in counts.items() if count)
     alt = f"Verdicts on order {orders.pop()}: {said}; the list below has them all"
-    drawn = svg(matrix_figure(matrix), alt).replace('style="', f'style="{FIT}', 1)
-    html = f"<figure>{drawn}</figure>"
     items = "".join(f"<li>{said_of(row, proposals)}</li>" for row in rows)
-    more = f"<details><summary>The same in words, warm/dry</summary><ul>{items}</ul></details>"
-    return Picture(html + more, facts.text)
+    html = fitted(matrix_figure(matrix), alt) + folded("The same in words, warm/dry", f"<ul>{items}</ul>")
+    return Picture(html, facts.text)

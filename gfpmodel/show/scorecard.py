@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
@@ -59,7 +60,7 @@ def sources_html(card: Scorecard, columns: Sequence[Column]) -> str:
         + "</ul></li>"
         for title, by in sources(card, columns).items()
     )
-    return f"<details><summary>Where each cell comes from</summary><ul>{items}</ul></details>"
+    return folded("Where each cell comes from", f"<ul>{items}</ul>")
 
 
 def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:

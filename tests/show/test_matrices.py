@@ -101,4 +101,3 @@ def test_a_summary_says_each_verdict_in_its_text_its_figure_and_its_words() -> N
     assert body == [["under a raw lock", "NULL", "reported"], ["zone->lock held", "NULL", "deadlock"]]
     for words in ("under a raw lock: the flag: NULL; mask 0: reported", "mask 0: deadlock"):
         assert words in shown.html  # the alternative text
-    assert "<li><b>zone-&gt;lock held</b>: the flag: NULL; mask 0: deadlock</li>" in shown.html
