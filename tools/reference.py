@@ -4,6 +4,7 @@ Each directive writes MyST, which is then read as if it stood in the page:
 
 ``{kernel-functions}``   kernel function, model function, chapters
 ``{public-names} ROOM``  what autodoc says of the public names of a room
+``{command} NAME``       a command's help, arguments and options, from its parser
 ``{exercise-list}``      every exercise with its stars and its kind
 
 Public is what a room's ``__all__`` names, and what a chapter imports from it.
@@ -15,14 +16,17 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import chapters
+import click
 import kernel_index
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from gfpmodel.cli import cli
 
 #: What has a meaning in reStructuredText and none in a docstring of ours.
 SPECIAL = re.compile(r"([\\*|_])")
@@ -71,14 +75,15 @@ class KernelFunctions(Written):
     def text(self) -> Iterable[str]:
         """Return the table."""
         book = list(chapters.chapters())
-        head = ("kernel function", "its file", "model function", "version, and what is left out", "chapters")
+        head = ("kernel function", "model function", "version, and what is left out", "chapters")
         return table(head, (self.row(row, book) for row in kernel_index.rows()))
 
     def row(self, row: kernel_index.Row, book: list[chapters.Chapter]) -> tuple[str, ...]:
         """Return one row's cells."""
+        kernel = " ".join(filter(None, (code(row.kernel), row.file)))
         model = " ".join(filter(None, (code(row.model), row.path.removeprefix("gfpmodel/"))))
         found = ", ".join(link(it) for it in kernel_index.users(row, book))
-        return code(row.kernel), row.file, model, as_markdown(row.note), found
+        return kernel, model, as_markdown(row.note), found
 
 
 class ExerciseList(Written):
@@ -119,12 +124,27 @@ class PublicNames(Written):
     """``{public-names} ROOM``."""
 
     required_arguments = 1
-    final_argument_whitespace: ClassVar[bool] = False
 
     def text(self) -> Iterable[str]:
         """Return what autodoc is asked."""
         lines = [line for pair in public_names(self.arguments[0]) for line in documented(*pair)]
         return ["```{eval-rst}", *lines, "```"]
+
+
+class Command(Written):
+    """``{command} NAME``."""
+
+    required_arguments = 1
+
+    def text(self) -> Iterable[str]:
+        """Return what the parser knows."""
+        name = self.arguments[0]
+        command = cli.commands[name]
+        context = click.Context(command, info_name=f"python -m gfpmodel {name}", color=False)
+        yield from as_markdown(inspect.cleandoc(command.help or "")).split("\n")
+        yield from ("", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
+        options = [it.get_help_record(context) for it in command.params if isinstance(it, click.Option)]
+        yield from table(("option", "meaning"), ((code(it[0]), as_markdown(it[1])) for it in options if it))
 
 
 def as_rst(text: str) -> str:
@@ -159,6 +179,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and the hooks."""
     app.add_directive("kernel-functions", KernelFunctions)
     app.add_directive("public-names", PublicNames)
+    app.add_directive("command", Command)
     app.add_directive("exercise-list", ExerciseList)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("autodoc-skip-member", is_field_of_tuple)
