@@ -12,8 +12,8 @@ VENDOR := book/assets/vendor/embed.js
 BOOK   := _build/.book
 
 # with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
-BOOK_SOURCES := _config.yml _toc.yml tools/vendor_js.py tools/fetch_js.py \
-                $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
+BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md tools/vendor_js.py tools/fetch_js.py tools/reference.py \
+                $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
 # inside the project, so that a read-only install caches its compiled code too
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
@@ -42,7 +42,7 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 	    --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=60 -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q -m pages tests/test_pages.py --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q -m pages tests/test_pages.py tests/test_reference_pages.py --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets

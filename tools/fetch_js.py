@@ -1,8 +1,8 @@
-"""Fetch the JavaScript that the built book carries: the widget manager and MathJax.
+"""Fetch the JavaScript that the built book carries: the widget manager, MathJax, and what shows terms on hover.
 
-The files come out of two pinned npm packages, are compared with the SHA-256 sums below and land in
+The files come out of pinned npm packages, are compared with the SHA-256 sums below and land in
 ``book/assets/vendor/`` (ignored by git), with their licences beside them. Nothing else of npm is used:
-``npm pack`` only downloads the two archives. Run it again and it does nothing.
+``npm pack`` only downloads the archives. Run it again and it does nothing.
 """
 
 from __future__ import annotations
@@ -90,6 +90,40 @@ PACKAGES = (
                 "package/LICENSE",
                 "mathjax.LICENSE.txt",
                 "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+            ),
+        ),
+    ),
+    Package(
+        "@popperjs/core@2.11.8",
+        "popperjs-core-2.11.8.tgz",
+        "8e09bdfa912035668e62cea61321bce27cbd011b85672055db25d271bd63af49",
+        (
+            Member(
+                "package/dist/umd/popper.min.js",
+                "popper.min.js",
+                "c212f4b505a86352aed62b24a8f16f999f821ecbe6456c7f3c8a04bc87968782",
+            ),
+            Member(
+                "package/LICENSE.md",
+                "popper.LICENSE.txt",
+                "bf67e2c9b7974543bb18ced3a0b37f53729aaff953b442dd89a3adaf90fd93e8",
+            ),
+        ),
+    ),
+    Package(
+        "tippy.js@6.3.7",
+        "tippy.js-6.3.7.tgz",
+        "bf63cd2e158be2100078053f4c44f02ffec8fde7f30544270785d0f2eae02626",
+        (
+            Member(
+                "package/dist/tippy-bundle.umd.min.js",
+                "tippy-bundle.umd.min.js",
+                "3f0fe70eb26ccf28f6887a192e29d38dd7ef7c2f079a73304ad42ddc7bed37de",
+            ),
+            Member(
+                "package/LICENSE",
+                "tippy.LICENSE.txt",
+                "7f4929c55f525ae510a77c361496c5a86a092434a3681c95a4dc89e951c67e98",
             ),
         ),
     ),

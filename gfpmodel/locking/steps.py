@@ -200,7 +200,7 @@ class Walk:
     def memcg_charge(self, page: int, order: int) -> Iterator[Step]:
         """Yield the charge of an accounted page, and the free that follows if it fails.
 
-        Models: mm/memcontrol.c:consume_stock (v5.8 without a lock, 5.10-rt with one) and __alloc_pages_nodemask.
+        Models: mm/page_alloc.c:__alloc_pages_nodemask (v5.8), mm/memcontrol.c:consume_stock (5.10-rt with a lock).
         """
         if self.charge == "none" or not self.mask & GFP_ACCOUNT:
             return

@@ -59,7 +59,8 @@ def trace_text(
 def describe(event: Event, layout: Layout, pageblock_order: int) -> str:
     """Return an event as its tracepoint prints it; one that has no tracepoint becomes a marker.
 
-    Models: include/trace/events/kmem.h (v5.8; with pfn in hex, as later kernels print it) and lock.h.
+    Models: include/trace/events/kmem.h (v5.8; with pfn in hex, as later kernels print it) and
+    include/trace/events/lock.h.
     """
     values = event.fields
     if event.kind == MM_PAGE_ALLOC:

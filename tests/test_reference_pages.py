@@ -1,0 +1,40 @@
+"""The reference pages in a real browser: terms and sources explain themselves, and every page says where an error goes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests import test_pages
+from tests.test_pages import Visit
+
+browser, origins = test_pages.browser, test_pages.origins
+pytestmark = pytest.mark.pages
+
+TERM = ("book/glossary.html", "a[href='#term-wait-type']", "does one spin always")
+SOURCE = ("book/index.html", "a[href*='bibliography.html#']", "linux-kernel")
+
+
+def shows(page: Page, text: str) -> None:
+    expect(page.get_by_role("tooltip")).to_contain_text(text, ignore_case=True)
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+@pytest.mark.parametrize(("name", "link", "text"), [TERM, SOURCE], ids=["term", "source"])
+def test_a_link_explains_itself(
+    browser: Browser, origins: dict[str, str], name: str, link: str, text: str, way: str
+) -> None:
+    with Visit(browser, origins[way]) as visit:
+        page = visit.open(name)
+        tip = page.get_by_role("tooltip")
+        expect(tip).to_have_count(0)
+        page.locator(link).first.hover()
+        shows(page, text)
+        page.mouse.move(0, 0)
+        expect(tip).to_have_count(0)
+        page.locator(link).first.focus()
+        shows(page, text)
+        assert page.locator(link).first.get_attribute("aria-describedby") == tip.locator("..").get_attribute("id")
+        page.keyboard.press("Escape")
+        expect(tip).to_have_count(0)
+    assert not visit.faults

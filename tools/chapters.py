@@ -1,0 +1,109 @@
+"""What the chapters hold: titles, the code that they run, the names that they import, and their exercises."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+STAR = "★"
+PROJECT = 3  #: stars
+INLINE_CODE = re.compile(r"`([^`\n]+)`")
+EXERCISE = re.compile(r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL)
+SOLUTION = re.compile(r"```\{solution-(?:start\} (?P<label>\S+)|(?P<end>end)\})")
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise of a chapter: its label, its stars, its text, and whether its solution runs a cell."""
+
+    label: str
+    stars: int
+    text: str
+    by_cell: bool
+
+    @property
+    def kind(self) -> str:
+        """Say how one knows that the answer is right."""
+        checked = "checked by a cell" if self.by_cell else "the solution explains"
+        return f"project, {checked}" if self.stars >= PROJECT else f"prediction, {checked}"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook of the book; ``doc`` is its name in links."""
+
+    doc: str
+    cells: tuple[Any, ...]
+
+    def sources(self, kind: str) -> list[str]:
+        """Return the text of its cells of one kind, ``code`` or ``markdown``."""
+        return [cell.source for cell in self.cells if cell.cell_type == kind]
+
+    @cached_property
+    def title(self) -> str:
+        """Return its heading."""
+        found = re.search(r"^# (.+)$", "\n".join(self.sources("markdown")), re.MULTILINE)
+        return found[1] if found else self.doc
+
+    @cached_property
+    def code(self) -> str:
+        """Return its cells of code, what they print, and what its text sets as code."""
+        spans = [span for text in self.sources("markdown") for span in INLINE_CODE.findall(text)]
+        outputs = [out for cell in self.cells if cell.cell_type == "code" for out in cell.outputs]
+        printed = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in outputs]
+        return "\n".join([*spans, *self.sources("code"), *printed])
+
+    def names(self, function: str) -> bool:
+        """Tell whether a kernel function occurs in it; one that is an English word must be written as a call."""
+        end = r"\b" if "_" in function else r"\("
+        return re.search(rf"\b{re.escape(function)}{end}", self.code) is not None
+
+    @cached_property
+    def imports(self) -> frozenset[tuple[str, str]]:
+        """Return what it imports from the package, as pairs of module and name."""
+        nodes = [node for source in self.sources("code") for node in ast.walk(ast.parse(source))]
+        found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        names = ((node.module or "", alias.name) for node in found for alias in node.names)
+        return frozenset((module, name) for module, name in names if module.split(".")[0] == "gfpmodel")
+
+    @cached_property
+    def exercises(self) -> list[Exercise]:
+        """Return its exercises in order."""
+        with_cell = self.solutions_with_cells()
+        texts = ((found["label"], found["text"].strip()) for found in EXERCISE.finditer(self.all_markdown()))
+        return [
+            Exercise(label, len(text) - len(text.lstrip(STAR)), text.lstrip(STAR).strip(), label in with_cell)
+            for label, text in texts
+        ]
+
+    def all_markdown(self) -> str:
+        """Return its cells of text, one below the other."""
+        return "\n".join(self.sources("markdown"))
+
+    def solutions_with_cells(self) -> set[str]:
+        """Return the labels of the exercises in whose solutions a cell runs."""
+        inside, found = None, set()
+        for cell in self.cells:
+            if cell.cell_type == "code" and inside:
+                found.add(inside)
+            elif cell.cell_type == "markdown":
+                for mark in SOLUTION.finditer(cell.source):
+                    inside = mark["label"]
+        return found
+
+
+def chapters() -> Iterator[Chapter]:
+    """Yield the notebooks in the order of the table of contents."""
+    for name in re.findall(r"^\s*(?:- file|root): book/(\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE):
+        path = BOOK / f"{name}.ipynb"
+        if path.exists():
+            yield Chapter(name, tuple(nbformat.read(path, as_version=4).cells))  # type: ignore[no-untyped-call]

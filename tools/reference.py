@@ -1,0 +1,187 @@
+"""Sphinx extension: the reference pages, made from the package, the command line and the chapters.
+
+Each directive writes MyST, which is then read as if it stood in the page:
+
+``{kernel-functions}``   kernel function, model function, chapters
+``{public-names} ROOM``  what autodoc says of the public names of a room
+``{command} NAME``       a command's help, arguments and options, from its parser
+``{exercise-list}``      every exercise with its stars and its kind
+
+Public is what a room's ``__all__`` names, and what a chapter imports from it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import chapters
+import click
+import kernel_index
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from gfpmodel.cli import cli
+
+#: What has a meaning in reStructuredText and none in a docstring of ours.
+SPECIAL = re.compile(r"([\\*|_])")
+LITERAL = re.compile(r"(``.*?``|`[^`]+`)", re.DOTALL)
+LABEL = re.compile(r"\b(Arguments|Models|Raises):")
+
+
+class Written(SphinxDirective):
+    """A directive whose content is made."""
+
+    def text(self) -> Iterable[str]:
+        """Return the lines, in MyST."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Read the lines."""
+        box = nodes.container(classes=["gfp-reference"])
+        self.state.nested_parse(StringList(list(self.text()), self.name), self.content_offset, box)
+        return [box]
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return a table's lines."""
+    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *body]
+
+
+def code(text: str) -> str:
+    """Return a text set as code, or nothing."""
+    return f"`{text}`" if text else ""
+
+
+def link(chapter: chapters.Chapter) -> str:
+    """Return a link to a chapter by its file's name."""
+    return f"[{chapter.doc}]({chapter.doc}.ipynb)"
+
+
+def as_markdown(note: str) -> str:
+    """Return a docstring's words with the names set as code."""
+    return re.sub(r"(?<![`\w])(\w*_\w+(?:\(\))?)(?![`\w])", r"`\1`", note)
+
+
+class KernelFunctions(Written):
+    """``{kernel-functions}``."""
+
+    def text(self) -> Iterable[str]:
+        """Return the table."""
+        book = list(chapters.chapters())
+        head = ("kernel function", "model function", "version, and what is left out", "chapters")
+        return table(head, (self.row(row, book) for row in kernel_index.rows()))
+
+    def row(self, row: kernel_index.Row, book: list[chapters.Chapter]) -> tuple[str, ...]:
+        """Return one row's cells."""
+        kernel = " ".join(filter(None, (code(row.kernel), row.file)))
+        model = " ".join(filter(None, (code(row.model), row.path.removeprefix("gfpmodel/"))))
+        found = ", ".join(link(it) for it in kernel_index.users(row, book))
+        return kernel, model, as_markdown(row.note), found
+
+
+class ExerciseList(Written):
+    """``{exercise-list}``."""
+
+    def text(self) -> Iterable[str]:
+        """Return the table."""
+        rows = (
+            (link(it), f"{{ref}}`{number} <{found.label}>`", chapters.STAR * found.stars, found.kind, found.text)
+            for it in chapters.chapters()
+            for number, found in enumerate(it.exercises, 1)
+        )
+        return table(("chapter", "exercise", "stars", "kind", "asks"), (tuple(" ".join(c.split()) for c in r) for r in rows))
+
+
+def public_names(room: str) -> list[tuple[str, str]]:
+    """Return the public names of a room, or of the module of that name, as pairs of module and name."""
+    package = f"gfpmodel.{room}"
+    exported = [(package, name) for name in getattr(importlib.import_module(package), "__all__", ())]
+    imported = {pair for it in chapters.chapters() for pair in it.imports if f"{pair[0]}.".startswith(f"{package}.")}
+    return [*exported, *sorted(imported - set(exported))]
+
+
+def documented(module: str, name: str) -> list[str]:
+    """Return the directive of autodoc for one name."""
+    home = importlib.import_module(module)
+    it = getattr(home, name, None) or importlib.import_module(f"{module}.{name}")
+    if inspect.ismodule(it):
+        return [f".. automodule:: {it.__name__}", "   :members:", ""]
+    if inspect.isclass(it):
+        return [f".. autoclass:: {module}.{name}", "   :members:", ""]
+    if callable(it):
+        return [f".. autofunction:: {module}.{name}", ""]
+    return [f".. autodata:: {module}.{name}", "   :no-value:", ""]
+
+
+class PublicNames(Written):
+    """``{public-names} ROOM``."""
+
+    required_arguments = 1
+
+    def text(self) -> Iterable[str]:
+        """Return what autodoc is asked."""
+        lines = [line for pair in public_names(self.arguments[0]) for line in documented(*pair)]
+        return ["```{eval-rst}", *lines, "```"]
+
+
+class Command(Written):
+    """``{command} NAME``."""
+
+    required_arguments = 1
+
+    def text(self) -> Iterable[str]:
+        """Return what the parser knows."""
+        name = self.arguments[0]
+        command = cli.commands[name]
+        context = click.Context(command, info_name=f"python -m gfpmodel {name}", color=False)
+        yield from as_markdown(inspect.cleandoc(command.help or "")).split("\n")
+        yield from ("", "```text", command.get_usage(context).removeprefix("Usage: "), "```", "")
+        options = [it.get_help_record(context) for it in command.params if isinstance(it, click.Option)]
+        yield from table(("option", "meaning"), ((code(it[0]), as_markdown(it[1])) for it in options if it))
+
+
+def as_rst(text: str) -> str:
+    """Return a docstring's text so that reStructuredText shows it as it was written."""
+    parts = LITERAL.split(text)
+    for i, part in enumerate(parts):
+        parts[i] = LABEL.sub(r"**\1:**", SPECIAL.sub(r"\\\1", part)) if i % 2 == 0 else f"``{part.strip('`')}``"
+    return "".join(parts)
+
+
+def plain_docstring(_app: Sphinx, what: str, _name: str, it: Any, _options: Any, lines: list[str]) -> None:
+    """Make a docstring readable to autodoc; a constant does not show the docstring of its type."""
+    inherited = what == "data" and "\n".join(lines).strip() == inspect.cleandoc(type(it).__doc__ or "").strip()
+    lines[:] = [] if inherited else as_rst("\n".join(lines)).split("\n")
+
+
+def is_field_of_tuple(_app: Sphinx, _what: str, _name: str, it: Any, _skip: bool, _options: Any) -> bool | None:
+    """Leave out the fields of named tuples, which the signature shows."""
+    return True if str(getattr(it, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def add_footer(app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Say on every page where an error goes, and what the model cannot tell."""
+    limits, errata = (app.builder.get_relative_uri(page, f"book/{name}") for name in ("limits", "errata"))
+    context["theme_extra_footer"] = (
+        f'<p>Before you quote a figure: <a href="{limits}">what this model cannot tell you</a>. '
+        f'Something is wrong here? <a href="{errata}">Say so</a>.</p>'
+    )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives and the hooks."""
+    app.add_directive("kernel-functions", KernelFunctions)
+    app.add_directive("public-names", PublicNames)
+    app.add_directive("command", Command)
+    app.add_directive("exercise-list", ExerciseList)
+    app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("autodoc-skip-member", is_field_of_tuple)
+    app.connect("html-page-context", add_footer)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
