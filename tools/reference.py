@@ -95,11 +95,11 @@ class ExerciseList(Written):
     def text(self) -> Iterable[str]:
         """Return the table."""
         rows = (
-            (link(it), f"{{ref}}`{number} <{found.label}>`", chapters.STAR * found.stars, found.kind, found.text)
+            (f"{{ref}}`{it.doc} {number} <{found.label}>` {chapters.STAR * found.stars}", found.kind, found.text)
             for it in chapters.chapters()
             for number, found in enumerate(it.exercises, 1)
         )
-        return table(("chapter", "exercise", "stars", "kind", "asks"), (tuple(" ".join(c.split()) for c in r) for r in rows))
+        return table(("exercise", "kind", "asks"), (tuple(" ".join(cell.split()) for cell in row) for row in rows))
 
 
 def public_names(room: str) -> list[tuple[str, str]]:
