@@ -38,11 +38,11 @@ def test_the_function_of_every_row_exists() -> None:
 
 
 def test_rows_are_what_their_sentences_say() -> None:
-    text = "the end of mm/a.c:f_one (v5.8; g in v6.1), f_two (v5.9) and mm/b.c:h (v5.8); leaves out x_y(). Leaves out z."
+    text = "the end of mm/a.c:f_one (v5.8; g in v6.1), f_two (v5.9) and mm/b.c:h (v5.8); leaves out x(). Leaves out z."
     rows = list(kernel_index.rows_of(kernel_index.Models("gfpmodel/mm/it.py", "it", text)))
     assert [(row.file, row.kernel) for row in rows] == [("mm/a.c", "f_one"), ("mm/a.c", "f_two"), ("mm/b.c", "h")]
-    assert rows[0].note == "the end of v5.8; g in v6.1; leaves out x_y(); leaves out z"
-    assert rows[2].note == "v5.8; leaves out x_y(); leaves out z"
+    assert rows[0].note == "the end of v5.8; g in v6.1; leaves out x(); leaves out z"
+    assert rows[2].note == "v5.8; leaves out x(); leaves out z"
 
 
 def test_a_chapter_uses_a_function_whose_word_is_english_only_if_it_calls_it() -> None:
