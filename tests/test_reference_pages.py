@@ -1,4 +1,4 @@
-"""The reference pages in a real browser: terms and sources explain themselves, and every page says where an error goes."""
+"""The reference pages in a real browser: links explain themselves, and every page says where an error goes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def shows(page: Page, text: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["http", "file"])
-@pytest.mark.parametrize(("name", "link", "text"), [TERM, SOURCE], ids=["term", "source"])
+@pytest.mark.parametrize("what", [TERM, SOURCE], ids=["term", "source"])
 def test_a_link_explains_itself(
-    browser: Browser, origins: dict[str, str], name: str, link: str, text: str, way: str
+    browser: Browser, origins: dict[str, str], what: tuple[str, str, str], way: str
 ) -> None:
+    name, link, text = what
     with Visit(browser, origins[way]) as visit:
         page = visit.open(name)
         tip = page.get_by_role("tooltip")
@@ -37,4 +38,15 @@ def test_a_link_explains_itself(
         assert page.locator(link).first.get_attribute("aria-describedby") == tip.locator("..").get_attribute("id")
         page.keyboard.press("Escape")
         expect(tip).to_have_count(0)
+    assert not visit.faults
+
+
+@pytest.mark.parametrize("name", test_pages.PAGES)
+def test_every_page_says_where_an_error_goes(browser: Browser, origins: dict[str, str], name: str) -> None:
+    if name == "index.html":
+        return  # sends on to the front page
+    with Visit(browser, origins["file"]) as visit:
+        page = visit.open(name)
+        targets = page.locator("footer .extra_footer a").evaluate_all("links => links.map(a => a.href)")
+    assert targets == [f"{origins['file']}book/{it}.html" for it in ("limits", "errata")]
     assert not visit.faults

@@ -98,7 +98,11 @@ def test_fetch_js_reports_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def sphinx_config() -> SimpleNamespace:
-    return SimpleNamespace(mathjax_path="vendor/m.js", nb_ipywidgets_js={"vendor/embed.js": {}})
+    return SimpleNamespace(
+        mathjax_path="vendor/m.js",
+        nb_ipywidgets_js={"vendor/embed.js": {}},
+        tippy_js=["vendor/popper.js", "vendor/tippy.js", "tips.js"],
+    )
 
 
 @pytest.fixture
@@ -127,13 +131,15 @@ def test_extension_falls_back_with_one_warning(
     vendor_js.provide(None, config)  # type: ignore[arg-type]
     assert config.mathjax_path == vendor_js.MATHJAX_URL
     assert config.nb_ipywidgets_js == {vendor_js.EMBED_URL: {}}
+    assert config.tippy_js == [vendor_js.POPPER_URL, vendor_js.TIPPY_URL, "tips.js"]
     assert [record.levelname for record in warnings.records] == ["WARNING"]
     assert "load their JavaScript from" in warnings.text
 
 
 def test_fallback_names_the_pinned_versions() -> None:
-    for package, url in zip(fetch_js.PACKAGES, [vendor_js.EMBED_URL, vendor_js.MATHJAX_URL], strict=True):
-        assert f"/{package.spec}/{package.members[0].path.removeprefix('package/')}" in url
+    pinned = {f"{it.spec}/{it.members[0].path.removeprefix('package/')}" for it in fetch_js.PACKAGES}
+    urls = {vendor_js.EMBED_URL, vendor_js.MATHJAX_URL, vendor_js.POPPER_URL, vendor_js.TIPPY_URL}
+    assert {url.removeprefix(f"{vendor_js.CDN}/") for url in urls} <= pinned
 
 
 @pytest.fixture(scope="module")

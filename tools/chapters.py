@@ -17,7 +17,9 @@ BOOK = ROOT / "book"
 STAR = "★"
 PROJECT = 3  #: stars
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
-EXERCISE = re.compile(r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL)
+EXERCISE = re.compile(
+    r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL
+)
 SOLUTION = re.compile(r"```\{solution-(?:start\} (?P<label>\S+)|(?P<end>end)\})")
 
 

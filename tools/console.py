@@ -1,7 +1,7 @@
 """The examples of the command line's page: run each, compare what it prints with the page, or write it there.
 
-An example is a block of kind ``console`` with one command of the package; the line after the block says the exit status and the
-names in the JSON. ``...`` in an output stands for anything, for what no run prints twice.
+An example is a block of kind ``console`` with one command of the package; the line after the block says the exit
+status and the names in the JSON. ``...`` in an output stands for anything, for what no run prints twice.
 
     python tools/console.py           say which example prints something else
     python tools/console.py --write   put what they print into the page
@@ -22,7 +22,9 @@ from typing import Any
 from chapters import ROOT
 
 PAGE = ROOT / "book" / "command_line.md"
-BLOCK = re.compile(r"```console\n\$ (?P<command>python -m gfpmodel[^\n]*)\n(?P<output>.*?)```\n\n(?P<after>[^\n]*)\n", re.DOTALL)
+BLOCK = re.compile(
+    r"```console\n\$ (?P<command>python -m gfpmodel[^\n]*)\n(?P<output>.*?)```\n\n(?P<after>[^\n]*)\n", re.DOTALL
+)
 MANY = 12  #: more names than this in a JSON object are data, not names
 
 
@@ -46,7 +48,10 @@ class Example:
 
 def examples(page: Path = PAGE) -> list[Example]:
     """Return the examples of a page."""
-    return [Example(*found.group("command", "output", "after")) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+    return [
+        Example(*found.group("command", "output", "after"))
+        for found in BLOCK.finditer(page.read_text(encoding="utf-8"))
+    ]
 
 
 def run(command: str, *more: str) -> tuple[int, str]:
@@ -61,7 +66,9 @@ def names(facts: Any) -> list[str]:
     found = []
     for name, value in facts.items():
         inner = value[0] if isinstance(value, list) and value else value
-        fixed = isinstance(inner, dict) and 0 < len(inner) <= MANY and all(re.fullmatch(r"[a-z]\w*", it) for it in inner)
+        fixed = (
+            isinstance(inner, dict) and 0 < len(inner) <= MANY and all(re.fullmatch(r"[a-z]\w*", it) for it in inner)
+        )
         within = f" ({', '.join(f'`{it}`' for it in inner)})" if fixed else ""
         found.append(f"`{name}{'[]' if isinstance(value, list) else ''}`{within}")
     return found

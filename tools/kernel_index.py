@@ -14,7 +14,9 @@ from chapters import ROOT, Chapter
 PACKAGE = ROOT / "gfpmodel"
 FILE = r"[\w./-]+\.[chS]"
 #: A file with or without a function, another function of the same file (":name", ", name", " and name"), or the rest.
-NAMED = re.compile(rf"(?P<file>{FILE})(?::(?:enum )?(?P<first>\w+))?|(?:,| and| and :) :?(?P<next>\w*_\w*)\b|:(?P<same>\w+)")
+NAMED = re.compile(
+    rf"(?P<file>{FILE})(?::(?:enum )?(?P<first>\w+))?|(?:,| and| and :) :?(?P<next>\w*_\w*)\b|:(?P<same>\w+)"
+)
 TAIL = re.compile(r"[;.:] |, (?=its|as|for|without|which|this|from|inlined)| by its | leaves out|$")
 VERSION = re.compile(r"\((?:[^()]|\([^()]*\))*\bv\d[^()]*\)|\([0-9a-f]{12}[^()]*\)")
 

@@ -5,6 +5,8 @@ Each directive writes MyST, which is then read as if it stood in the page:
 ``{kernel-functions}``   kernel function, model function, chapters
 ``{public-names} ROOM``  what autodoc says of the public names of a room
 ``{command} NAME``       a command's help, arguments and options, from its parser
+``{contexts}``           the named contexts and their stacks
+``{levels}``             what a stack may be made of
 ``{exercise-list}``      every exercise with its stars and its kind
 
 Public is what a room's ``__all__`` names, and what a chapter imports from it.
@@ -27,6 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from gfpmodel.cli import cli
+from gfpmodel.locking.contexts import ITEMS, STACKS, Item
 
 #: What has a meaning in reStructuredText and none in a docstring of ours.
 SPECIAL = re.compile(r"([\\*|_])")
@@ -92,11 +95,11 @@ class ExerciseList(Written):
     def text(self) -> Iterable[str]:
         """Return the table."""
         rows = (
-            (link(it), f"{{ref}}`{number} <{found.label}>`", chapters.STAR * found.stars, found.kind, found.text)
+            (f"{{ref}}`{it.doc} {number} <{found.label}>` {chapters.STAR * found.stars}", found.kind, found.text)
             for it in chapters.chapters()
             for number, found in enumerate(it.exercises, 1)
         )
-        return table(("chapter", "exercise", "stars", "kind", "asks"), (tuple(" ".join(c.split()) for c in r) for r in rows))
+        return table(("exercise", "kind", "asks"), (tuple(" ".join(cell.split()) for cell in row) for row in rows))
 
 
 def public_names(room: str) -> list[tuple[str, str]]:
@@ -147,6 +150,38 @@ class Command(Written):
         yield from table(("option", "meaning"), ((code(it[0]), as_markdown(it[1])) for it in options if it))
 
 
+class Contexts(Written):
+    """``{contexts}``."""
+
+    def text(self) -> Iterable[str]:
+        """Return the table."""
+        rows = ((code(name), code(">".join(stack)) or "nothing is held") for name, stack in STACKS.items())
+        return table(("name", "stack"), rows)
+
+
+def level_facts(it: Item) -> str:
+    """Say what a level of a stack is."""
+    kind = {
+        f"in {it.level}": bool(it.level),
+        f"holds {it.lock}": it.lock and not it.read,
+        f"holds {it.lock}, for reading": it.lock and it.read,
+        "got by trying": it.trylock,
+        "interrupts off": it.irqs_off,
+        "preemption off": it.preempt_off,
+        "softirqs off": it.bh_off,
+        "zone locks are held elsewhere": it.zones and not it.lock,
+    }
+    return ", ".join(words for words, true in kind.items() if true)
+
+
+class Levels(Written):
+    """``{levels}``."""
+
+    def text(self) -> Iterable[str]:
+        """Return the table."""
+        return table(("level", "is"), ((code(name), as_markdown(level_facts(it))) for name, it in ITEMS.items()))
+
+
 def as_rst(text: str) -> str:
     """Return a docstring's text so that reStructuredText shows it as it was written."""
     parts = LITERAL.split(text)
@@ -180,6 +215,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("kernel-functions", KernelFunctions)
     app.add_directive("public-names", PublicNames)
     app.add_directive("command", Command)
+    app.add_directive("contexts", Contexts)
+    app.add_directive("levels", Levels)
     app.add_directive("exercise-list", ExerciseList)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("autodoc-skip-member", is_field_of_tuple)

@@ -17,6 +17,8 @@ from sphinx.util import logging
 CDN = "https://cdn.jsdelivr.net/npm"
 EMBED_URL = f"{CDN}/@jupyter-widgets/html-manager@1.0.15/dist/embed.js"
 MATHJAX_URL = f"{CDN}/mathjax@3.2.2/es5/tex-svg-full.js"
+POPPER_URL = f"{CDN}/@popperjs/core@2.11.8/dist/umd/popper.min.js"
+TIPPY_URL = f"{CDN}/tippy.js@6.3.7/dist/tippy-bundle.umd.min.js"
 #: Set to anything: do not fetch (what a machine without a network sees; the tests use it).
 OFFLINE = "GFPMODEL_NO_FETCH"
 
@@ -35,10 +37,11 @@ def provide(app: Sphinx, config: Config) -> None:
     except fetch_js.FetchError as error:
         config.mathjax_path = MATHJAX_URL
         config.nb_ipywidgets_js = {EMBED_URL: {}}
+        config.tippy_js = [POPPER_URL, TIPPY_URL, *config.tippy_js[2:]]
         logger.warning("%s; the pages will load their JavaScript from %s", error, CDN)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    # before the extensions that read these two settings
+    # before the extensions that read these settings
     app.connect("config-inited", provide, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
