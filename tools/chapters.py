@@ -15,7 +15,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 STAR = "★"
-PROJECT = 3  #: stars
+KINDS = ("prediction", "change of a cell", "project")  #: by stars
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 EXERCISE = re.compile(
     r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL
@@ -34,9 +34,8 @@ class Exercise:
 
     @property
     def kind(self) -> str:
-        """Say how one knows that the answer is right."""
-        checked = "checked by a cell" if self.by_cell else "the solution explains"
-        return f"project, {checked}" if self.stars >= PROJECT else f"prediction, {checked}"
+        """Say what it takes, and how one knows that the answer is right."""
+        return f"{KINDS[self.stars - 1]}, {'checked by a cell' if self.by_cell else 'the solution explains'}"
 
 
 @dataclass(frozen=True)
