@@ -66,8 +66,9 @@ _ROWS = (
     ),
     Rule(
         "deferred_refill",
-        "what v5.11 did: a work item in a clean context allocates, the caller only takes from its cache",
+        "what v5.11 did: a work item in a clean context allocates, the caller only takes single pages from its cache",
         request="GFP_KERNEL|__GFP_NOWARN",
+        highest_order=0,
         runs="work",
     ),
 )

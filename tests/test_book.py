@@ -161,6 +161,131 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
         assert alt, f"{cell.id}: needs mystnb.image.alt in its metadata"
 
 
+# The frame of a chapter, the same in each.
+
+LABELS = ("measured on a real kernel", "modelled", "read in source", "reported on the list")
+EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)
+ROLE = re.compile(r"\{[\w:]+\}`[^`]*`")
+WORDS_A_MINUTE, CODE_LINES_A_MINUTE, MAX_TERMS = 200, 30, 8
+CODE_LINE = "\0"
+
+
+def pages_in_order() -> list[Path]:
+    """The notebooks in the order of _toc.yml, without the front page."""
+    names = re.findall(r"^\s*- file: (\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    return [path for path in (ROOT / f"{name}.ipynb" for name in names) if path.exists()]
+
+
+CHAPTERS = pages_in_order()
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def chapter(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def text_of(path: Path) -> str:
+    """A chapter's prose and code in one text; a line of code begins with a mark of its own."""
+    parts = []
+    for cell in read(path).cells:
+        lines = [f"{CODE_LINE}{line}" for line in cell.source.splitlines() if line.strip()]
+        parts.append("\n".join(lines) if cell.cell_type == "code" else cell.source)
+    return "\n".join(parts)
+
+
+def prose_of(path: Path) -> str:
+    return "\n".join(line for line in text_of(path).splitlines() if not line.startswith(CODE_LINE))
+
+
+def words(text: str) -> int:
+    return sum(bool(re.search(r"\w", word)) for word in text.split())
+
+
+def reading_minutes(path: Path) -> int:
+    """Minutes to read a chapter without its exercises."""
+    lines = EXERCISE.sub("", text_of(path)).splitlines()
+    code = sum(line.startswith(CODE_LINE) for line in lines)
+    prose = words("\n".join(line for line in lines if not line.startswith(CODE_LINE)))
+    return round(prose / WORDS_A_MINUTE + code / CODE_LINES_A_MINUTE)
+
+
+def sentences(paragraph: str) -> int:
+    return len(re.findall(r"[.?!][)\"'*]*(?=\s|$)", paragraph.strip()))
+
+
+def test_a_chapter_states_its_reading_time(chapter: Path) -> None:
+    wanted = f"*Reading time: {reading_minutes(chapter)} minutes.*"
+    said = re.findall(r"^\*Reading time:.*$", prose_of(chapter), re.MULTILINE)
+    assert said == [wanted], f"{chapter.name}: expected the one line {wanted}"
+
+
+def test_a_chapter_opens_with_its_question_and_the_answer(chapter: Path) -> None:
+    first = read(chapter).cells[0].source
+    question, answer = first.find("**The reviewer's question.** "), first.find("**The answer in two sentences.** ")
+    assert 0 < question < answer < first.find("*Reading time:"), "expected question, answer, reading time in this order"
+    paragraph = first[answer:].split("\n\n")[0].removeprefix("**The answer in two sentences.**")
+    assert sentences(paragraph) == 2, f"{chapter.name}: {sentences(paragraph)} sentences answer it:{paragraph}"
+
+
+def test_a_chapter_ends_with_verdict_claims_and_exercises(chapter: Path) -> None:
+    headings = re.findall(r"^## (.*)$", prose_of(chapter), re.MULTILINE)
+    assert headings[-3:] == ["Verdict", "What we claim, how we know", "Exercises"]
+
+
+def claims(path: Path) -> list[list[str]]:
+    """The rows of the table of claims, its heading and rule included."""
+    part = prose_of(path).split("\n## What we claim, how we know\n")[-1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("|")]
+    return [[column.strip() for column in row] for row in rows]
+
+
+def test_every_claim_has_one_of_the_four_labels(chapter: Path) -> None:
+    heading, _, *rows = claims(chapter)
+    assert heading == ["claim", "how we know"]
+    assert rows
+    for row in rows:
+        assert len(row) == 2, row
+        labels = [label.strip() for label in ROLE.sub("", row[1]).split(";")]
+        assert set(labels) <= set(LABELS), f"{chapter.name}: {row[1]!r} of {row[0]!r}; expected labels between ;"
+    assert len(re.findall(r"\{ref\}`(?:[^`]*<labels>|labels)`", prose_of(chapter))) == 1, "link the labels once"
+
+
+def test_a_chapter_has_exercises_with_solutions_and_one_that_is_checked(chapter: Path) -> None:
+    text = prose_of(chapter)
+    asked = re.findall(r"```\{exercise-start\}\n:label: (\S+)", text)
+    solved = re.findall(r"```\{solution-start\} (\S+)\n:class: dropdown", text)
+    assert len(asked) >= 3, f"{chapter.name}: {len(asked)} exercises; expected three or more"
+    assert asked == solved, "each exercise is followed by its solution, hidden in a dropdown"
+    assert len(EXERCISE.findall(text)) == len(asked), "an exercise or a solution has no end"
+    stars = [re.search(r"^★+", exercise, re.MULTILINE) for exercise in EXERCISE.findall(text)]
+    assert all(stars), "each exercise begins with its stars"
+    calls = [cell.source for cell in code_cells(read(chapter)) if ".check(" in cell.source]
+    assert calls, f"{chapter.name}: no cell checks an answer: see gfpmodel/exercises.py"
+
+
+def label_of(path: Path) -> str:
+    found = re.match(r"\((\S+)\)=", read(path).cells[0].source)
+    assert found, f"{path.name}: expected a label in the first line"
+    return found[1]
+
+
+def test_a_chapter_leads_to_the_next(chapter: Path) -> None:
+    if chapter == CHAPTERS[-1]:
+        return  # it may lead to the reference, or nowhere
+    after = CHAPTERS[CHAPTERS.index(chapter) + 1]
+    last = prose_of(chapter).strip().splitlines()[-1]
+    wanted = rf"\*\*Next\*\*: \{{ref\}}`(?:[^`]*<)?{label_of(after)}>?`"
+    assert re.match(wanted, last), f"{chapter.name}: expected **Next**: {{ref}} to {label_of(after)}, found {last}"
+
+
+def test_a_chapter_explains_a_word_once(chapter: Path) -> None:
+    terms = re.findall(r"\{term\}`(?:[^`]*<)?([^`>]*)>?`", prose_of(chapter))
+    assert len(terms) == len(set(terms)) <= MAX_TERMS, (
+        f"{chapter.name}: {len(terms)} terms; expected {MAX_TERMS} at most"
+    )
+
+
 CODE = {".py", ".pyc", ".typed", ".css", ".md"}
 DATA = sorted(
     path

@@ -93,4 +93,4 @@ def describe(found: Verdict) -> str:
     lines += [
         f"before   {report} (the context's own lock; the silence after it proves nothing)" for report in found.before
     ]
-    return "\n".join([*lines, *(report.text() for report in found.reports)])
+    return "\n".join([*lines, *(report.text() for report in found.printed)])

@@ -303,8 +303,8 @@ def verdict(
     cpu.enter(here)
     before = len(cpu.reports)
     result, steps = path(request, setup, kernel, Taken(here.zones, here.holds_pcp_lock))
-    if rule.runs == "work" and setup.pcp == "dry":
-        result = "NULL"  # the caller's cache is empty until the work item has run
+    if rule.runs == "work" and (setup.pcp == "dry" or request.order > rule.highest_order):
+        result = "NULL"  # the caller's cache is empty until the work item has run, and never holds a larger block
     if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
         # a sleeping lock cannot even be tried there: its unlock may wait; a free only puts the page on a lockless list
         result, steps = "freed" if request.free else "NULL", ()

@@ -12,12 +12,11 @@ from math import isnan, log10
 
 from matplotlib.figure import Figure
 
-from gfpmodel.show.figures import BLUE, GREY, ORANGE, svg
+from gfpmodel.show.figures import BLUE, GREY, ORANGE, with_table
 from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval
 
 STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), ("black", "^", ":"), (GREY, "D", "-."), (BLUE, "v", (0, (1, 1, 4, 1))))
-FIT = "min-width: 0; width: 100%; "  # a phone shows it whole
 WIDTH, HEIGHT = 260, 18  # of one bar, px
 
 Points = Sequence[tuple[float, Interval]]
@@ -95,9 +94,7 @@ def curves(chart: Chart, lines: Mapping[str, Points], marks: Mapping[str, float]
     rows = [(f"{x:.10g}", *(str(found[name].get(x, "")) for name in lines)) for x in at]
     facts = table([chart.x, *lines], rows)
     alt = f"{chart.title}: {chart.y} against {chart.x}. {chart.seen}"
-    drawn = svg(curves_figure(chart, lines, marks or {}), alt).replace('style="', f'style="{FIT}', 1)
-    more = f"<details><summary>The same as a table: mean [95 % interval]</summary>{facts.html}</details>"
-    return Picture(f"<figure>{drawn}</figure>{more}", facts.text)
+    return with_table(curves_figure(chart, lines, marks or {}), alt, facts, "100%")
 
 
 def bar(scale: Scale, value: Interval, marks: Mapping[str, float], alt: str) -> str:

@@ -27,6 +27,22 @@ def svg(figure: Figure, alt: str) -> str:
     return body.replace("<svg", head, 1).strip()
 
 
+def fitted(figure: Figure, alt: str, width: str = "28rem") -> str:
+    """Return a figure as HTML of a CSS width that a phone still shows whole."""
+    drawn = svg(figure, alt).replace('style="', f'style="min-width: 0; width: {width}; ', 1)
+    return f"<figure>{drawn}</figure>"
+
+
+def folded(said: str, html: str) -> str:
+    """Return what a figure shows once more in words, folded up under a title."""
+    return f"<details><summary>{escape(said)}</summary>{html}</details>"
+
+
+def with_table(figure: Figure, alt: str, facts: Picture, width: str = "28rem") -> Picture:
+    """Show a figure, and below it, folded up, the table of the same facts, which is also its text."""
+    return Picture(fitted(figure, alt, width) + folded("The same as a table", facts.html), facts.text)
+
+
 def room_figure() -> Figure:
     """Draw ``__GFP_BITS_SHIFT`` of every kernel, as a range over its configurations, against the limit of 29."""
     figure = Figure(figsize=(8, 3.6), facecolor="white", layout="constrained")
@@ -60,4 +76,4 @@ def room() -> Picture:
     facts = table(["kernel", "lowest shift", "highest shift", "bits left at worst"], rows)
     ranges = "; ".join(f"{kernel} {low} to {high}" for kernel, low, high, _ in rows)
     alt = f"Range of __GFP_BITS_SHIFT over the configurations of each kernel, limit {MAX_BITS_SHIFT}: {ranges}"
-    return Picture(f"<figure>{svg(room_figure(), alt)}</figure>", facts.text)
+    return with_table(room_figure(), alt, facts, "36rem")

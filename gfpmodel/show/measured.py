@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.mmzone import boot_sizes
-from gfpmodel.show.figures import BLUE, GREY, ORANGE, svg
+from gfpmodel.show.figures import BLUE, GREY, ORANGE, with_table
 from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval, Result, Sweep, experiment, interval, run_sweep, simulate
 from gfpmodel.sim.sweeps import parse_settings
@@ -26,18 +26,11 @@ from gfpmodel.sim.workloads import MS
 #: Marker, colour of its face and of its edge, dash of a line: one set for each series.
 SERIES = (("o", BLUE, BLUE, "-"), ("s", "white", "black", "--"), ("^", ORANGE, ORANGE, ":"), ("D", "white", GREY, "-."))
 WIDTH, LINE, HEAD, FOOT, LETTER = 4.6, 0.24, 0.34, 0.5, 0.064  # inches
-FIT = "min-width: 0; width: 28rem; "  # narrow enough for a phone to show it whole
 SAMPLES = 200
 LIVE_SECONDS = 0.1
 
 Rows = Mapping[str, Mapping[str, Interval]]
 Course = NDArray[np.int64]  # rows of a time in ns and a value
-
-
-def fitted(figure: Figure, alt: str) -> str:
-    """Return a figure as HTML that is no wider than a phone."""
-    drawn = svg(figure, alt).replace('style="', f'style="{FIT}', 1)
-    return f"<figure>{drawn}</figure>"
 
 
 def measured(name: str, grid: Mapping[str, Sequence[Any]], seeds: int, figures: Mapping[str, str]) -> Rows:
@@ -129,7 +122,7 @@ def whiskers(axis: str, rows: Rows) -> Picture:
     said = "; ".join(
         f"{label}: " + ", ".join(f"{name} {shown(value)}" for name, value in row.items()) for label, row in rows.items()
     )
-    return Picture(fitted(whisker_figure(axis, rows), f"{axis}, by row. {said}"), interval_table("", rows).text)
+    return with_table(whisker_figure(axis, rows), f"{axis}, by row. {said}", interval_table("", rows))
 
 
 # over time
@@ -184,7 +177,7 @@ def course(what: str, lines: Mapping[str, Course], marks: Mapping[str, int] | No
     )
     said = "; ".join(f"{name} from {first} to {last}, lowest {low}" for name, (first, low, last) in ends.items())
     at = "".join(f"; mark {name} at {value}" for name, value in marks.items())
-    return Picture(fitted(course_figure(what, lines, marks), f"{what} over time: {said}{at}"), facts.text)
+    return with_table(course_figure(what, lines, marks), f"{what} over time: {said}{at}", facts)
 
 
 # what a reader asks for

@@ -114,13 +114,16 @@ def reading(mask: int, layout: Layout) -> Picture:
         "perf kmem": decoded.compact or "nothing",
         **asks.answers,
         **{f"contradiction: {'|'.join(c.flags)}": c.why for c in asks.contradictions},
-        "to repeat": f"python -m gfpmodel decode {mask:#x} --kernel {layout.kernel.split(' ')[0]}{_options(layout)}",
     }
-    return facts(decoded.text, pairs)
+    options = "".join(f" --config {name}" for name, on in layout.config.items() if on)
+    line = f"python -m gfpmodel decode {mask:#x} --kernel {layout.kernel.split(' ')[0]}{options}"
+    return facts(decoded.text, pairs) + to_repeat(line)
 
 
-def _options(layout: Layout) -> str:
-    return "".join(f" --config {name}" for name, on in layout.config.items() if on)
+def to_repeat(line: str) -> Picture:
+    """Draw the line that gives what is above it again, a command or Python; a click selects the whole of it."""
+    html = f'<pre class="gfp-repeat" tabindex="0" role="group" aria-label="to repeat">{escape(line)}</pre>'
+    return Picture(html, f"to repeat:\n{line}")
 
 
 def shift_story(flag: str, layout: Layout) -> Picture:

@@ -12,8 +12,11 @@ from typing import Any
 
 import ipywidgets as W
 
+from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
+from gfpmodel.show.repeat import experiment_line
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
+from gfpmodel.sim.grids import GRIDS
 from gfpmodel.sim.scorecard import COLUMNS, Column, Score, Scorecard, scorecard
 
 BEHIND = "▾"
@@ -57,7 +60,7 @@ def sources_html(card: Scorecard, columns: Sequence[Column]) -> str:
         + "</ul></li>"
         for title, by in sources(card, columns).items()
     )
-    return f"<details><summary>Where each cell comes from</summary><ul>{items}</ul></details>"
+    return folded("Where each cell comes from", f"<ul>{items}</ul>")
 
 
 def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
@@ -95,5 +98,12 @@ def tenant_scrubber(results: Mapping[str, Any], rates: Sequence[float], names: S
     slider = W.SelectionSlider(
         options=[f"{rate:,.0f}" for rate in rates], index=start, description="pages/s", layout=FULL, style=LABEL
     )
-    frames = [pane(score_picture(scorecard(results, rate), names)) for rate in rates]
+    grid = GRIDS["co_tenant"]
+    rows = ",".join(grid.grid["proposal"])
+
+    def frame(rate: float) -> W.HTML:
+        line = experiment_line(grid.name, {"proposal": rows, "tenant_rate": rate}, grid.seeds)
+        return pane(score_picture(scorecard(results, rate), names), line)
+
+    frames = [frame(rate) for rate in rates]
     return W.VBox([W.HTML(style()), slider, linked(slider, frames)])

@@ -6,6 +6,7 @@ Where a kernel is running, a text box is added for input of one's own; the built
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from html import escape
 from typing import Any
@@ -17,23 +18,25 @@ from gfpmodel.gfp.layouts import Layout, config_text, kernels, variants
 from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
 from gfpmodel.locking import Kernel
-from gfpmodel.mm import PageAllocator
-from gfpmodel.rcu import KfreeRcu
+from gfpmodel.mm import Rule
+from gfpmodel.mm.exercises import small_machine
+from gfpmodel.mm.state import ZONE_NORMAL
 from gfpmodel.show import chain
 from gfpmodel.show.measured import own_parameters, worded
-from gfpmodel.show.pictures import Picture, reading, shift_story, style, word
+from gfpmodel.show.pictures import Picture, reading, shift_story, style, to_repeat, word
+from gfpmodel.show.repeat import chain_line, experiment_line, setting, shift_line, steps_line, verdict_line, word_line
 from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
-from gfpmodel.sim import experiment
+from gfpmodel.sim import Sweep, experiment
 
 FULL = W.Layout(width="98%", max_width="46rem")
 LABEL = {"description_width": "5rem"}
 MAX_STEPS = 60
 
 
-def pane(picture: Picture) -> W.HTML:
-    """Return one frame."""
-    return W.HTML(picture.html, layout=W.Layout(width="100%"))
+def pane(picture: Picture, line: str = "") -> W.HTML:
+    """Return one frame, with the line that gives it again."""
+    return W.HTML((picture + to_repeat(line) if line else picture).html, layout=W.Layout(width="100%"))
 
 
 def choice(label: str, options: Iterable[str], index: int = 0) -> W.Dropdown:
@@ -82,7 +85,7 @@ def layout_browser(kernel: str) -> W.VBox:
     for name in names:
         layouts = list(variants(name))
         config = choice("config", [config_text(v.config) or "no option changes it" for v in layouts])
-        boxes.append(W.VBox([config, linked(config, [pane(word(v)) for v in layouts])]))
+        boxes.append(W.VBox([config, linked(config, [pane(word(v), word_line(v)) for v in layouts])]))
     control = choice("kernel", names, names.index(kernel))
     return W.VBox([W.HTML(style()), control, linked(control, boxes)])
 
@@ -124,7 +127,11 @@ def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
         layout=FULL,
         style=LABEL,
     )
-    boxes = [linked(slider, [pane(shift_story(flag, with_shift(v, shift))) for shift in shifts]) for v in layouts]
+
+    def frame(layout: Layout, shift: int) -> W.HTML:
+        return pane(shift_story(flag, with_shift(layout, shift)), shift_line(flag, layout, shift))
+
+    boxes = [linked(slider, [frame(v, shift) for shift in shifts]) for v in layouts]
     under = choice("config", [config_text(v.config) for v in layouts])
     return W.VBox([W.HTML(style()), under, slider, linked(under, boxes)])
 
@@ -141,28 +148,33 @@ def player() -> tuple[W.Play, W.IntSlider, W.Stack, W.HBox]:
     return play, slider, stack, controls
 
 
-def chain_stepper(rcu: KfreeRcu, objects: int) -> W.VBox:
-    """Return a player of objects that are queued on a chain one by one, until the last of them is freed."""
+def chain_stepper(row: Rule, objects: int) -> W.VBox:
+    """Return a player of objects that are queued on a chain one by one, until the last of them is freed.
+
+    Arguments: the proposal whose way of asking gets the blocks; how many objects.
+    """
     play, slider, stack, controls = player()
-    stack.children = [pane(frame) for frame in chain.frames(rcu, objects)]
+    drawn = enumerate(chain.frames(chain.drawn_machine(row), objects))
+    stack.children = [pane(frame, chain_line(row.name, objects, at)) for at, frame in drawn]
     stack.selected_index = 0
     slider.max = play.max = len(stack.children) - 1
     return W.VBox([W.HTML(style()), controls, stack])
 
 
-def stepper(make: Callable[[], PageAllocator], text: str, zone: int) -> W.VBox:
-    """Return a player of an operation string: play, scrub forth and back, by mouse or arrow keys.
+def stepper(text: str, row: Rule | None = None) -> W.VBox:
+    """Return a player of an operation string on the small machine: play, scrub, by mouse or arrow keys.
 
-    Arguments: what makes the machine to start from; the string; the index of the zone to show.  With a kernel,
-    another string can be typed in.
+    Arguments: the string; the proposal that its flagged requests follow.  With a kernel, another string can be typed
+    in.
     """
     play, slider, stack, controls = player()
 
     def fill(text: str) -> None:
-        drawn = frames(make(), text, zone)
+        drawn = frames(small_machine(row), text, ZONE_NORMAL)
         old = stack.children
         slider.value, stack.selected_index = 0, None
-        stack.children = [pane(frame) for frame in drawn]
+        name = row.name if row else None
+        stack.children = [pane(frame, steps_line(text, name, at, ZONE_NORMAL)) for at, frame in enumerate(drawn)]
         stack.selected_index = 0
         for frame in old:
             frame.close()
@@ -211,7 +223,8 @@ def nesting(
 
     def draw(text: str, named: str, asked: str) -> str:
         try:
-            return nested(requests[asked](text, *kernels[named]), f"{text}: {asked}").html
+            shown = nested(requests[asked](text, *kernels[named]), f"{text}: {asked}")
+            return (shown + to_repeat(verdict_line(requests[asked], text, *kernels[named]))).html
         except InputError as error:
             return f'<p role="alert">{escape(text)}: {escape(str(error))}</p>'
 
@@ -238,36 +251,41 @@ def explorer(
     name: str,
     menus: Mapping[str, tuple[str, Sequence[Any]]],
     draw: Callable[[Any], Picture],
-    example: str,
+    *,
     start: Sequence[int] = (),
+    seeds: int = 1,
 ) -> W.VBox:
     """Return menus over the parameters of an experiment, and the picture of each choice, drawn ahead.
 
-    Arguments: the experiment; by the title of each menu, the parameter and its values; what draws parameters; an
-    example of settings, for the box in which a reader with a kernel types others; the options to open on, if not the
-    first.
+    Arguments: the experiment; by the title of each menu, the parameter and its values; what draws parameters; the
+    options to open on, if not the first; how many seeds a picture shows.  With a kernel, other settings can be typed
+    in.
     """
+    keys, grid = zip(*menus.values(), strict=True)
+    opens = start or [0] * len(menus)
     controls = [
         (choice if len(values) == 2 else scrubber)(title, map(worded, values), index)
-        for (title, (_, values)), index in zip(menus.items(), start or [0] * len(menus), strict=True)
+        for title, values, index in zip(menus, grid, opens, strict=True)
     ]
 
-    keys = [key for key, _ in menus.values()]
+    def drawn(parameters: Any) -> Picture:
+        return draw(parameters) + to_repeat(experiment_line(name, asdict(parameters), seeds))
 
     def frame(*chosen: Any) -> W.Widget:
-        return pane(draw(experiment(name).parameters(**dict(zip(keys, chosen, strict=True)))))
+        return pane(drawn(experiment(name).parameters(**dict(zip(keys, chosen, strict=True)))))
 
+    example = " ".join(f"{key}={setting(values[at])}" for key, values, at in zip(keys, grid, opens, strict=True))
     box = W.Text(description="your own", placeholder=example, continuous_update=False, layout=FULL, style=LABEL)
     shown = W.HTML(layout=W.Layout(width="100%"))
 
     def update(change: Mapping[str, str]) -> None:
         try:
-            shown.value = draw(own_parameters(name, change["new"])).html if change["new"].strip() else ""
+            shown.value = drawn(own_parameters(name, change["new"])).html if change["new"].strip() else ""
         except InputError as error:
             shown.value = f'<p role="alert">{escape(str(error))}</p>'
 
     box.observe(update, "value")
-    frames = every_frame(controls, [values for _, values in menus.values()], frame)
+    frames = every_frame(controls, grid, frame)
     return W.VBox([W.HTML(style()), *controls, frames, live_only(box, shown)])
 
 
@@ -278,20 +296,31 @@ def scrubber(label: str, options: Iterable[object], index: int = 0) -> W.Selecti
 
 
 def grid_explorer(
-    grid: Mapping[str, Sequence[object]],
+    sweep: Sweep,
+    titles: Mapping[str, str],
     draw: Callable[..., Picture],
     live: Mapping[str, Sequence[int]],
-    run: Callable[..., Picture],
+    run: Callable[..., tuple[Any, Picture]],
 ) -> W.VBox:
-    """Return sliders over a grid of results that were computed ahead, and others that run the model.
+    """Return sliders over a sweep that was computed ahead, and others that run the model.
 
-    Arguments: the grid's values by their labels; what draws the frame of one value of each; with a kernel, the
-    values of further sliders by the names of ``run``'s arguments; what runs the model and draws the result.
+    Arguments: the sweep; the titles of the parameters to choose, in order; what draws the frame of one value of
+    each; with a kernel, the values of further sliders by the names of ``run``'s arguments; what runs the model on
+    them, and returns the parameters it made of them and the picture.
     """
-    controls = [scrubber(label, values) for label, values in grid.items()]
+    controls = [scrubber(title, sweep.grid[key]) for key, title in titles.items()]
+    fixed = {key: values[0] for key, values in sweep.grid.items() if key not in titles}
 
-    frames = every_frame(controls, list(grid.values()), lambda *chosen: pane(draw(*chosen)))
-    return W.VBox([W.HTML(style()), *controls, frames, live_sliders(live, run)])
+    def frame(*chosen: Any) -> W.Widget:
+        settings = dict(zip(titles, chosen, strict=True)) | fixed
+        return pane(draw(*chosen), experiment_line(sweep.name, settings, sweep.seeds))
+
+    def once(**chosen: int) -> Picture:
+        parameters, shown = run(**chosen)
+        return shown + to_repeat(experiment_line(sweep.name, asdict(parameters), seeds=1))
+
+    frames = every_frame(controls, [sweep.grid[key] for key in titles], frame)
+    return W.VBox([W.HTML(style()), *controls, frames, live_sliders(live, once)])
 
 
 def live_sliders(values: Mapping[str, Sequence[int]], run: Callable[..., Picture]) -> W.VBox:

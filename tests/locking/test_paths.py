@@ -158,6 +158,8 @@ def test_the_whole_matrix() -> None:
     counts = table.counts()
     assert counts["trylock"]["reported"] == counts["deferred_refill"]["reported"] == 0
     assert counts["deferred_refill"]["unsafe"] == 0
+    cached = {(c.order, c.pcp): c.verdict.result for c in table.select(proposal="deferred_refill").cells}
+    assert cached == {(0, "warm"): "page", (0, "dry"): "NULL", (1, "warm"): "NULL", (1, "dry"): "NULL"}  # single pages
     assert table.select(proposal="trylock", config="PREEMPT_RT today").counts()["trylock"]["unsafe"] == 0
     assert counts["fast_try"] == counts["no_locks"]  # the lists scanned differ, the locks do not
     for name, order, config, reported in (

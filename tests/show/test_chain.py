@@ -66,6 +66,6 @@ def test_true_scale_in_words() -> None:
 
 
 def test_the_player_has_a_frame_for_each_step() -> None:
-    box = chain_stepper(drawn_machine(FAST_TRY), 3)
+    box = chain_stepper(FAST_TRY, 3)
     controls, stack = box.children[1], box.children[2]
     assert controls.children[1].max == len(stack.children) - 1 == len(frames(drawn_machine(FAST_TRY), 3)) - 1

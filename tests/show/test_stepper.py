@@ -111,7 +111,7 @@ def test_new_pages_have_a_sign_and_long_lists_are_cut() -> None:
 
 
 def test_the_player_has_a_frame_a_step_and_takes_another_string() -> None:
-    player = stepper(lambda: small_machine(FAST_TRY), "+0 +0!", 2)
+    player = stepper("+0 +0!", FAST_TRY)
     _, controls, stack, live = player.children
     play, slider = controls.children
     assert (len(stack.children), slider.max, play.max) == (3, 2, 2)
@@ -124,7 +124,7 @@ def test_the_player_has_a_frame_a_step_and_takes_another_string() -> None:
 
 @pytest.mark.parametrize("text", ["<b>", "+0 -2", "+0@9", "+0 " * (MAX_STEPS + 1)])
 def test_the_player_says_what_is_wrong_and_keeps_its_frames(text: str) -> None:
-    _, _, stack, live = stepper(lambda: small_machine(FAST_TRY), "+0 +0!", 2).children
+    _, _, stack, live = stepper("+0 +0!", FAST_TRY).children
     box, fault = live.children
     box.value = text
     assert 'role="alert"' in fault.value

@@ -1,15 +1,31 @@
 """Widgets: every position has its frame, links run in the browser, and the live box answers or says what is wrong."""
 
-from html import escape
+import re
+import shlex
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
 
 import ipywidgets as W
+import nbformat
 import pytest
 
 from gfpmodel.gfp import kernels, layout, variants
 from gfpmodel.show.pictures import Picture, facts
 from gfpmodel.show.widgets import explorer, grid_explorer, layout_browser, mask_reader, shift_slider
+from gfpmodel.sim import Sweep
+from gfpmodel.sim.experiments import CrossCpu, HoldTime
+from gfpmodel.sim.sweeps import parse_settings
 
 RFC, RFC_LOCKDEP = variants("v5.8-rc3+FAST_TRY")
+REPEAT = re.compile(r'<pre class="gfp-repeat"[^>]*>(.*?)</pre>', re.DOTALL)
+STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def line_of(html: str) -> str:
+    """Return the line below a frame that gives it again."""
+    (line,) = REPEAT.findall(html)
+    return unescape(line)
 
 
 def walk(widget: W.Widget) -> list[W.Widget]:
@@ -84,7 +100,7 @@ def test_live_box_says_what_is_wrong_and_escapes_it(reader: W.VBox) -> None:
 def explored() -> W.VBox:
     menus = {"freed on": ("frees_on", ("same", "next")), "others": ("refill_rate", (0.0, 1000.0, 5000.0))}
     return explorer(
-        "cross_cpu", menus, lambda p: facts("drawn", {"p": f"{p.frees_on} {p.refill_rate}"}), "cpus=2", (0, 2)
+        "cross_cpu", menus, lambda p: facts("drawn", {"p": f"{p.frees_on} {p.refill_rate}"}), start=(0, 2), seeds=3
     )
 
 
@@ -118,9 +134,16 @@ def drawn(*values: object, **named: object) -> Picture:
     return Picture(f"<p>{escape(str([*values, *named.items()]))}</p>", "")
 
 
+SWEEP = Sweep("hold_time", {"lock": ("raw", "sleeping"), "cpus": (1, 2, 4), "duration_ms": (10,)}, seeds=5)
+
+
+def ran(gap_us: int) -> tuple[HoldTime, Picture]:
+    return HoldTime(gap_us=gap_us), drawn(gap_us=gap_us)
+
+
 @pytest.fixture
 def gridded() -> W.VBox:
-    return grid_explorer({"lock": ("raw", "sleeping"), "cpus": (1, 2, 4)}, drawn, {"gap_us": (10, 20)}, drawn)
+    return grid_explorer(SWEEP, {"lock": "kind", "cpus": "cpus"}, drawn, {"gap_us": (10, 20)}, ran)
 
 
 def test_every_point_of_a_grid_has_the_frame_that_its_sliders_say(gridded: W.VBox) -> None:
@@ -128,14 +151,79 @@ def test_every_point_of_a_grid_has_the_frame_that_its_sliders_say(gridded: W.VBo
     for at, lock in enumerate(("raw", "sleeping")):
         for inner, cpus in enumerate((1, 2, 4)):
             frame = outer.children[at].children[inner]
-            assert frame.value == drawn(lock, cpus).html
-    assert [control.description for control in controls(gridded)] == ["lock", "cpus", "gap us"]
+            assert frame.value.startswith(drawn(lock, cpus).html)
+    assert [control.description for control in controls(gridded)] == ["kind", "cpus", "gap us"]
+
+
+def point(html: str) -> tuple[str, int, Any]:
+    """Return the experiment, the seeds and the parameters that a frame's line would run."""
+    _, _, _, _, name, *options, seeds = shlex.split(line_of(html))
+    settings = [option for option in options if option not in ("--set", "--seeds")]
+    return name, int(seeds), next(Sweep(name, parse_settings(name, settings)).parameters())
+
+
+def test_the_line_of_a_grids_frame_runs_its_point(gridded: W.VBox) -> None:
+    outer = next(w for w in gridded.children if isinstance(w, W.Stack))
+    frame = outer.children[1].children[2]
+    assert point(frame.value) == ("hold_time", 5, HoldTime(lock="sleeping", cpus=4, duration_ms=10))
+
+
+def test_the_line_of_an_explorers_frame_runs_its_parameters() -> None:
+    outer = stacks(explored())[0]
+    found = point(outer.children[1].children[1].value)
+    assert found == ("cross_cpu", 3, CrossCpu(frees_on="next", refill_rate=1000.0))
 
 
 def test_live_sliders_run_the_model_and_are_hidden_without_a_kernel(gridded: W.VBox) -> None:
     live = gridded.children[-1]
     assert "gfp-live-only" in live._dom_classes
     slider, shown = live.children[1], live.children[-1]
-    assert shown.value == drawn(gap_us=10).html
+    assert shown.value.startswith(drawn(gap_us=10).html)
     slider.index = 1
-    assert shown.value == drawn(gap_us=20).html
+    assert shown.value.startswith(drawn(gap_us=20).html)
+    assert point(shown.value) == ("hold_time", 1, HoldTime(gap_us=20))
+
+
+def shipped_frames() -> list[str]:
+    """Return every frame with a line in the widgets of the book."""
+    frames = []
+    for path in sorted(Path(__file__).parents[2].glob("book/*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}).values()
+        values = [str(model["state"].get("value", "")) for model in models]
+        frames += [value for value in values if 'class="gfp-repeat"' in value]
+    return frames
+
+
+FRAMES = shipped_frames()
+PYTHON = [frame for frame in FRAMES if line_of(frame).startswith("from ")]
+COMMANDS = sorted({line_of(frame) for frame in FRAMES if line_of(frame).startswith("python -m gfpmodel ")})
+
+
+def test_every_line_is_python_or_a_command() -> None:
+    assert len(PYTHON) > 50
+    assert len(COMMANDS) > 50
+    assert len(FRAMES) == len(PYTHON) + sum(line_of(frame) in COMMANDS for frame in FRAMES)
+
+
+def test_the_python_lines_of_the_book_give_their_frames() -> None:
+    for frame in PYTHON:
+        *imports, last = line_of(frame).splitlines()
+        known: dict[str, Any] = {}
+        exec("\n".join(imports), known)
+        assert eval(last, known).html == REPEAT.sub("", frame), line_of(frame)
+
+
+def test_the_commands_of_the_book_print_what_their_frames_say(run) -> None:
+    frames = {line_of(frame): frame for frame in FRAMES}
+    for line in COMMANDS:
+        _, _, _, command, *rest = shlex.split(line)
+        if command == "experiment":  # seconds each: that it is a point of that experiment is enough
+            assert point(f'<pre class="gfp-repeat">{escape(line)}</pre>')[0] == rest[0]
+        else:
+            status, out, err = run(command, *rest)
+            assert status in (0, 1), f"{line}: {err}"
+            frame = unescape(frames[line])
+            said = [text for text in out.splitlines() if "BUG:" in text or "WARNING:" in text]
+            assert all(text.strip() in frame for text in said), line
+            assert ("BUG:" in frame or "WARNING:" in frame) == bool(said), line

@@ -1,0 +1,55 @@
+// The choices of a page's widgets stand in its address (#set=control.value,...), so that a mail can point at a case.
+// A control is counted in the order of the page; one that stands where it opened is not named.
+(() => {
+  const controls = () => [...document.querySelectorAll(".widget-subarea select, .widget-subarea .noUi-handle")];
+  const at = (control) => Number(control.tagName === "SELECT" ? control.selectedIndex : control.getAttribute("aria-valuenow"));
+  let opened = [];
+
+  // a stack whose next frame is asked for before the last one stands fails in the widget manager
+  const drawn = () => new Promise((done) => setTimeout(done, 60));
+
+  async function move(control, value) {
+    if (at(control) === value) return;
+    if (control.tagName === "SELECT") {
+      control.selectedIndex = value;
+      control.dispatchEvent(new Event("change", { bubbles: true }));
+      await drawn();
+      return;
+    }
+    // a slider moves by keys; at its end a key changes nothing
+    for (let last = NaN; at(control) !== value && at(control) !== last; await drawn()) {
+      last = at(control);
+      const key = last < value ? "ArrowRight" : "ArrowLeft";
+      control.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    }
+  }
+
+  async function read() {
+    const set = location.hash.match(/^#set=([\d.,]+)$/);
+    if (!set) return;
+    const wanted = new Map(set[1].split(",").map((pair) => pair.split(".").map(Number)));
+    for (const [index, control] of controls().entries()) await move(control, wanted.get(index) ?? opened[index]);
+    controls()[Math.min(...wanted.keys())]?.closest(".widget-subarea").scrollIntoView();
+  }
+
+  function write() {
+    const moved = controls().map((control, index) => [index, at(control)]).filter(([index, value]) => value !== opened[index]);
+    const set = moved.length ? `#set=${moved.map((pair) => pair.join(".")).join(",")}` : "";
+    if (set || location.hash.startsWith("#set=")) history.replaceState(null, "", set || location.pathname + location.search);
+  }
+
+  function begin(tries) {
+    const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+    if (!views || !tries) return;
+    if (document.querySelectorAll(".widget-subarea > .jupyter-widgets").length < views) {
+      setTimeout(begin, 100, tries - 1);
+      return;
+    }
+    opened = controls().map(at);
+    drawn().then(read);
+    addEventListener("hashchange", read);
+    for (const event of ["change", "keyup", "pointerup"]) document.addEventListener(event, () => setTimeout(write, 100));
+  }
+
+  addEventListener("load", () => begin(600));
+})();
