@@ -20,22 +20,31 @@ INLINE_CODE = re.compile(r"`([^`\n]+)`")
 EXERCISE = re.compile(
     r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL
 )
-SOLUTION = re.compile(r"```\{solution-(?:start\} (?P<label>\S+)|(?P<end>end)\})")
+#: Where an exercise or its solution begins, with its label, and where it ends.
+MARK = re.compile(r"```\{(?P<what>exercise|solution)-(?:start\}(?: |\n:label: )(?P<label>\S+)|end\})")
+MAKER = re.compile(r"\b(\w+_question|exercise)\(\d")
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise of a chapter: its label, its stars, its text, and whether its solution runs a cell."""
+    """An exercise of a chapter: its label, its stars, its text, and the code in it and in its solution."""
 
     label: str
     stars: int
     text: str
-    by_cell: bool
+    code: str
 
     @property
     def kind(self) -> str:
         """Say what it takes, and how one knows that the answer is right."""
-        return f"{KINDS[self.stars - 1]}, {'checked by a cell' if self.by_cell else 'the solution explains'}"
+        drawn = f", `{self.maker}(seed)`" if self.maker else ""
+        return f"{KINDS[self.stars - 1]}{drawn}, {'checked by a cell' if self.code else 'the solution explains'}"
+
+    @property
+    def maker(self) -> str:
+        """Return the function that makes it from a seed, if one does."""
+        found = MAKER.search(self.code)
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,10 @@ class Chapter:
     @cached_property
     def exercises(self) -> list[Exercise]:
         """Return its exercises in order."""
-        with_cell = self.solutions_with_cells()
+        code = self.code_by_label()
         texts = ((found["label"], found["text"].strip()) for found in EXERCISE.finditer(self.all_markdown()))
         return [
-            Exercise(label, len(text) - len(text.lstrip(STAR)), text.lstrip(STAR).strip(), label in with_cell)
+            Exercise(label, len(text) - len(text.lstrip(STAR)), text.lstrip(STAR).strip(), code.get(label, ""))
             for label, text in texts
         ]
 
@@ -90,14 +99,14 @@ class Chapter:
         """Return its cells of text, one below the other."""
         return "\n".join(self.sources("markdown"))
 
-    def solutions_with_cells(self) -> set[str]:
-        """Return the labels of the exercises in whose solutions a cell runs."""
-        inside, found = None, set()
+    def code_by_label(self) -> dict[str, str]:
+        """Return the code that runs within each exercise or its solution."""
+        inside, found = None, dict[str, str]()
         for cell in self.cells:
             if cell.cell_type == "code" and inside:
-                found.add(inside)
+                found[inside] = f"{found.get(inside, '')}\n{cell.source}"
             elif cell.cell_type == "markdown":
-                for mark in SOLUTION.finditer(cell.source):
+                for mark in MARK.finditer(cell.source):
                     inside = mark["label"]
         return found
 
