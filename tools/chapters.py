@@ -1,4 +1,4 @@
-"""What the chapters hold: titles, the code that they run, the names that they import, and their exercises."""
+"""What the chapters hold: the code that they run, the names that they import, and their exercises."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ BOOK = ROOT / "book"
 STAR = "★"
 KINDS = ("prediction", "change of a cell", "project")  #: by stars
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
-EXERCISE = re.compile(
-    r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL
-)
+EXERCISE = re.compile(r"```\{exercise-start\}\n:label: (?P<label>\S+)\n```\n(?P<text>.*?)\n```", re.DOTALL)
 #: Where an exercise or its solution begins, with its label, and where it ends.
-MARK = re.compile(r"```\{(?P<what>exercise|solution)-(?:start\}(?: |\n:label: )(?P<label>\S+)|end\})")
+MARK = re.compile(r"```\{(?:exercise|solution)-(?:start\}(?: |\n:label: )(?P<label>\S+)|end\})")
 MAKER = re.compile(r"\b(\w+_question|exercise)\(\d")
 
 
@@ -57,12 +55,6 @@ class Chapter:
     def sources(self, kind: str) -> list[str]:
         """Return the text of its cells of one kind, ``code`` or ``markdown``."""
         return [cell.source for cell in self.cells if cell.cell_type == kind]
-
-    @cached_property
-    def title(self) -> str:
-        """Return its heading."""
-        found = re.search(r"^# (.+)$", "\n".join(self.sources("markdown")), re.MULTILINE)
-        return found[1] if found else self.doc
 
     @cached_property
     def code(self) -> str:

@@ -114,7 +114,7 @@ def public_names(room: str) -> list[tuple[str, str]]:
 def documented(module: str, name: str) -> list[str]:
     """Return the directive of autodoc for one name."""
     home = importlib.import_module(module)
-    it = getattr(home, name, None) or importlib.import_module(f"{module}.{name}")
+    it = getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{module}.{name}")
     if inspect.ismodule(it):
         return [f".. automodule:: {it.__name__}", "   :members:", ""]
     if inspect.isclass(it):
