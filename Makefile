@@ -12,7 +12,7 @@ VENDOR := book/assets/vendor/embed.js
 BOOK   := _build/.book
 
 # with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
-BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md tools/vendor_js.py tools/fetch_js.py tools/reference.py \
+BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
 # inside the project, so that a read-only install caches its compiled code too

@@ -53,7 +53,7 @@ def test_a_chapter_uses_a_function_whose_word_is_english_only_if_it_calls_it() -
 
 def test_every_room_of_the_package_has_its_public_names() -> None:
     packages = {path.parent.name for path in (ROOT / "gfpmodel").glob("*/__init__.py")}
-    assert set(ROOMS) == packages | {"proposals"}
+    assert set(ROOMS) == packages | {"proposals", "exercises"}
     assert all(reference.public_names(room) for room in ROOMS)
 
 
@@ -96,7 +96,18 @@ def test_an_example_that_prints_something_else_is_found() -> None:
 def test_no_exercise_of_a_chapter_is_missing_from_the_list(chapter: chapters.Chapter) -> None:
     labels = re.findall(r"^:label: (ex-\S+)", chapter.all_markdown(), re.MULTILINE)
     assert [it.label for it in chapter.exercises] == labels
-    assert all(1 <= it.stars <= chapters.PROJECT and it.text for it in chapter.exercises)
+    assert all(1 <= it.stars <= len(chapters.KINDS) and it.text for it in chapter.exercises)
+
+
+def test_an_exercise_from_a_seed_names_its_maker() -> None:
+    start = "```{exercise-start}\n:label: ex-x\n```\n★★ Say which.\n"
+    code = "question = page_question(7)\nprint(question)"
+    kinds = (("markdown", start), ("code", code), ("markdown", "```{exercise-end}\n```"), ("code", "1 + 1"))
+    cells = tuple(type("Cell", (), {"cell_type": kind, "source": text})() for kind, text in kinds)
+    (found,) = chapters.Chapter("x", cells).exercises
+    assert found.text == "Say which."
+    assert found.kind == "change of a cell, `page_question(seed)`, checked by a cell"
+    assert "1 + 1" not in found.code
 
 
 def test_the_glossary_is_sorted_and_has_each_term_once() -> None:

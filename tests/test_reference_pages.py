@@ -36,6 +36,7 @@ def test_a_link_explains_itself(
         page.locator(link).first.focus()
         shows(page, text)
         assert page.locator(link).first.get_attribute("aria-describedby") == tip.locator("..").get_attribute("id")
+        assert tip.locator("a, [id]").count() == 0
         page.keyboard.press("Escape")
         expect(tip).to_have_count(0)
     assert not visit.faults

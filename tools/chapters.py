@@ -1,4 +1,4 @@
-"""What the chapters hold: titles, the code that they run, the names that they import, and their exercises."""
+"""What the chapters hold: the code that they run, the names that they import, and their exercises."""
 
 from __future__ import annotations
 
@@ -15,28 +15,34 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 STAR = "★"
-PROJECT = 3  #: stars
+KINDS = ("prediction", "change of a cell", "project")  #: by stars
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
-EXERCISE = re.compile(
-    r"```\{exercise(?:-start)?\}[^\n]*\n:label: (?P<label>\S+)\n(?::.*\n)*```\n(?P<text>.*?)\n```", re.DOTALL
-)
-SOLUTION = re.compile(r"```\{solution-(?:start\} (?P<label>\S+)|(?P<end>end)\})")
+EXERCISE = re.compile(r"```\{exercise-start\}\n:label: (?P<label>\S+)\n```\n(?P<text>.*?)\n```", re.DOTALL)
+#: Where an exercise or its solution begins, with its label, and where it ends.
+MARK = re.compile(r"```\{(?:exercise|solution)-(?:start\}(?: |\n:label: )(?P<label>\S+)|end\})")
+MAKER = re.compile(r"\b(\w+_question|exercise)\(\d")
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise of a chapter: its label, its stars, its text, and whether its solution runs a cell."""
+    """An exercise of a chapter: its label, its stars, its text, and the code in it and in its solution."""
 
     label: str
     stars: int
     text: str
-    by_cell: bool
+    code: str
 
     @property
     def kind(self) -> str:
-        """Say how one knows that the answer is right."""
-        checked = "checked by a cell" if self.by_cell else "the solution explains"
-        return f"project, {checked}" if self.stars >= PROJECT else f"prediction, {checked}"
+        """Say what it takes, and how one knows that the answer is right."""
+        drawn = f", `{self.maker}(seed)`" if self.maker else ""
+        return f"{KINDS[self.stars - 1]}{drawn}, {'checked by a cell' if self.code else 'the solution explains'}"
+
+    @property
+    def maker(self) -> str:
+        """Return the function that makes it from a seed, if one does."""
+        found = MAKER.search(self.code)
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,6 @@ class Chapter:
     def sources(self, kind: str) -> list[str]:
         """Return the text of its cells of one kind, ``code`` or ``markdown``."""
         return [cell.source for cell in self.cells if cell.cell_type == kind]
-
-    @cached_property
-    def title(self) -> str:
-        """Return its heading."""
-        found = re.search(r"^# (.+)$", "\n".join(self.sources("markdown")), re.MULTILINE)
-        return found[1] if found else self.doc
 
     @cached_property
     def code(self) -> str:
@@ -80,10 +80,10 @@ class Chapter:
     @cached_property
     def exercises(self) -> list[Exercise]:
         """Return its exercises in order."""
-        with_cell = self.solutions_with_cells()
+        code = self.code_by_label()
         texts = ((found["label"], found["text"].strip()) for found in EXERCISE.finditer(self.all_markdown()))
         return [
-            Exercise(label, len(text) - len(text.lstrip(STAR)), text.lstrip(STAR).strip(), label in with_cell)
+            Exercise(label, len(text) - len(text.lstrip(STAR)), text.lstrip(STAR).strip(), code.get(label, ""))
             for label, text in texts
         ]
 
@@ -91,14 +91,14 @@ class Chapter:
         """Return its cells of text, one below the other."""
         return "\n".join(self.sources("markdown"))
 
-    def solutions_with_cells(self) -> set[str]:
-        """Return the labels of the exercises in whose solutions a cell runs."""
-        inside, found = None, set()
+    def code_by_label(self) -> dict[str, str]:
+        """Return the code that runs within each exercise or its solution."""
+        inside, found = None, dict[str, str]()
         for cell in self.cells:
             if cell.cell_type == "code" and inside:
-                found.add(inside)
+                found[inside] = f"{found.get(inside, '')}\n{cell.source}"
             elif cell.cell_type == "markdown":
-                for mark in SOLUTION.finditer(cell.source):
+                for mark in MARK.finditer(cell.source):
                     inside = mark["label"]
         return found
 

@@ -13,10 +13,8 @@ from chapters import ROOT, Chapter
 
 PACKAGE = ROOT / "gfpmodel"
 FILE = r"[\w./-]+\.[chS]"
-#: A file with or without a function, another function of the same file (":name", ", name", " and name"), or the rest.
-NAMED = re.compile(
-    rf"(?P<file>{FILE})(?::(?:enum )?(?P<first>\w+))?|(?:,| and| and :) :?(?P<next>\w*_\w*)\b|:(?P<same>\w+)"
-)
+#: A file with or without a function, or another function of the same file (", name", " and name").
+NAMED = re.compile(rf"(?P<file>{FILE})(?::(?:enum )?(?P<first>\w+))?|(?:,| and) :?(?P<next>\w*_\w*)\b")
 TAIL = re.compile(r"[;.:] |, (?=its|as|for|without|which|this|from|inlined)| by its | leaves out|$")
 VERSION = re.compile(r"\((?:[^()]|\([^()]*\))*\bv\d[^()]*\)|\([0-9a-f]{12}[^()]*\)")
 
@@ -28,11 +26,6 @@ class Models:
     path: str
     name: str
     text: str
-
-    @property
-    def module(self) -> str:
-        """Return the module's name."""
-        return self.path.removesuffix(".py").replace("/", ".")
 
 
 @dataclass(frozen=True, order=True)
@@ -101,7 +94,7 @@ def rows_of(models: Models) -> Iterator[Row]:
     head, tail = models.text[: end.start()], limits(models.text[end.start() :])  # type: ignore[union-attr]
     file, prefix, found = "", "", False
     for match in NAMED.finditer(outside(head)):
-        kernel = match["first"] or match["next"] or match["same"] or ""
+        kernel = match["first"] or match["next"] or ""
         if match["file"]:
             file, prefix = match["file"], head[: match.start()].strip() if not found else ""
         elif not file:

@@ -34,6 +34,7 @@ from gfpmodel.locking.contexts import ITEMS, STACKS, Item
 #: What has a meaning in reStructuredText and none in a docstring of ours.
 SPECIAL = re.compile(r"([\\*|_])")
 LITERAL = re.compile(r"(``.*?``|`[^`]+`)", re.DOTALL)
+LIST_OF_CITATIONS = '<div role="list" class="citation-list">'
 LABEL = re.compile(r"\b(Arguments|Models|Raises):")
 
 
@@ -113,7 +114,7 @@ def public_names(room: str) -> list[tuple[str, str]]:
 def documented(module: str, name: str) -> list[str]:
     """Return the directive of autodoc for one name."""
     home = importlib.import_module(module)
-    it = getattr(home, name, None) or importlib.import_module(f"{module}.{name}")
+    it = getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{module}.{name}")
     if inspect.ismodule(it):
         return [f".. automodule:: {it.__name__}", "   :members:", ""]
     if inspect.isclass(it):
@@ -210,6 +211,11 @@ def add_footer(app: Sphinx, page: str, _template: str, context: dict[str, Any], 
     )
 
 
+def mend_bibliography(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Take the role of a list from the box of citations, whose members are no list items to a screen reader."""
+    context["body"] = context.get("body", "").replace(LIST_OF_CITATIONS, '<div class="citation-list">')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and the hooks."""
     app.add_directive("kernel-functions", KernelFunctions)
@@ -221,4 +227,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("autodoc-skip-member", is_field_of_tuple)
     app.connect("html-page-context", add_footer)
+    app.connect("html-page-context", mend_bibliography)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
