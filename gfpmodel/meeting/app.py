@@ -110,7 +110,7 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
     name = "gfpmodel_meeting"
     extension_url = "/meeting"
     load_other_extensions = False
-    serverapp_config = {"ip": "127.0.0.1", "answer_yes": True}  # noqa: RUF012 - as the base class has it
+    serverapp_config = {"answer_yes": True}  # noqa: RUF012 - as the base class has it
     static_paths = [str(FILES)]  # type: ignore[assignment] # noqa: RUF012
     template_paths = [str(FILES)]  # type: ignore[assignment] # noqa: RUF012
 

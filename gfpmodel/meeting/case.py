@@ -24,6 +24,7 @@ from gfpmodel.locking.step import Taken
 from gfpmodel.locking.verdict import on_engine
 from gfpmodel.mm import Rule
 from gfpmodel.mm.script import Step, run_script
+from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 from gfpmodel.show import stepper
 from gfpmodel.show.measured import measured
@@ -194,8 +195,8 @@ def parse(text: str) -> Case:
 def read(name: str, value: str) -> Any:
     """Return a value of an address by the type of its field; raises InputError."""
     if name == "order":
-        if not (value.isascii() and value.isdigit() and len(value) <= 3):
-            raise InputError(f"order is {value!r}; expected a number from 0")
+        if value not in map(str, range(MAX_ORDER)):
+            raise InputError(f"order is {value!r}; expected 0 to {MAX_ORDER - 1}")
         return int(value)
     if name == "contended":
         if value not in ("0", "1"):

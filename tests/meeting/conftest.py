@@ -21,7 +21,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("meeting")
     log = folder / "log"
     root = ["--allow-root"] if os.getuid() == 0 else []
-    command = [sys.executable, "-m", "gfpmodel.meeting", "--no-browser", "--port=0", *root]
+    command = [sys.executable, "-m", "gfpmodel.meeting", "--no-browser", "--ip=127.0.0.1", "--port=0", *root]
     with log.open("w") as out:
         server = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment(folder))
     try:
