@@ -75,7 +75,13 @@ def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: s
 
 
 def run_one(question: Question, kernel: Kernel) -> Answer:
-    """Answer one cell: PAGE_OWNER=y means that it is on, MEMCG=y that accounted pages are charged."""
+    """Answer one cell."""
+    found = ask(question, kernel)
+    return describe(found), found.to_json(), found.clean and not found.before
+
+
+def ask(question: Question, kernel: Kernel) -> Verdict:
+    """Return the verdict on one cell: PAGE_OWNER=y means that it is on, MEMCG=y that accounted pages are charged."""
     setup = Setup(
         question.pcp,
         page_owner=kernel.on("PAGE_OWNER"),
@@ -83,8 +89,7 @@ def run_one(question: Question, kernel: Kernel) -> Answer:
         contended=question.contended,
     )
     request = make_request(kernel, question.gfp, question.proposal, question.order)
-    found = verdict(request, question.context, setup, kernel)
-    return describe(found), found.to_json(), found.clean and not found.before
+    return verdict(request, question.context, setup, kernel)
 
 
 def describe(found: Verdict) -> str:
