@@ -86,7 +86,7 @@ def test_no_text_does_more_than_say_what_is_wrong(text: str | bytes) -> None:
         (SMALL + "name: twice\n", "r.yaml:4: name is said twice; line 1 has it"),
         ("title: a\nrequest: none\n", "r.yaml:1: the row has no name"),
         ("name: a\ntitle: a\n", "r.yaml:1: the row has no request"),
-        (SMALL + "scan: [own, MIGRATE_RECLAMABLE]\n", "r.yaml:4: scan: unknown scan type 'MIGRATE_RECLAMABLE'; did you"),
+        (SMALL + "scan: [own, MIGRATE_RECLAMABLE]\n", "r.yaml:4: scan: unknown scan type 'MIGRATE_RECLAMABLE'; did"),
         (SMALL + "scan: own\n", "r.yaml:4: scan: expected two lists"),
         (SMALL + "scan: [own]\n", "r.yaml:4: scan: 1 lists; expected the first and the last"),
         (SMALL + "scan: [MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE]\n", "r.yaml:4: scan: MIGRATE_RECLAIMABLE comes after"),
