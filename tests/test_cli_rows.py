@@ -41,8 +41,8 @@ def test_matrix_of_one_row(run, mine: str) -> None:
 
 def test_row(run, mine: str) -> None:
     assert run("row", "no_locks", "--against", mine)[1].splitlines()[-2:] == [
-        "  request: __GFP_FAST_TRY -> 0x800000: another mask: what else it asks for, `gfpmodel decode` says",
-        "  scan: own to MIGRATE_RECLAIMABLE -> MIGRATE_UNMOVABLE to MIGRATE_RECLAIMABLE: "
+        "  request: __GFP_FAST_TRY -> 0x800000: another mask: the command decode says what else it asks for",
+        "  scan: own to RECLAIMABLE -> UNMOVABLE to RECLAIMABLE: "
         "all lists, whatever is asked for: its pages lie in foreign pageblocks",
     ]
     status, out, err = run("row", mine)

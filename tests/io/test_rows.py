@@ -133,7 +133,7 @@ def test_a_name_or_a_file(tmp_path: Path) -> None:
 def test_differences_are_the_fields_that_differ() -> None:
     found = differences(proposal("fast_try"), proposal("no_locks"))
     assert [d.field for d in found] == ["request", "scan"]
-    assert found[1].b == "MIGRATE_UNMOVABLE to MIGRATE_RECLAIMABLE"
+    assert found[1].b == "UNMOVABLE to RECLAIMABLE"
     assert found[1].means == SCANS["all"]
     assert differences(proposal("fast_try"), proposal("fast_try")) == []
     form = replace(proposal("fast_try"), flag=OWN_FUNCTION)
