@@ -307,7 +307,7 @@ FREE = {
     "name": "another name",
     "title": "another title",
     "kernel": "the flags have other numbers",
-    "request": "another mask: what else it asks for, `gfpmodel decode` says",
+    "request": "another mask: the command decode says what else it asks for",
     "highest_zone": "other zones count",
     "highest_order": "another order is the highest that it may ask for",
 }
@@ -342,7 +342,10 @@ def differences(a: Rule, b: Rule) -> list[Difference]:
     for field, word in theirs.items():
         if word == ours[field] or field in ("name", "title"):
             continue
-        was, now = (" to ".join(w) if isinstance(w, list) else w for w in (ours[field], word))
+        was, now = (
+            " to ".join(end.removeprefix("MIGRATE_") for end in w) if isinstance(w, list) else w
+            for w in (ours[field], word)
+        )
         means = scan_means(b) if field == "scan" else MEANS.get(field, {}).get(now) or FREE[field]
         found.append(Difference(field, was, now, means))
     return found

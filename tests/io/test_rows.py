@@ -86,7 +86,7 @@ def test_no_text_does_more_than_say_what_is_wrong(text: str | bytes) -> None:
         (SMALL + "name: twice\n", "r.yaml:4: name is said twice; line 1 has it"),
         ("title: a\nrequest: none\n", "r.yaml:1: the row has no name"),
         ("name: a\ntitle: a\n", "r.yaml:1: the row has no request"),
-        (SMALL + "scan: [own, MIGRATE_RECLAMABLE]\n", "r.yaml:4: scan: unknown scan type 'MIGRATE_RECLAMABLE'; did you"),
+        (SMALL + "scan: [own, MIGRATE_RECLAMABLE]\n", "r.yaml:4: scan: unknown scan type 'MIGRATE_RECLAMABLE'; did"),
         (SMALL + "scan: own\n", "r.yaml:4: scan: expected two lists"),
         (SMALL + "scan: [own]\n", "r.yaml:4: scan: 1 lists; expected the first and the last"),
         (SMALL + "scan: [MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE]\n", "r.yaml:4: scan: MIGRATE_RECLAIMABLE comes after"),
@@ -133,7 +133,7 @@ def test_a_name_or_a_file(tmp_path: Path) -> None:
 def test_differences_are_the_fields_that_differ() -> None:
     found = differences(proposal("fast_try"), proposal("no_locks"))
     assert [d.field for d in found] == ["request", "scan"]
-    assert found[1].b == "MIGRATE_UNMOVABLE to MIGRATE_RECLAIMABLE"
+    assert found[1].b == "UNMOVABLE to RECLAIMABLE"
     assert found[1].means == SCANS["all"]
     assert differences(proposal("fast_try"), proposal("fast_try")) == []
     form = replace(proposal("fast_try"), flag=OWN_FUNCTION)
