@@ -92,7 +92,7 @@ def test_an_example_that_prints_something_else_is_found() -> None:
     assert not example.agrees(console.run_example(example.command))
 
 
-@pytest.mark.parametrize("chapter", [*chapters.chapters()], ids=lambda it: it.doc)
+@pytest.mark.parametrize("chapter", chapters.chapters(), ids=lambda it: it.doc)
 def test_no_exercise_of_a_chapter_is_missing_from_the_list(chapter: chapters.Chapter) -> None:
     labels = re.findall(r"^:label: (ex-\S+)", chapter.all_markdown(), re.MULTILINE)
     assert [it.label for it in chapter.exercises] == labels
