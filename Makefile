@@ -18,7 +18,7 @@ BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
 # inside the project, so that a read-only install caches its compiled code too
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help book test lab bench record grids lint clean distclean setup chromium
+.PHONY: help book test lab meeting bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -42,19 +42,23 @@ test: $(BOOK) chromium ## run every test: the package, the chapters, the built p
 	    --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=60 -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q -m pages tests/test_pages.py tests/test_reference_pages.py --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q -m pages --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, live widgets, engine, chain, simulator and trace reader; tables here, JSON in _build
+meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, take it into a mail or a notebook
+	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
+
+bench: $(READY) ## measure start-up, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
 	@$(PY) bench/bench_sim.py --json _build/bench-sim.json
 	@$(PY) bench/bench_ftrace.py --json _build/bench-ftrace.json
 	@$(PY) bench/bench_live.py
+	@$(PY) bench/bench_meeting.py
 
 record: $(READY) ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
@@ -103,4 +107,4 @@ chromium:
 	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	fi || echo 'chromium could not be installed'
 	@[ -x /usr/bin/chromium ] || \
-	    echo 'left out: tests/test_pages.py (there is no /usr/bin/chromium; as root: apt-get install chromium)'
+	    echo 'left out: the tests of pages (there is no /usr/bin/chromium; as root: apt-get install chromium)'

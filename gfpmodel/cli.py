@@ -71,6 +71,14 @@ def layout_options(command: Callable[..., int]) -> Callable[..., int]:
     )
 
 
+def chosen_rows(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
+    """Return the row, or the rows, that names or files on the command line stand for; raises InputError."""
+    from gfpmodel.io.rows import resolve
+
+    return tuple(map(resolve, value)) if isinstance(value, tuple) else value and resolve(value)
+
+
+ROW: dict[str, Any] = {"callback": chosen_rows, "metavar": "NAME|FILE.yaml"}
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -242,7 +250,7 @@ def ops(file: str, as_json: bool) -> int:
 
 @cli.command()
 @click.option("--gfp", help="The request's mask: names or a number.")
-@click.option("--proposal", help="A row of the table of proposals instead of a mask.")
+@click.option("--proposal", **ROW, help="A proposal instead of a mask; with --all, the one whose cells are asked.")
 @click.option("--order", type=int, default=0, show_default=True)
 @click.option("--context", default="task", show_default=True, help="A name, or a stack such as mutex>hardirq>raw.")
 @click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost or boostwm.")
@@ -284,11 +292,11 @@ def machine(files: tuple[str, ...], as_json: bool) -> int:
 
 @cli.command()
 @click.argument("trace")
-@click.option("--proposal", "rows_asked", multiple=True, help="Ask only this row; may be repeated.")
+@click.option("--proposal", "rows_asked", **ROW, multiple=True, help="Ask only this row; may be repeated.")
 @click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")
 @click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
-@click.option("--serve", metavar="PROPOSAL", help="What if: every caller tries this row first.")
+@click.option("--serve", **ROW, help="What if: every caller tries this row first.")
 @click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
 @click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
 @click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")
@@ -334,10 +342,14 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 @click.option("--out", metavar="FILE", help="Where the table goes, .csv or .parquet; a killed run goes on from it.")
 @json_option
 def experiment(as_json: bool, **asked: Any) -> int:
-    """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them."""
+    """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them.
+
+    Where a parameter is a proposal, a FILE.yaml with its row does, too.
+    """
+    from gfpmodel.io.rows import file_row
     from gfpmodel.sim.command import Question, run
 
-    text, facts = run(Question(**asked))
+    text, facts = run(Question(**asked, file_row=file_row))
     emit(facts, text, as_json=as_json)
     return FINE
 

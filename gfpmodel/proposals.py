@@ -76,8 +76,10 @@ _ROWS = (
 PROPOSALS = {row.name: row for row in _ROWS}
 
 
-def proposal(name: str) -> Rule:
-    """Return a row by name; raises InputError with the nearest known names."""
+def proposal(name: str | Rule) -> Rule:
+    """Return a row by name, or the row itself; raises InputError with the nearest known names."""
+    if isinstance(name, Rule):
+        return name
     if name not in PROPOSALS:
         raise unknown("proposal", name, PROPOSALS)
     return PROPOSALS[name]

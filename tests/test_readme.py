@@ -26,6 +26,6 @@ def test_picture_is_current() -> None:
 
 def test_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in ("book", "test", "lab", "bench"):
+    for target in ("book", "test", "lab", "meeting", "bench"):
         assert f"\n{target}:" in makefile
         assert f"make {target}" in (ROOT / "README.md").read_text()

@@ -210,8 +210,13 @@ def check(row: Rule, mask: int, name: str, entries: Mapping[str, Entry]) -> None
 
 def resolve(name: str) -> Rule:
     """Return a proposal by the name of its row, or from a file that ends in .yaml; raises InputError."""
+    return file_row(name) or proposal(name)
+
+
+def file_row(name: str) -> Rule | None:
+    """Return the row in a file that ends in .yaml, None for another name; raises InputError."""
     if not name.endswith(ENDINGS):
-        return proposal(name)
+        return None
     try:
         with Path(name).open("rb") as file:
             data = file.read(MOST + 1)

@@ -14,6 +14,8 @@ from gfpmodel.locking.cells import WRITTEN, answer, write_table
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.matrix import matrix
 from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
+from gfpmodel.mm import Rule
+from gfpmodel.proposals import PROPOSALS
 
 Answer = tuple[str, dict[str, Any], bool]  #: text, facts, and whether the exit status is that of "fine"
 
@@ -23,7 +25,7 @@ class Question:
     """What the command line asks: one cell, ``everything``, or the ``cells`` of a file."""
 
     gfp: str | None = None
-    proposal: str | None = None
+    proposal: str | Rule | None = None
     order: int = 0
     context: str = "task"
     pcp: str = "dry"
@@ -35,13 +37,14 @@ class Question:
 
 def run(question: Question, kernel: str, config: Mapping[str, bool], read: Callable[[str], bytes]) -> Answer:
     """Answer a question about a kernel and its options; ``read`` returns a file's bytes.  Raises InputError."""
-    asked = [question.gfp, question.proposal, question.cells, question.everything or None]
+    row = None if question.everything else question.proposal  # with --all it says which rows
+    asked = [question.gfp, row, question.cells, question.everything or None]
     if len([one for one in asked if one is not None]) != 1:
         raise InputError("verdict needs one of --gfp, --proposal, --cells and --all")
     if question.everything or question.cells is not None:
         refuse_others(question, kernel, config)
     if question.everything:
-        found = matrix()
+        found = matrix(PROPOSALS if question.proposal is None else [question.proposal])
         return found.csv().rstrip("\n") + "\n" * bool(question.out), {"cells": found.rows()}, True
     built = make_kernel(kernel, config)
     if question.cells is not None:
@@ -51,7 +54,8 @@ def run(question: Question, kernel: str, config: Mapping[str, bool], read: Calla
 
 def refuse_others(question: Question, kernel: str, config: Mapping[str, bool]) -> None:
     """Raise InputError for options that say something which a table, or the matrix, says itself."""
-    plain = Question(everything=question.everything, cells=question.cells, out=question.out)
+    kept = ("proposal", "everything", "cells", "out")
+    plain = Question(**{name: getattr(question, name) for name in kept})
     if question != plain:
         raise InputError("--order, --context, --pcp and --contended do not go with --cells or --all")
     if question.everything and (config or kernel != DEFAULT_KERNEL):
@@ -71,7 +75,13 @@ def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: s
 
 
 def run_one(question: Question, kernel: Kernel) -> Answer:
-    """Answer one cell: PAGE_OWNER=y means that it is on, MEMCG=y that accounted pages are charged."""
+    """Answer one cell."""
+    found = ask(question, kernel)
+    return describe(found), found.to_json(), found.clean and not found.before
+
+
+def ask(question: Question, kernel: Kernel) -> Verdict:
+    """Return the verdict on one cell: PAGE_OWNER=y means that it is on, MEMCG=y that accounted pages are charged."""
     setup = Setup(
         question.pcp,
         page_owner=kernel.on("PAGE_OWNER"),
@@ -79,8 +89,7 @@ def run_one(question: Question, kernel: Kernel) -> Answer:
         contended=question.contended,
     )
     request = make_request(kernel, question.gfp, question.proposal, question.order)
-    found = verdict(request, question.context, setup, kernel)
-    return describe(found), found.to_json(), found.clean and not found.before
+    return verdict(request, question.context, setup, kernel)
 
 
 def describe(found: Verdict) -> str:

@@ -10,7 +10,7 @@ from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
 from gfpmodel.mm import Rule
-from gfpmodel.proposals import PATCHED, PROPOSALS
+from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 
 #: The four kernels of the matrix: name, kernel, options.
 CONFIGS: dict[str, tuple[str, dict[str, bool]]] = {
@@ -98,7 +98,7 @@ def matrix(
     Raises InputError for a name that is not known.
     """
     kernels: dict[str, Kernel] = {name: make_kernel(*CONFIGS[name]) for name in configs}
-    rules = [row if isinstance(row, Rule) else PROPOSALS[row] for row in proposals]
+    rules = [proposal(row) for row in proposals]
     return Matrix(
         tuple(
             Cell(

@@ -332,7 +332,7 @@ def make_request(
     A kernel that has __GFP_FAST_TRY serves it by that row, whichever way it is asked for.
     """
     layout = kernel.layout
-    rule = proposal(row) if isinstance(row, str) else row
+    rule = None if row is None else proposal(row)
     if rule is None and FAST_TRY in layout.bits:
         rule = proposal("fast_try")
     own = 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gfpmodel.errors import InputError
+from gfpmodel.mm import Rule
 from gfpmodel.sim.experiments import EXPERIMENTS
 from gfpmodel.sim.run import unit
 from gfpmodel.sim.sweeps import Sweep, parse_settings, run_sweep, summary
@@ -24,6 +25,7 @@ class Question:
     workers: int | None = None
     dask: str | None = None
     out: str | None = None
+    file_row: Callable[[str], Rule | None] = lambda _: None
 
 
 def listing() -> tuple[str, dict[str, Any]]:
@@ -48,7 +50,7 @@ def run(question: Question) -> tuple[str, dict[str, Any]]:
     if question.workers is not None and question.dask:
         raise InputError("--workers and --dask exclude each other")
     name = question.name
-    sweep = Sweep(name, parse_settings(name, question.settings), question.seeds)
+    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds)
     sweep.seconds()  # looks at the parameters, before a cluster is asked for
     with dask_executor(question.dask) if question.dask else nullcontext() as executor:
         rows = run_sweep(sweep, executor, question.workers, question.out)

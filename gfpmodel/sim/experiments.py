@@ -133,7 +133,7 @@ class CrossCpu:
     allocated and freed on every CPU before, so that its lists hold some to begin with.
     """
 
-    proposal: str = "fast_try"
+    proposal: str | Rule = "fast_try"
     frees_on: str = "next"
     rate: float = 100_000.0
     in_flight: int = 300
@@ -179,7 +179,7 @@ class ScanPolicy:
     in use when the run begins, movable but for a tenth.
     """
 
-    policy: str = "up"
+    policy: str | Rule = "up"
     migratetype: Literal["unmovable", "reclaimable"] = "unmovable"
     rate: float = 50_000.0
     hold_ms: int = 20
@@ -189,11 +189,11 @@ class ScanPolicy:
     duration_ms: int = 100
 
 
-def scan_rule(policy: str) -> Rule | None:
+def scan_rule(policy: str | Rule) -> Rule | None:
     """Return the row of a scan policy: fast_try's, with other lists, or a proposal's own.  Raises InputError."""
     if policy == "ordinary":
         return None
-    if policy in PROPOSALS:
+    if isinstance(policy, Rule) or policy in PROPOSALS:
         return proposal(policy)
     if policy not in POLICIES:
         raise unknown("policy", policy, [*POLICIES, "ordinary", *PROPOSALS])
@@ -242,7 +242,7 @@ class Reserves:
     ``free_share``: how much of the low watermark is free when the run begins (1: just at it).
     """
 
-    proposal: str = "lockless"
+    proposal: str | Rule = "lockless"
     raid_rate: float = 100_000.0
     raid_hold_ms: int = 20
     free_share: float = 1.0
@@ -335,7 +335,7 @@ def read_kswapd(p: Kswapd, results: Results) -> Record:
 class MissCost:
     """``zones``: 1 (Normal) or 2 (DMA32 below it), whose lists are looked at one after the other, twice."""
 
-    proposal: str = "fast_try"
+    proposal: str | Rule = "fast_try"
     zones: int = 2
     duration_ms: int = 20
 
@@ -374,7 +374,7 @@ def read_miss_cost(_: MissCost, results: Results) -> Record:
 class CoTenant:
     """A tenant of the lists, alone and with a raid of ``raid_rate`` pages a second and CPU in bursts."""
 
-    proposal: str = "fast_try"
+    proposal: str | Rule = "fast_try"
     tenant_rate: float = 200_000.0
     raid_rate: float = 20_000.0
     raid_burst: int = 32

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from gfpmodel.errors import InputError, unknown
-from gfpmodel.mm import Machine, Zone
+from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.mmzone import boot_sizes
 from gfpmodel.proposals import proposal
@@ -46,7 +46,7 @@ class PcpOccupancy:
     and freed on every CPU before.
     """
 
-    proposal: str = "fast_try"
+    proposal: str | Rule = "fast_try"
     version: str = "v5.9"
     rate: float = 1_000_000.0
     burst: int = 1
@@ -169,7 +169,7 @@ class Pool:
     policy: Policy = "pool"
     blocks: int = 5
     latency_us: int = 50
-    proposal: str = "fast_try"
+    proposal: str | Rule = "fast_try"
     rate: float = 1_000_000.0
     burst: int = 1
     tenant_rate: float = 0.0

@@ -150,7 +150,7 @@ def simulate(run: Run, seed: int) -> Result:
 
     Raises InputError for what cannot be run, AssertionError if pages went missing.
     """
-    row = proposal(run.proposal) if isinstance(run.proposal, str) else run.proposal
+    row = None if run.proposal is None else proposal(run.proposal)
     allocator = PageAllocator(run.machine, row)
     flows = placed(run.workload, run.machine.cpus)
     chain = make_chain(run.chain, flows, allocator)

@@ -6,7 +6,7 @@ A cell is a figure with its interval over the seeds and its source.  What no res
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from gfpmodel.locking.matrix import Matrix, matrix
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.rcu.versions import PAGE_SIZE, version
-from gfpmodel.sim.grids import GRIDS, grid_file, load_grid
+from gfpmodel.sim.grids import GRIDS, SEEDS, grid_file, load_grid
 from gfpmodel.sim.statistics import Interval, interval
-from gfpmodel.sim.sweeps import Row
+from gfpmodel.sim.sweeps import Row, Sweep, run_sweep
 
 GAP = "-"
 TENANT_RATE = 200_000.0  #: the experiment's default, pages a second and cpu
@@ -237,10 +237,13 @@ COLUMNS = (
 )
 
 
-def scorecard(results: Results, tenant_rate: float = TENANT_RATE) -> Scorecard:
+def scorecard(
+    results: Results, tenant_rate: float = TENANT_RATE, rows: Iterable[Rule] = tuple(PROPOSALS.values())
+) -> Scorecard:
     """Make the scorecard from results: rows of the grids by experiment, ``verdicts``, ``memory``, ``code``.
 
-    Arguments: the results, of which any may be missing (a gap); at which rate the tenant asks, pages a second and cpu.
+    Arguments: the results, of which any may be missing (a gap); at which rate the tenant asks, pages a second and cpu;
+    the rows to show, those of the book if no others are given.
     """
     return Scorecard(
         {
@@ -250,7 +253,7 @@ def scorecard(results: Results, tenant_rate: float = TENANT_RATE) -> Scorecard:
                 else gap(f"no result of {column.needs}")
                 for column in COLUMNS
             }
-            for row in PROPOSALS.values()
+            for row in rows
         }
     )
 
@@ -268,10 +271,34 @@ def load_results(folder: str | Path) -> dict[str, Any]:
     }
 
 
-def private_memory() -> dict[str, int]:
+def with_row(results: Results, row: Rule, seeds: int = SEEDS, tenant_rate: float = TENANT_RATE) -> dict[str, Any]:
+    """Return results with those of one more row, which are run and computed now.
+
+    Arguments: the results; the row; how many seeds; at which rate the tenant asks, pages a second and cpu.
+    Raises InputError for a row that has the name of another one of the book.
+    """
+    if PROPOSALS.get(row.name, row) != row:
+        raise InputError(f"{row.name} is a row of the book, and differs from this; expected another name")
+    if row.name in PROPOSALS:
+        return dict(results)
+    grids: dict[str, dict[str, tuple[Any, ...]]] = {
+        "co_tenant": {"proposal": (row,), "tenant_rate": (tenant_rate,)},
+        "cross_cpu": {"proposal": (row,), "frees_on": ("same", "next")},
+        "scan_policy": {"policy": (row,)},
+    }
+    more: dict[str, Any] = {
+        name: (*results[name], *run_sweep(Sweep(name, grid, seeds), workers=1)) for name, grid in grids.items()
+    }
+    cells = matrix([row], orders=(0,), configs=(NESTING, RT)).cells
+    more["verdicts"] = Matrix(results["verdicts"].cells + cells)
+    more["memory"] = {**results["memory"], **private_memory([row])}
+    return {**results, **more}
+
+
+def private_memory(rows: Iterable[Rule] = tuple(PROPOSALS.values())) -> dict[str, int]:
     """Return the bytes a cpu keeps for each row beside the allocator's own lists."""
     cache = version(DEFERRED).cache_limit * PAGE_SIZE
-    return {row.name: cache if row.runs == "work" else 0 for row in PROPOSALS.values()}
+    return {row.name: cache if row.runs == "work" else 0 for row in rows}
 
 
 def read_reported(file: Path) -> list[Row]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.mm import Rule
 from gfpmodel.mm.jit import INTERPRETED, source_hash
 from gfpmodel.sim.experiments import experiment
 from gfpmodel.sim.statistics import Interval, interval
@@ -71,7 +72,7 @@ class Sweep:
         """Yield parameters by name and the seed, for every point."""
         for parameters in self.parameters():
             for seed in range(self.seeds):
-                yield asdict(parameters), seed
+                yield vars(parameters), seed
 
     def seconds(self) -> float:
         """Return about how long all points take one core; every kind of point looked at is checked on the way."""
@@ -82,12 +83,15 @@ class Sweep:
         return one * len(self)
 
 
-def parse_settings(name: str, settings: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def parse_settings(
+    name: str, settings: Sequence[str], file_row: Callable[[str], Rule | None] = lambda _: None
+) -> dict[str, tuple[Any, ...]]:
     """Parse ``key=value`` or ``key=value,value,...`` by the types of an experiment's parameters.
 
-    Raises InputError that says what was expected.
+    ``file_row`` returns the row of a proposal's file, None for a name.  Raises InputError that says what was expected.
     """
     defaults = asdict(experiment(name).parameters())
+    takes_row = {field.name for field in fields(experiment(name).parameters) if "Rule" in str(field.type)}
     grid: dict[str, tuple[Any, ...]] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -97,7 +101,10 @@ def parse_settings(name: str, settings: Sequence[str]) -> dict[str, tuple[Any, .
             raise unknown("parameter", key, defaults, f" of experiment {name}")
         if key in grid:
             raise InputError(f"parameter {key} is set twice; expected its values in one list, {key}=value,value")
-        grid[key] = tuple(parse_value(key, word, type(defaults[key])) for word in text.split(","))
+        words = text.split(",")
+        found = [file_row(word) if key in takes_row else None for word in words]
+        values = zip(found, words, strict=True)
+        grid[key] = tuple(row or parse_value(key, word, type(defaults[key])) for row, word in values)
     return grid
 
 
@@ -117,7 +124,8 @@ def parse_value(key: str, word: str, kind: type) -> Any:
 def run_point(name: str, parameters: Row, seed: int) -> Row:
     """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call."""
     found = experiment(name)
-    return {**parameters, "seed": seed, **found(found.parameters(**parameters), seed)}
+    said = {key: value.name if isinstance(value, Rule) else value for key, value in parameters.items()}
+    return {**said, "seed": seed, **found(found.parameters(**parameters), seed)}
 
 
 def run_sweep(
@@ -202,14 +210,17 @@ def dead(error: BaseException, done: Done) -> InputError:
 
 
 def make_key(parameters: Row, seed: int) -> str:
-    """Return a point as text."""
-    return json.dumps([parameters, seed], sort_keys=True)
+    """Return a point as text; a row in full, so that another row of its name is another point."""
+    return json.dumps([parameters, seed], sort_keys=True, default=asdict)
 
 
 def parse_key(key: str) -> tuple[Row, int]:
     """Return the parameters and the seed of a point."""
     parameters, seed = json.loads(key)
-    return parameters, seed
+    rows = {
+        name: Rule(**row | {"scan": tuple(row["scan"])}) for name, row in parameters.items() if isinstance(row, dict)
+    }
+    return parameters | rows, seed
 
 
 class Done:

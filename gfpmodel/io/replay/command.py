@@ -12,16 +12,14 @@ from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import ASKED, WhatIf, replay
 from gfpmodel.io.replay.start import Overrides
 from gfpmodel.io.replay.zoneinfo import known_zones
-from gfpmodel.proposals import proposal
 
 
 def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
     """Replay a trace as the command line asks for it; raises InputError, before the trace is read if it can."""
-    rows = tuple(proposal(name).name for name in asked["rows_asked"]) or ASKED
-    serve = proposal(asked["serve"]).name if asked["serve"] else None
     known = tuple(known_zones(asked["zoneinfo"])) if asked["zoneinfo"] else ()
     if asked["config"] and not asked["kernel"]:
         raise InputError("--config needs --kernel: whose option it is")
     recording = read_recording(trace, asked["kernel"], parse_config(asked["config"]))
-    what_if = WhatIf(rows, known, Overrides(asked["batch"], asked["high"], asked["cpus"]), serve)
+    overrides = Overrides(asked["batch"], asked["high"], asked["cpus"])
+    what_if = WhatIf(asked["rows_asked"] or ASKED, known, overrides, asked["serve"])
     return Report(recording, replay(recording, what_if), what_if)

@@ -12,6 +12,7 @@ from gfpmodel.gfp import encode
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.run import Outcome, WhatIf
 from gfpmodel.mm.state import MIGRATE_NAMES, ZONE_NAMES
+from gfpmodel.proposals import proposal
 
 #: What is counted for each request class.
 COUNTED = (
@@ -172,7 +173,7 @@ class Report:
             "cpus": self.outcome.allocator.machine.cpus,
             "zones": self.zones(),
             "sizes_from": self.source,
-            "served_by": self.what_if.serve,
+            "served_by": self.served_by,
             "replayed": {"operations": self.outcome.operations, **self.totals},
             "proposals": self.proposals(),
             "classes": self.classes(),
@@ -180,6 +181,11 @@ class Report:
             "lists": self.lists(),
             "series": self.series(),
         }
+
+    @property
+    def served_by(self) -> str | None:
+        """Return the name of the row that every caller tries first, None if there is none."""
+        return proposal(self.what_if.serve).name if self.what_if.serve else None
 
     def to_text(self) -> str:
         """Return the facts as text: what was read, what was replayed, what each row would have given."""
@@ -198,7 +204,7 @@ class Report:
                 for z in self.zones()
             ),
             f"replayed: {self.outcome.operations} operations, {totals['requests']} requests"
-            + (f", all trying {self.what_if.serve} first" if self.what_if.serve else ""),
+            + (f", all trying {self.served_by} first" if self.served_by else ""),
             f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
             f"of the model {totals['model_refills']} ({totals['model_dma_refills']} in zone DMA, "
             f"{totals['model_cold_refills']} of lists that had to begin empty)",

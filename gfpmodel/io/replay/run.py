@@ -230,10 +230,10 @@ class WhatIf:
     ``serve`` is a row that serves every request which it can serve from the lists, as if all callers tried it first.
     """
 
-    rows: tuple[str, ...] = ASKED
+    rows: tuple[str | Rule, ...] = ASKED
     known: tuple[KnownZone, ...] = ()
     overrides: Overrides = field(default_factory=Overrides)
-    serve: str | None = None
+    serve: str | Rule | None = None
 
 
 @dataclass
@@ -270,19 +270,19 @@ def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
     Raises GeometryError for a machine that cannot exist, InputError for an unknown row.
     """
     asked = what_if or WhatIf()
-    names = dict.fromkeys([*asked.rows, *([asked.serve] if asked.serve else [])])
-    rows = tuple(proposal(name) for name in names)
+    serve = proposal(asked.serve) if asked.serve else None
+    rows = tuple(dict.fromkeys([*map(proposal, asked.rows), *([serve] if serve else [])]))
     allocator = build(recording, list(asked.known), asked.overrides)
     outcome = Outcome(allocator, rows)
     outcome.free_at_start = {index: allocator.nr_free(index) for index in allocator.sizes.zones}
-    Runner(recording, outcome, asked.serve).run(recording.operations)
+    Runner(recording, outcome, serve).run(recording.operations)
     return outcome
 
 
 class Runner:
     """Runs the chunks of a recording and adds up what they gave."""
 
-    def __init__(self, recording: Recording, outcome: Outcome, serve: str | None) -> None:
+    def __init__(self, recording: Recording, outcome: Outcome, serve: Rule | None) -> None:
         self.recording, self.outcome = recording, outcome
         self.allocator = outcome.allocator
         self.masks, self.usable = self._model_masks()
@@ -293,8 +293,7 @@ class Runner:
         self.row_masks = np.array(ask_for, np.int64).reshape(-1)
         self.ring = Ring(1, (REFILL_DONE,))
         self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
-        names = [row.name for row in outcome.rows]
-        self.serve = names.index(serve) if serve else -1
+        self.serve = outcome.rows.index(serve) if serve else -1
         self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
         self.results = np.zeros(recording.allocations, np.uint32)
         samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)

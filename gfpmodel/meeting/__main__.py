@@ -1,0 +1,5 @@
+"""``python -m gfpmodel.meeting``."""
+
+from gfpmodel.meeting.app import main
+
+main()

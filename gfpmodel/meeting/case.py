@@ -1,0 +1,444 @@
+"""A case that a meeting looks at: its text in an address, its answer as a picture, a mail block and a notebook.
+
+Pure functions: nothing here knows of a server.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from html import escape
+from textwrap import wrap
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from gfpmodel import __version__
+from gfpmodel.errors import InputError, NotModelledError, unknown
+from gfpmodel.gfp.layouts import kernel_name, parse_config
+from gfpmodel.locking import Kernel, Setup, Verdict, context, make_kernel
+from gfpmodel.locking.command import Question, ask
+from gfpmodel.locking.machine import PCP, ready
+from gfpmodel.locking.step import Taken
+from gfpmodel.locking.verdict import on_engine
+from gfpmodel.mm import Rule
+from gfpmodel.mm.script import Step, run_script
+from gfpmodel.mm.state import MAX_ORDER
+from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
+from gfpmodel.show import stepper
+from gfpmodel.show.measured import measured
+from gfpmodel.show.pictures import Picture, table
+from gfpmodel.show.stacks import outcome, printed, stack_of, took
+from gfpmodel.sim import Interval, experiment
+from gfpmodel.sim.run import unit
+
+LONGEST = 200  #: of a value in an address
+COLUMNS = 72  #: of a mail
+REFUSED = "no step: the request is refused before it looks at a list"
+
+
+@dataclass(frozen=True)
+class Load:
+    """An experiment of gfpmodel.sim, small enough for a page: its settings, seeds, and figures with their words."""
+
+    title: str
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 5
+
+
+_ASKER = {
+    "failed_share.asker": "requests that failed",
+    "before_null.asker": "requests until the first NULL",
+    "refills.asker": "refills",
+}
+LOADS = {
+    "none": Load("no load"),
+    "freed_elsewhere": Load(
+        "100,000 requests a second, freed on another CPU",
+        "cross_cpu",
+        {"frees_on": "next", "duration_ms": 20},
+        _ASKER,
+    ),
+    "freed_here": Load(
+        "100,000 requests a second, freed on the same CPU",
+        "cross_cpu",
+        {"frees_on": "same", "duration_ms": 20},
+        _ASKER,
+    ),
+    "refilled": Load(
+        "freed on another CPU, and ordinary requests that refill",
+        "cross_cpu",
+        {"frees_on": "next", "refill_rate": 20_000.0, "duration_ms": 20},
+        _ASKER,
+    ),
+    "raid": Load(
+        "bursts of 32 beside a tenant of the lists",
+        "co_tenant",
+        {"duration_ms": 10},
+        {
+            "failed_share.raid": "requests that failed",
+            "mean_op_ns.alone": "an operation of the tenant, alone",
+            "mean_op_ns.raided": "the same, with these requests",
+            "refills_per_1000.alone": "the tenant's refills, alone",
+            "refills_per_1000.raided": "the same, with these requests",
+        },
+    ),
+    "miss": Load(
+        "full lists, and lists that stay empty: hit and miss",
+        "miss_cost",
+        {"duration_ms": 10},
+        {
+            "failed_share.miss": "requests that failed, lists empty",
+            "hit_ns": "a request, lists full",
+            "miss_ns": "a request, lists empty",
+        },
+    ),
+    "low_memory": Load(
+        "memory at the low watermark",
+        "reserves",
+        {"duration_ms": 10},
+        {
+            "failed_share.raid": "requests that failed",
+            "failed_share.atomic": "GFP_ATOMIC requests that failed",
+            "below_min.raid": "pages taken below the min watermark",
+        },
+        seeds=3,
+    ),
+    "zone_lock": Load(
+        "every CPU refills and drains: waiting for the zone lock",
+        "hold_time",
+        {"duration_ms": 5},
+        {
+            "hold_mean_ns": "zone lock held",
+            "wait_mean_ns": "wait for it",
+            "latency_mean_ns": "a task wakes late by",
+            "latency_max_ns": "at most by",
+        },
+    ),
+}
+ANY_PROPOSAL = ("hold_time",)  #: experiments whose requests are ordinary ones
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a meeting asks.
+
+    ``gfp`` is a mask that is asked instead of the proposal, if not empty; ``config`` options as ``NAME,NAME=n``;
+    ``pcp`` the state of this CPU's lists; ``contended`` whether another CPU holds every lock that is waited for.
+    """
+
+    proposal: str = "fast_try"
+    gfp: str = ""
+    order: int = 0
+    context: str = "raw"
+    pcp: str = "warm"
+    contended: bool = False
+    kernel: str = PATCHED
+    config: str = ""
+    load: str = "none"
+
+    @property
+    def question(self) -> Question:
+        """Return the case as the command ``verdict`` asks it."""
+        asked = {"gfp": self.gfp} if self.gfp else {"proposal": self.proposal}
+        return Question(**asked, order=self.order, context=self.context, pcp=self.pcp, contended=self.contended)
+
+    @property
+    def options(self) -> dict[str, bool]:
+        """Return the options by name; raises InputError."""
+        return parse_config(tuple(filter(None, (word.strip() for word in self.config.split(",")))))
+
+    @property
+    def title(self) -> str:
+        """Return the case in one line."""
+        asked = self.gfp or f"proposal {self.proposal}"
+        return f"{asked}, order {self.order}, in {self.context or 'task'}"
+
+    @property
+    def setting(self) -> tuple[str, str]:
+        """Return the kernel with its options, and the machine."""
+        options = ", ".join(f"{name}={'y' if on else 'n'}" for name, on in self.options.items())
+        held = "another CPU holds every lock that is waited for" if self.contended else "no lock is contended"
+        return f"{self.kernel}, {options or 'default options'}", f"lists of this CPU: {self.pcp}; {held}"
+
+
+def query(case: Case) -> str:
+    """Return a case as the query of an address, every field written out."""
+    return urlencode({f.name: _word(getattr(case, f.name)) for f in fields(case)})
+
+
+def _word(value: str | int | bool) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def parse(text: str) -> Case:
+    """Return the case of a query; what is missing has its default.
+
+    Raises InputError for a parameter that is not known, stands twice, is too long, or has no such value.
+    """
+    names = [f.name for f in fields(Case)]
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name not in names:
+            raise unknown("parameter", name[:LONGEST], names)
+        if name in given:
+            raise InputError(f"{name} stands twice in the address; expected once")
+        if len(value) > LONGEST or not value.isprintable():
+            raise InputError(f"{name} is not printable or longer than {LONGEST}; expected a name or a number")
+        given[name] = value.strip()
+    return checked(Case(**{name: read(name, value) for name, value in given.items()}))
+
+
+def read(name: str, value: str) -> Any:
+    """Return a value of an address by the type of its field; raises InputError."""
+    if name == "order":
+        if value not in map(str, range(MAX_ORDER)):
+            raise InputError(f"order is {value!r}; expected 0 to {MAX_ORDER - 1}")
+        return int(value)
+    if name == "contended":
+        if value not in ("0", "1"):
+            raise InputError(f"contended is {value!r}; expected 0 or 1")
+        return value == "1"
+    return value
+
+
+def checked(case: Case) -> Case:
+    """Return the case if its names are known; raises InputError.  The context is looked at with the kernel."""
+    proposal(case.proposal)
+    kernel_name(case.kernel)
+    for kind, name, known in (("pcp state", case.pcp, PCP), ("load", case.load, LOADS)):
+        if name not in known:
+            raise unknown(kind, name, known)
+    return case
+
+
+# the answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A case, its verdict, what the load gave (or why it is not known), and the engine's way to the page."""
+
+    case: Case
+    found: Verdict
+    way: Picture
+    figures: Mapping[str, Interval]
+    gap: str = ""
+
+
+@lru_cache(maxsize=256)
+def answer(case: Case) -> Answer:
+    """Answer a case; raises InputError."""
+    found = ask(case.question, make_kernel(case.kernel, case.options))
+    way = way_of(found, case.pcp)
+    try:
+        return Answer(case, found, way, under_load(case, found.kernel))
+    except NotModelledError as error:
+        return Answer(case, found, way, {}, str(error))
+
+
+def way_of(found: Verdict, pcp: str) -> Picture:
+    """Draw the way of a request through v5.8's allocator; a kernel with more lists goes that of a listed order."""
+    return stepper.path(walked(found, pcp)) if found.steps else Picture(f"<p>{REFUSED}</p>", REFUSED)
+
+
+def walked(found: Verdict, pcp: str) -> Step:
+    """Run the request of a verdict on the engine once more and return its events as a step."""
+    request, rule = found.request, found.request.served_by
+    here = context("task") if rule.runs == "work" else found.context
+    order, pcp = on_engine(request, Setup(pcp), found.kernel, Taken(here.zones, here.holds_pcp_lock))
+    mask = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
+    allocator, _ = ready(rule if rule.flag else mask, pcp, here.zones)
+    return next(iter(run_script(allocator, f"+{order}!")))
+
+
+def settings(case: Case, kernel: Kernel) -> dict[str, Any]:
+    """Return the parameters of the load's experiment; raises NotModelledError for a request that it cannot make."""
+    load = LOADS[case.load]
+    if load.name in ANY_PROPOSAL:
+        row = None if case.gfp else PROPOSALS[case.proposal]
+        raw = row is not None and "raw" in (row.lock_rt if kernel.rt else row.lock)
+        return {"lock": "raw" if raw or not kernel.rt else "sleeping", **load.settings}
+    if case.gfp:
+        raise NotModelledError("an experiment asks for a proposal, not for a mask: choose nowait, atomic or gfp0")
+    if PROPOSALS[case.proposal].runs == "work":
+        raise NotModelledError("its caller takes from a cache that these experiments do not have")
+    return {"proposal": case.proposal, **load.settings}
+
+
+def under_load(case: Case, kernel: Kernel) -> Mapping[str, Interval]:
+    """Run the load's experiment, seeds from 0; returns its figures by their words, none without a load."""
+    load = LOADS[case.load]
+    if not load.name:
+        return {}
+    grid = {name: (value,) for name, value in settings(case, kernel).items()}
+    (found,) = measured(load.name, grid, load.seeds, load.figures).values()
+    return found
+
+
+def load_label(load: Load) -> str:
+    """Return the label of a load's figures."""
+    return f"modelled: experiment {load.name}, order 0, seeds 0 to {load.seeds - 1}; mean [95 % confidence interval]"
+
+
+def load_rows(case: Case, figures: Mapping[str, Interval]) -> list[tuple[str, str, str]]:
+    """Return what the load gave: words, mean with interval, unit."""
+    names = {words: figure for figure, words in LOADS[case.load].figures.items()}
+    return [(words, str(found), unit(names[words])) for words, found in figures.items()]
+
+
+# what repeats it
+
+
+def commands(case: Case, kernel: Kernel) -> list[list[str]]:
+    """Return the command lines, as words, that give the same answers."""
+    words = [f"--gfp={case.gfp}" if case.gfp else f"--proposal={case.proposal}", f"--order={case.order}"]
+    words += [f"--context={case.context}", f"--pcp={case.pcp}", f"--kernel={case.kernel}"]
+    words += [f"--config={name}" if on else f"--config={name}=n" for name, on in case.options.items()]
+    lines = [["python", "-m", "gfpmodel", "verdict", *words, *["--contended"] * case.contended]]
+    load = LOADS[case.load]
+    if load.name:
+        try:
+            sets = [f"--set={name}={value}" for name, value in settings(case, kernel).items()]
+        except NotModelledError:
+            return lines
+        lines.append(["python", "-m", "gfpmodel", "experiment", load.name, *sets, f"--seeds={load.seeds}"])
+    return lines
+
+
+def shell(words: Sequence[str], columns: int = COLUMNS - 2) -> str:
+    """Return a command for a shell, broken after words, so that its lines fit a mail."""
+    lines = [""]
+    for word in map(shlex.quote, words):
+        if len(word) > columns - 6:  # one word: it goes on at the left edge
+            bare = shlex.split(word)[0]
+            parts = [shlex.quote(bare[at : at + columns // 2]) for at in range(0, len(bare), columns // 2)]
+            lines += ["  " + "\\\n".join(parts)]
+        elif len(lines[-1]) + len(word) + 3 > columns:
+            lines.append(f"    {word}")
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return " \\\n".join(lines)
+
+
+# the page
+
+
+def section(title: str, picture: Picture, key: str = "") -> str:
+    """Return a part of the page: a heading, what it says, the picture."""
+    said = f'<p class="gfp-key">{escape(key)}</p>' if key else ""
+    return f"<section><h2>{escape(title)}</h2>{said}{picture.html}</section>"
+
+
+def page(got: Answer) -> dict[str, str]:
+    """Return what the page shows: the query, the outcome in a line, pictures as HTML and as text, the mail block."""
+    case, found, load = got.case, got.found, LOADS[got.case.load]
+    figures = table(("figure", "value", "unit"), load_rows(case, got.figures) or [(got.gap or "no load", "", "")])
+    lines = "\n".join(shell(words) for words in commands(case, found.kernel))
+    repeat = Picture(f'<pre class="gfp-hunk" tabindex="0" aria-label="commands">{escape(lines)}</pre>', lines)
+    parts = [
+        ("Path", got.way, "through v5.8's allocator, as the engine ran it"),
+        ("Context", stack_of(found.context, found.kernel), "what is held, outermost first"),
+        ("Locks", took(found), "those of this kernel, in their order"),
+        ("Report", printed(found.printed), warning(found)),
+        ("Failure and cost", figures, f"{load.title}. {load_label(load)}" if load.name else "choose a load"),
+        ("To repeat", repeat, ""),
+    ]
+    return {
+        "query": query(case),
+        "title": case.title,
+        "outcome": outcome(found),
+        "html": "".join(section(*part) for part in parts),
+        "text": "\n\n".join(f"{title}\n{picture.text}" for title, picture, _ in parts),
+        "block": block(got),
+    }
+
+
+def warning(found: Verdict) -> str:
+    """Return what the reports do not say of themselves."""
+    if found.unsafe:
+        return "an NMI may have interrupted a change to these lists; no check looks for that"
+    return "the first is on the context's own lock; the silence after it proves nothing" if found.before else ""
+
+
+# the exports
+
+
+def block(got: Answer) -> str:
+    """Return the answer as plain text for a mail, 72 columns at most."""
+    return "\n".join(line for part in _block(got) for line in part)
+
+
+def _block(got: Answer) -> Iterator[list[str]]:
+    case, found, load = got.case, got.found, LOADS[got.case.load]
+    yield labelled("question", f"What becomes of {case.title}?")
+    if not case.gfp:
+        yield labelled("", PROPOSALS[case.proposal].title)
+    for label, text in zip(("setting", ""), case.setting, strict=True):
+        yield labelled(label, text)
+    yield labelled("result", "never returns: the CPU waits for itself" if found.deadlock else found.result)
+    yield labelled("locks", ", ".join(found.locks) or "none")
+    yield labelled("reports", "; ".join(map(str, found.printed)) or "nothing is printed")
+    if warning(found):
+        yield labelled("but", warning(found))
+    for report in found.printed:
+        yield [part for line in report.text().splitlines() for part in fitted(line)]
+        yield [""]
+    if load.name:
+        yield labelled("load", f"{load.title} ({load_label(load)})")
+        rows = [f"{words}: {value} {of}" for words, value, of in load_rows(case, got.figures)]
+        yield [part for row in rows or [f"not known: {got.gap}"] for part in fitted(row)]
+    yield labelled("repeat", f"with gfpmodel {__version__}")
+    yield [f"  {line}" if line.startswith(("python", " ")) else line for line in repeated(case, found.kernel)]
+
+
+def labelled(label: str, text: str) -> list[str]:
+    """Return a text beside a label, wrapped."""
+    return wrap(text, COLUMNS, initial_indent=f"{label:<10}", subsequent_indent=" " * 10)
+
+
+def fitted(line: str) -> list[str]:
+    """Return a line, indented, that goes on in further lines if it is too long."""
+    if len(line) <= COLUMNS - 2:
+        return [f"  {line}".rstrip()]
+    return wrap(line, COLUMNS, initial_indent="  ", subsequent_indent="      ")
+
+
+def repeated(case: Case, kernel: Kernel) -> list[str]:
+    """Return the lines of the commands."""
+    return [line for words in commands(case, kernel) for line in shell(words).splitlines()]
+
+
+def notebook(got: Answer) -> str:
+    """Return the case as a notebook that asks it again, in the format of Jupyter."""
+    from nbformat import v4, writes
+
+    case, load = got.case, LOADS[got.case.load]
+    asked = {f.name: getattr(case.question, f.name) for f in fields(Question)}
+    told = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value not in (None, False))
+    cells: list[tuple[str, str]] = [
+        ("markdown", f"# {case.title}\n\n{'; '.join(case.setting)}.  Made with gfpmodel {__version__}."),
+        ("code", "from gfpmodel.locking import make_kernel\n"
+         "from gfpmodel.locking.command import Question, ask, describe\n\n"
+         f"kernel = make_kernel({case.kernel!r}, {case.options!r})\n"
+         f"found = ask(Question({told}), kernel)\nprint(describe(found))"),
+        ("code", f"from gfpmodel.show.stacks import nested\n\nnested(found, {case.title!r})"),
+    ]  # fmt: skip
+    if got.figures:
+        grid = {name: [value] for name, value in settings(case, got.found.kernel).items()}
+        cells += [
+            ("markdown", f"{load.title}: {load_label(load)}."),
+            ("code", "from gfpmodel.show.measured import measured\n\n"
+             f"figures = {dict(load.figures)!r}\n"
+             f"(found,) = measured({load.name!r}, {grid!r}, {load.seeds}, figures).values()\n"
+             "for words, value in found.items():\n    print(f'{words}: {value}')"),
+        ]  # fmt: skip
+    make = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
+    book = v4.new_notebook(
+        cells=[make[kind](source, id=f"case-{at}") for at, (kind, source) in enumerate(cells)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    return str(writes(book))

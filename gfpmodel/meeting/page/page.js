@@ -1,0 +1,105 @@
+// The page of a case: the address is the case, the controls follow it, and every change asks the server.
+"use strict";
+
+const at = (id) => document.getElementById(id);
+const START = JSON.parse(at("start").textContent);
+const MENUS = ["order", "context", "pcp", "kernel", "config", "load"];
+const OWN = ["request", "context", "config"]; // menus with a text box for what they do not list
+let latest = 0;
+
+const listed = (id, value) => [...at(id).options].some((option) => option.value === value);
+
+function choose(id, value, text) {
+  const own = !listed(id, value);
+  if (OWN.includes(id)) {
+    at(id).value = own ? "own" : value;
+    at(`${id}-own`).value = own ? text : "";
+  } else if (!own) {
+    at(id).value = value;
+  }
+}
+
+function readAddress() {
+  const given = { ...START, ...Object.fromEntries(new URLSearchParams(location.search)) };
+  choose("request", given.gfp ? `gfp:${given.gfp}` : `proposal:${given.proposal}`, given.gfp);
+  for (const id of MENUS) choose(id, String(given[id]), String(given[id]));
+  at("contended").checked = given.contended === "1";
+  showOwn();
+}
+
+function showOwn() {
+  for (const id of OWN) at(`${id}-own`).parentElement.hidden = at(id).value !== "own";
+}
+
+function readControls() {
+  const value = (id) => (at(id).value === "own" ? at(`${id}-own`).value.trim() : at(id).value);
+  const [kind, ...rest] = at("request").value.split(":");
+  const own = kind === "own" ? value("request") : rest.join(":");
+  const state = { proposal: kind === "proposal" ? own : START.proposal, gfp: kind === "proposal" ? "" : own };
+  for (const id of MENUS) state[id] = value(id);
+  state.contended = at("contended").checked ? "1" : "0";
+  return String(new URLSearchParams(state));
+}
+
+async function ask() {
+  const mine = ++latest;
+  at("shown").classList.add("stale");
+  let answer, fine;
+  try {
+    const reply = await fetch(`meeting/case.json${location.search}`);
+    [answer, fine] = [await reply.json(), reply.ok];
+  } catch (error) {
+    [answer, fine] = [{ message: `the server does not answer (${error.message})` }, false];
+  }
+  if (mine !== latest) return; // a later change has asked again
+  at("shown").classList.remove("stale");
+  at("status").classList.toggle("fault", !fine);
+  at("take").hidden = !fine;
+  at("copied").textContent = "";
+  at("status").textContent = fine ? `${answer.title}: ${answer.outcome}` : `✕ ${answer.message}`;
+  at("shown").innerHTML = fine ? answer.html : "";
+  at("block").textContent = fine ? answer.block : "";
+  at("text").textContent = fine ? answer.text : "";
+  document.title = fine ? `gfpmodel: ${answer.title}` : "gfpmodel: no such case";
+  if (!fine) return;
+  history.replaceState(null, "", `?${answer.query}`);
+  at("notebook").href = `meeting/case.ipynb?${answer.query}`;
+}
+
+function changed() {
+  showOwn();
+  const own = OWN.map((id) => at(`${id}-own`)).find((box) => !box.parentElement.hidden && !box.value.trim());
+  if (own && own !== document.activeElement) own.focus();
+  if (own) return; // nothing was typed yet
+  const query = `?${readControls()}`;
+  if (query !== location.search) history.pushState(null, "", query);
+  ask();
+}
+
+async function copy(text, said) {
+  try {
+    await navigator.clipboard.writeText(text);
+    at("copied").textContent = said;
+  } catch {
+    getSelection().selectAllChildren(at("block"));
+    at("copied").textContent = "The browser does not let this page copy; the text is selected.";
+  }
+}
+
+at("case").addEventListener("change", changed);
+at("case").addEventListener("submit", (event) => {
+  event.preventDefault(); // Enter in a text box is a change, not a new page
+  changed();
+});
+at("copy").addEventListener("click", () => copy(at("block").textContent, "The text is copied."));
+at("copy-address").addEventListener("click", () => copy(location.href, "The address is copied; it has no token."));
+addEventListener("popstate", () => {
+  readAddress();
+  ask();
+});
+
+const clean = new URLSearchParams(location.search);
+clean.delete("token"); // it is in a cookie by now, and must not get into a mail
+history.replaceState(null, "", clean.size ? `?${clean}` : location.pathname);
+readAddress();
+ask();

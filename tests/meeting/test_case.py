@@ -1,0 +1,193 @@
+"""The pure half of meeting mode: a case in an address, its answer, the mail block, the notebook."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nbclient import NotebookClient
+
+from gfpmodel.errors import InputError
+from gfpmodel.gfp.layouts import kernels
+from gfpmodel.locking import STACKS, Setup, make_kernel, make_request, verdict
+from gfpmodel.locking.machine import PCP
+from gfpmodel.locking.matrix import CONFIGS
+from gfpmodel.locking.verdict import tries
+from gfpmodel.meeting.case import COLUMNS, LOADS, REFUSED, Case, answer, block, commands, notebook, page, parse, query
+from gfpmodel.meeting.case import shell as shell_line
+from gfpmodel.proposals import PROPOSALS
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=60)
+CASES = st.builds(
+    Case,
+    proposal=st.sampled_from(list(PROPOSALS)),
+    gfp=TEXT,
+    order=st.integers(0, 10),
+    context=TEXT,
+    pcp=st.sampled_from(list(PCP)),
+    contended=st.booleans(),
+    kernel=st.sampled_from(kernels()),
+    config=TEXT,
+    load=st.sampled_from(list(LOADS)),
+)
+NESTING = "PROVE_RAW_LOCK_NESTING"
+
+
+@given(CASES)
+def test_a_case_goes_through_an_address(case: Case) -> None:
+    assert parse(query(case)) == case
+
+
+@given(st.text(max_size=80))
+def test_any_query_is_a_case_or_one_line(text: str) -> None:
+    try:
+        assert isinstance(parse(text), Case)
+    except InputError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("proposal=fast_tri", "did you mean fast_try"),
+        ("order=-1", "expected 0 to 10"),
+        ("order=11", "expected 0 to 10"),
+        ("order=\N{ARABIC-INDIC DIGIT THREE}", "expected 0 to 10"),
+        ("order=1&order=2", "order stands twice"),
+        ("contended=yes", "expected 0 or 1"),
+        ("pcp=wet", "unknown pcp state"),
+        ("load=heavy", "unknown load"),
+        ("kernel=v9", "unknown kernel"),
+        ("colour=red", "unknown parameter 'colour'"),
+        (f"context={'a' * 300}", "longer than 200"),
+        ("context=a%00b", "not printable"),
+    ],
+)
+def test_bad_parameters(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("context=hardirq>mutex", "a mutex cannot be taken in hardirq"),
+        ("config=NO_SUCH", "unknown config"),
+        ("config=LOCKDEP=n,PROVE_LOCKING", "needs LOCKDEP=y"),
+        ("gfp=GFP_NOSUCH", "GFP_NOSUCH"),
+    ],
+)
+def test_cases_that_cannot_be(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        answer(parse(text))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("proposal", PROPOSALS)
+def test_every_proposal_in_every_context(proposal: str, config: str) -> None:
+    kernel, options = CONFIGS[config]
+    built = make_kernel(kernel, options)
+    for context in STACKS:
+        for order, pcp in ((0, "warm"), (1, "dry")):
+            case = Case(proposal, "", order, context, pcp, False, kernel, ",".join(options))
+            found = verdict(make_request(built, row=proposal, order=order), context, Setup(pcp), built)
+            check(case, found.result, found.locks, [report.text() for report in found.printed], found.deadlock)
+
+
+def check(case: Case, result: str, locks: list[str], reports: list[str], deadlock: bool) -> None:
+    """Compare page and mail block of a case with the verdict."""
+    got = answer(case)
+    lines = block(got).splitlines()
+    (line,) = (line for line in lines if line.startswith("result"))
+    assert line.split(None, 1)[1] == ("never returns: the CPU waits for itself" if deadlock else result)
+    text = " ".join(" ".join(lines).split())
+    assert f"locks {', '.join(locks) or 'none'}" in text
+    assert all(" ".join(report.split()) in text for report in reports)
+    assert max(map(len, lines)) <= COLUMNS
+    shown = page(got)
+    assert shown["query"] == query(case)
+    assert "<h2>Path</h2>" in shown["html"]
+    if got.way.text == REFUSED:
+        assert result == "NULL"
+    elif not deadlock and PROPOSALS[case.proposal].runs == "caller" and not tries(PROPOSALS[case.proposal], got.found.kernel):
+        assert ("returns NULL" in got.way.text or "skipped" in got.way.text) == (result == "NULL"), got.way.text
+
+
+def test_the_load_is_the_command_that_it_names(run) -> None:
+    for load in LOADS.values():
+        assert load.seeds >= 2 or not load.name, "an interval needs two seeds"
+    got = answer(Case(load="freed_elsewhere"))
+    status, out, _ = run(*commands(got.case, got.found.kernel)[1][3:])
+    assert status == 0
+    for figure, words in LOADS["freed_elsewhere"].figures.items():
+        (line,) = (line for line in out.splitlines() if line.split()[:1] == [figure])
+        assert str(got.figures[words]) in line
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_loads_say_what_they_are(load: str) -> None:
+    said = " ".join(block(answer(Case(load=load))).split())
+    assert ("modelled" in said) == (load != "none")
+    assert "seeds 0 to" in said or load == "none"
+
+
+@pytest.mark.parametrize("case", [Case(gfp="GFP_KERNEL", load="miss"), Case("deferred_refill", load="raid")])
+def test_what_a_load_cannot_ask_is_blank(case: Case) -> None:
+    got = answer(case)
+    assert got.gap
+    assert not got.figures
+    assert "not known" in block(got)
+    assert len(commands(case, got.found.kernel)) == 1
+
+
+def test_the_zone_lock_of_a_load_is_the_kernels() -> None:
+    kinds = {}
+    for name in ("fast_try", "raw_zone_lock"):
+        got = answer(Case(name, config="PREEMPT_RT", load="zone_lock"))
+        kinds[name] = next(w for w in commands(got.case, got.found.kernel)[1] if "lock=" in w)
+    assert kinds == {"fast_try": "--set=lock=sleeping", "raw_zone_lock": "--set=lock=raw"}
+
+
+@pytest.mark.parametrize("case", [Case(order=1, config=NESTING), Case(gfp="GFP_KERNEL", context="mutex>hardirq>raw:a", config="LOCKDEP=n")])
+def test_the_command_gives_the_same_answer(case: Case, run) -> None:
+    got = answer(case)
+    words = commands(case, got.found.kernel)[0]
+    assert shlex.split(shell_line(words).replace("\\\n", "")) == words
+    _, out, err = run(*words[3:])
+    assert not err
+    assert f"result   {got.found.result}" in out
+    assert all(report.text() in out for report in got.found.reports)
+
+
+@given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200), min_size=1))
+def test_a_command_of_any_words_survives_the_mail(words: list[str]) -> None:
+    assert shlex.split(shell_line(words).replace("\\\n", "")) == words
+
+
+def test_a_long_stack_fits_the_mail() -> None:
+    context = ">".join(f"raw:lock_{number}" for number in range(16))
+    lines = block(answer(Case(context=context))).splitlines()
+    assert max(map(len, lines)) <= COLUMNS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(order=1, config=NESTING, load="freed_elsewhere"),
+        replace(Case(), gfp="GFP_KERNEL|__GFP_NOWARN", context="mutex", kernel="v6.18", config="PREEMPT_RT,MEMCG"),
+    ],
+)
+def test_the_notebook_gives_the_same_answer(case: Case, tmp_path) -> None:
+    got = answer(case)
+    book = nbformat.reads(notebook(got), as_version=4)
+    nbformat.validate(book)
+    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = "".join(o.get("text", "") for cell in book.cells for o in cell.get("outputs", []))
+    assert f"result   {got.found.result}" in said
+    assert all(report.text() in said for report in got.found.reports)
+    assert all(f"{words}: {value}" in said for words, value in got.figures.items())

@@ -1,0 +1,144 @@
+"""The meeting's page in Chromium: a case is chosen by keyboard, stands in the address, and goes into a mail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "_build" / "screenshots"
+CHROMIUM = Path("/usr/bin/chromium")
+# without these Chromium talks to its maker's hosts at every start
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+CASE = "proposal=fast_try&order=1&context=raw&config=PROVE_RAW_LOCK_NESTING&load=freed_elsewhere"
+UNNAMED = """() => [...document.querySelectorAll('select, input, button, a')].filter((e) => e.checkVisibility())
+    .filter((e) => !(e.labels?.length || e.textContent.trim())).map((e) => e.outerHTML)"""
+
+pytestmark = pytest.mark.pages
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave_out(f"page tests left out: there is no {CHROMIUM}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str):
+    """Return a function that opens a page; afterwards nothing may have failed or left the server."""
+    faults: list[str] = []
+    contexts = []
+
+    def opened(case: str = "", allowed: str = "", **options: Any) -> Page:
+        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
+        contexts.append(context)
+        page = context.new_page()
+        origin = address.split("/meeting")[0] + "/"
+        page.on("request", lambda it: None if it.url.startswith((origin, "data:")) else faults.append(it.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda it: faults.append(it.text) if it.type == "error" and not (allowed and allowed in it.text) else None,
+        )
+        page.goto(f"{address}&{case}" if case else address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def answered(page: Page, text: str) -> None:
+    """Wait until the page says so and is no longer working."""
+    page.wait_for_function(
+        "text => document.getElementById('status').textContent.includes(text) && !document.querySelector('.stale')",
+        arg=text,
+        timeout=120_000,
+    )
+
+
+def test_a_case_by_keyboard(visit) -> None:
+    page = visit()
+    answered(page, "proposal fast_try, order 0, in raw: page; nothing is printed")
+    assert "token" not in page.url
+    page.locator("#request").focus()
+    page.keyboard.type("raw_zone")
+    answered(page, "proposal raw_zone_lock")
+    page.keyboard.type("nowait")
+    answered(page, "proposal nowait")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1")
+    page.keyboard.press("Tab")
+    page.keyboard.type("hardirq")
+    page.locator("#config").focus()
+    page.keyboard.press("ArrowDown")
+    answered(page, "proposal nowait, order 1, in hardirq: page; ✕ Invalid wait context")
+    assert "BUG: Invalid wait context" in page.locator("#shown").inner_text()
+    before, there = page.locator("#shown").inner_html(), page.url
+    page.reload()
+    answered(page, "proposal nowait, order 1")
+    assert page.locator("#shown").inner_html() == before
+    page.locator("#copy").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("The text is copied.").wait_for()
+    copied = page.evaluate("() => navigator.clipboard.readText()")
+    assert copied == page.locator("#block").inner_text()
+    assert "python -m gfpmodel verdict --proposal=nowait" in copied
+    page.go_back()
+    answered(page, "proposal nowait, order 1, in hardirq: page; nothing is printed")
+    page.go_forward()
+    answered(page, "✕ Invalid wait context")
+    assert page.url == there
+
+
+def test_a_stack_of_ones_own(visit) -> None:
+    page = visit()
+    answered(page, "order 0")
+    page.locator("#context").select_option("own")
+    page.keyboard.type("mutex>hardirq>raw:krc.lock")
+    page.keyboard.press("Enter")
+    answered(page, "in mutex>hardirq>raw:krc.lock")
+    page.reload()
+    answered(page, "in mutex>hardirq>raw:krc.lock")
+    assert page.locator("#context-own").input_value() == "mutex>hardirq>raw:krc.lock"
+
+
+@pytest.mark.parametrize(
+    ("case", "said"), [("proposal=fast_tri", "did you mean fast_try"), ("context=%3Cb%3E", "unknown context '<b>'")]
+)
+def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
+    page = visit(case, allowed="400")
+    answered(page, said)
+    assert not page.locator("#take").is_visible()
+    page.locator("#context").select_option("task")
+    page.locator("#order").select_option("1")
+    answered(page, "order 1, in task")
+
+
+def test_the_notebook_downloads(visit) -> None:
+    page = visit(CASE)
+    answered(page, "Invalid wait context")
+    with page.expect_download() as download:
+        page.locator("#notebook").click()
+    assert '"nbformat": 4' in Path(download.value.path()).read_text()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
+def test_it_looks_right(visit, scheme: str, width: int) -> None:
+    page = visit(CASE, color_scheme=scheme, viewport={"width": width, "height": 900})
+    answered(page, "Invalid wait context")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"meeting-{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    assert page.evaluate(UNNAMED) == []
