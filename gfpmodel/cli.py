@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,6 +18,9 @@ from gfpmodel import JSON_SCHEMA, __version__
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import layouts as gfp_layouts
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
+
+if TYPE_CHECKING:
+    from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it
@@ -273,6 +276,22 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
         names = ", ".join(f"{name} ({n})" for name, n in blank.items())
         click.echo(f"{sum(blank.values())} cells left blank, not modelled on {kernel}: {names}", err=True)
     return FINE if clean else NO
+
+
+@cli.command()
+@click.argument("proposal", **ROW)
+@click.option("--against", default="fast_try", show_default=True, **ROW, help="The row that it is compared with.")
+@json_option
+def row(proposal: Rule, against: Rule, as_json: bool) -> int:
+    """Print the row of a PROPOSAL, as the text of a file, and what sets it apart from another."""
+    from gfpmodel.io.rows import differences, worded, write_row
+
+    found = differences(against, proposal)
+    lines = [f"  {d.field}: {d.a} -> {d.b}: {d.means}" for d in found] or ["  nothing"]
+    text = "\n".join([write_row(proposal), f"what sets it apart from {against.name}:", *lines])
+    facts = {"row": worded(proposal), "against": against.name, "differences": [vars(d) for d in found]}
+    emit(facts, text, as_json=as_json)
+    return FINE
 
 
 @cli.command()

@@ -39,6 +39,21 @@ def test_matrix_of_one_row(run, mine: str) -> None:
     assert out.replace("mine,", "fast_try,") == same
 
 
+def test_row(run, mine: str) -> None:
+    assert run("row", "no_locks", "--against", mine)[1].splitlines()[-2:] == [
+        "  request: __GFP_FAST_TRY -> 0x800000: another mask: what else it asks for, `gfpmodel decode` says",
+        "  scan: own to MIGRATE_RECLAIMABLE -> MIGRATE_UNMOVABLE to MIGRATE_RECLAIMABLE: "
+        "all lists, whatever is asked for: its pages lie in foreign pageblocks",
+    ]
+    status, out, err = run("row", mine)
+    assert (status, err) == (0, "")
+    assert out.startswith(Path(mine).read_text())
+    assert out.endswith("what sets it apart from fast_try:\n  nothing\n")
+    facts = json.loads(run("row", mine, "--json")[1])
+    assert (facts["row"]["scan"], facts["differences"]) == (["own", "MIGRATE_RECLAIMABLE"], [])
+    assert run("row", "fast_tyr")[0] == 2
+
+
 def test_replay(run, mine: str) -> None:
     status, out, _ = run("replay", TRACE, "--json", "--proposal", mine, "--proposal", "fast_try")
     assert status == 0

@@ -52,7 +52,7 @@ def test_a_chapter_uses_a_function_whose_word_is_english_only_if_it_calls_it() -
 
 
 def test_every_room_of_the_package_has_its_public_names() -> None:
-    packages = {path.parent.name for path in (ROOT / "gfpmodel").glob("*/__init__.py")}
+    packages = {path.parent.name for path in (ROOT / "gfpmodel").glob("*/__init__.py")} - {"meeting"}  # a program
     assert set(ROOMS) == packages | {"proposals", "exercises"}
     assert all(reference.public_names(room) for room in ROOMS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gfpmodel.gfp.patches import read_patch
 from gfpmodel.locking import Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.proposals import PATCHED, PROPOSALS
-from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, Score, Scorecard, read_reported, scorecard
+from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, Score, Scorecard, read_reported, scorecard, with_row
 from gfpmodel.sim.statistics import Interval, interval
 
 DATA = Path(__file__).parents[2] / "book/data"
@@ -130,3 +131,19 @@ def test_a_bad_report_is_one_line(tmp_path: Path, line: str) -> None:
     file.write_text(f"proposal,files,source\n{line}\n")
     with pytest.raises(InputError, match=r"code\.csv:2: expected a proposal"):
         read_reported(file)
+
+
+def test_a_row_of_ones_own_is_scored_as_the_same_row_of_the_book(results: dict[str, Any], card: Scorecard) -> None:
+    mine = replace(PROPOSALS["fast_try"], name="mine")
+    more = with_row(results, mine)
+    found = scorecard(more, rows=(mine, PROPOSALS["fast_try"]))
+    assert list(found.rows) == ["mine", "fast_try"]
+    different = {name for name, cell in found.rows["mine"].items() if str(cell) != str(card.rows["fast_try"][name])}
+    assert different == {"code"}  # which nobody reported
+    assert found.rows["fast_try"] == card.rows["fast_try"]
+
+
+def test_a_row_of_the_book_is_scored_as_it_is(results: dict[str, Any]) -> None:
+    assert with_row(results, PROPOSALS["gfp0"]) == results
+    with pytest.raises(InputError, match="gfp0 is a row of the book, and differs"):
+        with_row(results, replace(PROPOSALS["fast_try"], name="gfp0"))
