@@ -52,7 +52,7 @@ def test_a_chapter_uses_a_function_whose_word_is_english_only_if_it_calls_it() -
 
 
 def test_every_room_of_the_package_has_its_public_names() -> None:
-    packages = {path.parent.name for path in (ROOT / "gfpmodel").glob("*/__init__.py")}
+    packages = {path.parent.name for path in (ROOT / "gfpmodel").glob("*/__init__.py")} - {"meeting"}  # a program
     assert set(ROOMS) == packages | {"proposals", "exercises"}
     assert all(reference.public_names(room) for room in ROOMS)
 
@@ -92,7 +92,7 @@ def test_an_example_that_prints_something_else_is_found() -> None:
     assert not example.agrees(console.run_example(example.command))
 
 
-@pytest.mark.parametrize("chapter", [*chapters.chapters()], ids=lambda it: it.doc)
+@pytest.mark.parametrize("chapter", chapters.chapters(), ids=lambda it: it.doc)
 def test_no_exercise_of_a_chapter_is_missing_from_the_list(chapter: chapters.Chapter) -> None:
     labels = re.findall(r"^:label: (ex-\S+)", chapter.all_markdown(), re.MULTILINE)
     assert [it.label for it in chapter.exercises] == labels

@@ -11,7 +11,7 @@ import pytest
 BOOK = Path(__file__).resolve().parent.parent / "book"
 BIB = (BOOK / "references.bib").read_text(encoding="utf-8")
 ENTRIES = dict(re.findall(r"^@\w+\{(\w+), (.*)\}$", BIB, re.MULTILINE))
-CHAPTERS = list(chapters.chapters())
+CHAPTERS = chapters.chapters()
 CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 COMMIT = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b")
 #: A date and time, or what mail programs put in its place, up to the @ at which the fact sheet cuts.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +102,9 @@ class Chapter:
         return found
 
 
-def chapters() -> Iterator[Chapter]:
-    """Yield the notebooks in the order of the table of contents."""
-    for name in re.findall(r"^\s*(?:- file|root): book/(\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE):
-        path = BOOK / f"{name}.ipynb"
-        if path.exists():
-            yield Chapter(name, tuple(nbformat.read(path, as_version=4).cells))  # type: ignore[no-untyped-call]
+@cache
+def chapters() -> tuple[Chapter, ...]:
+    """Return the notebooks in the order of the table of contents."""
+    names = re.findall(r"^\s*(?:- file|root): book/(\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    paths = (BOOK / f"{name}.ipynb" for name in names)
+    return tuple(Chapter(it.stem, tuple(nbformat.read(it, as_version=4).cells)) for it in paths if it.exists())  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def rows() -> list[Row]:
     return sorted(found, key=lambda row: (not row.kernel, row.kernel.lstrip("_"), row))
 
 
-def users(row: Row, book: list[Chapter]) -> list[Chapter]:
+def users(row: Row, book: Iterable[Chapter]) -> list[Chapter]:
     """Return the chapters that name the kernel function or import the model's."""
     own = (row.path.removesuffix(".py").replace("/", "."), row.model)
     return [it for it in book if own in it.imports or (row.kernel and it.names(row.kernel))]

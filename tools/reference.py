@@ -78,11 +78,11 @@ class KernelFunctions(Written):
 
     def text(self) -> Iterable[str]:
         """Return the table."""
-        book = list(chapters.chapters())
+        book = chapters.chapters()
         head = ("kernel function", "model function", "version, and what is left out", "chapters")
         return table(head, (self.row(row, book) for row in kernel_index.rows()))
 
-    def row(self, row: kernel_index.Row, book: list[chapters.Chapter]) -> tuple[str, ...]:
+    def row(self, row: kernel_index.Row, book: Iterable[chapters.Chapter]) -> tuple[str, ...]:
         """Return one row's cells."""
         kernel = " ".join(filter(None, (code(row.kernel), row.file)))
         model = " ".join(filter(None, (code(row.model), row.path.removeprefix("gfpmodel/"))))
