@@ -201,7 +201,10 @@ def check(row: Rule, mask: int, name: str, entries: Mapping[str, Entry]) -> None
             "flag", f"a bit needs `kernel: {PATCHED}` and __GFP_FAST_TRY in the request: it stands for any new bit"
         )
     if not row.flag:
-        for field in ("scan", "refill", "watermark", "slow_path", "highest_zone", "highest_order"):
+        ways = ["scan", "refill", "watermark", "slow_path", "highest_zone"]
+        if row.runs != "work":  # what a work item asks is not what its caller gets
+            ways.append("highest_order")
+        for field in ways:
             if getattr(row, field) != getattr(ORDINARY, field):
                 raise refuse(field, "without a flag a request takes the ordinary path; expected `flag: bit` or such")
     if not (row.refill == "trylock") == (row.lock == "try") == (row.lock_rt == "try"):
