@@ -197,6 +197,12 @@ def plain_docstring(_app: Sphinx, what: str, _name: str, it: Any, _options: Any,
     lines[:] = [] if inherited else as_rst("\n".join(lines)).split("\n")
 
 
+def readable_signature(*event: Any) -> tuple[str | None, str | None]:
+    """Write ``...`` for what is no Python in a signature (``<factory>``), so that its types are shown short."""
+    signature, returned = event[-2:]
+    return signature and re.sub(r"<[^<>]*>", "...", signature), returned
+
+
 def is_field_of_tuple(_app: Sphinx, _what: str, _name: str, it: Any, _skip: bool, _options: Any) -> bool | None:
     """Leave out the fields of named tuples, which the signature shows."""
     return True if str(getattr(it, "__doc__", "")).startswith("Alias for field number") else None
@@ -225,6 +231,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("levels", Levels)
     app.add_directive("exercise-list", ExerciseList)
     app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("autodoc-process-signature", readable_signature)
     app.connect("autodoc-skip-member", is_field_of_tuple)
     app.connect("html-page-context", add_footer)
     app.connect("html-page-context", mend_bibliography)
