@@ -68,7 +68,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 start=Case(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
-                contexts=list(STACKS),
+                contexts={name: ">".join(words) for name, words in STACKS.items()},
                 kernels=kernels(),
                 configs=CONFIGS,
                 states={name: STATES[name] for name in PCP},

@@ -99,18 +99,17 @@ LOADS = {
     "low_memory": Load(
         "memory at the low watermark",
         "reserves",
-        {"duration_ms": 10},
+        {"pages": 1 << 15, "duration_ms": 10},
         {
             "failed_share.raid": "requests that failed",
             "failed_share.atomic": "GFP_ATOMIC requests that failed",
             "below_min.raid": "pages taken below the min watermark",
         },
-        seeds=3,
     ),
     "zone_lock": Load(
         "every CPU refills and drains: waiting for the zone lock",
         "hold_time",
-        {"duration_ms": 5},
+        {"duration_ms": 2},
         {
             "hold_mean_ns": "zone lock held",
             "wait_mean_ns": "wait for it",

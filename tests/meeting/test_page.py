@@ -64,7 +64,7 @@ def answered(page: Page, text: str) -> None:
     page.wait_for_function(
         "text => document.getElementById('status').textContent.includes(text) && !document.querySelector('.stale')",
         arg=text,
-        timeout=120_000,
+        timeout=60_000,
     )
 
 
@@ -80,10 +80,10 @@ def test_a_case_by_keyboard(visit) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type("1")
     page.keyboard.press("Tab")
-    page.keyboard.type("hardirq")
+    page.keyboard.type("hrt")
     page.locator("#config").focus()
     page.keyboard.press("ArrowDown")
-    answered(page, "proposal nowait, order 1, in hardirq: page; ✕ Invalid wait context")
+    answered(page, "proposal nowait, order 1, in hrt: page; ✕ Invalid wait context")
     assert "BUG: Invalid wait context" in page.locator("#shown").inner_text()
     before, there = page.locator("#shown").inner_html(), page.url
     page.reload()
@@ -96,7 +96,7 @@ def test_a_case_by_keyboard(visit) -> None:
     assert copied == page.locator("#block").inner_text()
     assert "python -m gfpmodel verdict --proposal=nowait" in copied
     page.go_back()
-    answered(page, "proposal nowait, order 1, in hardirq: page; nothing is printed")
+    answered(page, "proposal nowait, order 1, in hrt: page; nothing is printed")
     page.go_forward()
     answered(page, "✕ Invalid wait context")
     assert page.url == there
