@@ -113,7 +113,11 @@ def check(case: Case, result: str, locks: list[str], reports: list[str], deadloc
     assert "<h2>Path</h2>" in shown["html"]
     if got.way.text == REFUSED:
         assert result == "NULL"
-    elif not deadlock and PROPOSALS[case.proposal].runs == "caller" and not tries(PROPOSALS[case.proposal], got.found.kernel):
+    elif (
+        not deadlock
+        and PROPOSALS[case.proposal].runs == "caller"
+        and not tries(PROPOSALS[case.proposal], got.found.kernel)
+    ):
         assert ("returns NULL" in got.way.text or "skipped" in got.way.text) == (result == "NULL"), got.way.text
 
 
@@ -152,7 +156,9 @@ def test_the_zone_lock_of_a_load_is_the_kernels() -> None:
     assert kinds == {"fast_try": "--set=lock=sleeping", "raw_zone_lock": "--set=lock=raw"}
 
 
-@pytest.mark.parametrize("case", [Case(order=1, config=NESTING), Case(gfp="GFP_KERNEL", context="mutex>hardirq>raw:a", config="LOCKDEP=n")])
+@pytest.mark.parametrize(
+    "case", [Case(order=1, config=NESTING), Case(gfp="GFP_KERNEL", context="mutex>hardirq>raw:a", config="LOCKDEP=n")]
+)
 def test_the_command_gives_the_same_answer(case: Case, run) -> None:
     got = answer(case)
     words = commands(case, got.found.kernel)[0]

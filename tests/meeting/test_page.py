@@ -80,10 +80,10 @@ def test_a_case_by_keyboard(visit) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type("1")
     page.keyboard.press("Tab")
-    page.keyboard.type("hrt")
+    page.keyboard.type("hrt_raw")
     page.locator("#config").focus()
     page.keyboard.press("ArrowDown")
-    answered(page, "proposal nowait, order 1, in hrt: page; ✕ Invalid wait context")
+    answered(page, "proposal nowait, order 1, in hrt_raw: page; ✕ Invalid wait context")
     assert "BUG: Invalid wait context" in page.locator("#shown").inner_text()
     before, there = page.locator("#shown").inner_html(), page.url
     page.reload()
@@ -96,7 +96,7 @@ def test_a_case_by_keyboard(visit) -> None:
     assert copied == page.locator("#block").inner_text()
     assert "python -m gfpmodel verdict --proposal=nowait" in copied
     page.go_back()
-    answered(page, "proposal nowait, order 1, in hrt: page; nothing is printed")
+    answered(page, "proposal nowait, order 1, in hrt_raw: page; nothing is printed")
     page.go_forward()
     answered(page, "✕ Invalid wait context")
     assert page.url == there
@@ -115,7 +115,7 @@ def test_a_stack_of_ones_own(visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "said"), [("proposal=fast_tri", "did you mean fast_try"), ("context=%3Cb%3E", "unknown context '<b>'")]
+    ("case", "said"), [("proposal=fast_tri", "did you mean fast_try"), ("context=%3Cb", "unknown context '<b'")]
 )
 def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
     page = visit(case, allowed="400")
