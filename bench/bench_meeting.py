@@ -25,7 +25,7 @@ ADDRESS = f"http://127.0.0.1:{PORT}/meeting?token={TOKEN}"
 CONTROLS = {
     "request": ["proposal:no_locks", "proposal:lockless", "proposal:nowait", "gfp:GFP_ATOMIC", "proposal:trylock"],
     "order": ["1", "2", "3", "4"],
-    "context": ["hardirq", "nmi", "mutex", "softirq", "spin"],
+    "context": ["hrt", "nmi", "mutex", "softirq", "spin"],
     "kernel": ["v5.10", "v5.15", "v6.1", "v6.12", "v6.18"],
     "config": ["PROVE_RAW_LOCK_NESTING", "PREEMPT_RT", "LOCKDEP=n", "MEMCG"],
     "pcp": ["dry", "full", "boost", "ronly"],

@@ -68,7 +68,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 start=Case(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
-                contexts=list(STACKS),
+                contexts={name: ">".join(words) for name, words in STACKS.items()},
                 kernels=kernels(),
                 configs=CONFIGS,
                 states={name: STATES[name] for name in PCP},
@@ -111,8 +111,8 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
     extension_url = "/meeting"
     load_other_extensions = False
     serverapp_config = {"answer_yes": True}  # noqa: RUF012 - as the base class has it
-    static_paths = [str(FILES)]  # type: ignore[assignment] # noqa: RUF012
-    template_paths = [str(FILES)]  # type: ignore[assignment] # noqa: RUF012
+    static_paths = [str(FILES)]  # noqa: RUF012
+    template_paths = [str(FILES)]  # noqa: RUF012
 
     @classmethod
     def get_extension_package(cls) -> str:
@@ -159,7 +159,8 @@ def check(server: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl-C; ``argv`` are jupyter_server's options."""
     try:
-        server = MeetingApp.initialize_server(argv=list(sys.argv[1:] if argv is None else argv))
+        app: Any = MeetingApp
+        server = app.initialize_server(argv=list(sys.argv[1:] if argv is None else argv))
         check(server)
     except InputError as error:
         sys.exit(fail(str(error)))

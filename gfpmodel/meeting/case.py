@@ -30,7 +30,7 @@ from gfpmodel.show import stepper
 from gfpmodel.show.measured import measured
 from gfpmodel.show.pictures import Picture, table
 from gfpmodel.show.stacks import outcome, printed, stack_of, took
-from gfpmodel.sim import Interval, experiment
+from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
 LONGEST = 200  #: of a value in an address
@@ -99,18 +99,17 @@ LOADS = {
     "low_memory": Load(
         "memory at the low watermark",
         "reserves",
-        {"duration_ms": 10},
+        {"pages": 1 << 15, "duration_ms": 10},
         {
             "failed_share.raid": "requests that failed",
             "failed_share.atomic": "GFP_ATOMIC requests that failed",
             "below_min.raid": "pages taken below the min watermark",
         },
-        seeds=3,
     ),
     "zone_lock": Load(
         "every CPU refills and drains: waiting for the zone lock",
         "hold_time",
-        {"duration_ms": 5},
+        {"duration_ms": 2},
         {
             "hold_mean_ns": "zone lock held",
             "wait_mean_ns": "wait for it",
@@ -143,8 +142,8 @@ class Case:
     @property
     def question(self) -> Question:
         """Return the case as the command ``verdict`` asks it."""
-        asked = {"gfp": self.gfp} if self.gfp else {"proposal": self.proposal}
-        return Question(**asked, order=self.order, context=self.context, pcp=self.pcp, contended=self.contended)
+        row = None if self.gfp else self.proposal
+        return Question(self.gfp or None, row, self.order, self.context, self.pcp, self.contended)
 
     @property
     def options(self) -> dict[str, bool]:
@@ -414,8 +413,9 @@ def repeated(case: Case, kernel: Kernel) -> list[str]:
 
 def notebook(got: Answer) -> str:
     """Return the case as a notebook that asks it again, in the format of Jupyter."""
-    from nbformat import v4, writes
+    import nbformat
 
+    v4: Any = nbformat.v4
     case, load = got.case, LOADS[got.case.load]
     asked = {f.name: getattr(case.question, f.name) for f in fields(Question)}
     told = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value not in (None, False))
@@ -441,4 +441,4 @@ def notebook(got: Answer) -> str:
         cells=[make[kind](source, id=f"case-{at}") for at, (kind, source) in enumerate(cells)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     )
-    return str(writes(book))
+    return str(v4.writes(book))

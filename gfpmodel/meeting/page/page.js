@@ -11,6 +11,7 @@ const listed = (id, value) => [...at(id).options].some((option) => option.value 
 
 function choose(id, value, text) {
   const own = !listed(id, value);
+  if (own && !text) return; // an unknown proposal: the menu stays as it is
   if (OWN.includes(id)) {
     at(id).value = own ? "own" : value;
     at(`${id}-own`).value = own ? text : "";
