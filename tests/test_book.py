@@ -286,7 +286,7 @@ def test_a_chapter_explains_a_word_once(chapter: Path) -> None:
     )
 
 
-CODE = {".py", ".pyc", ".typed", ".css", ".md"}
+CODE = {".py", ".pyc", ".typed", ".css", ".html", ".js", ".md"}
 DATA = sorted(
     path
     for folder in ("book/data", "gfpmodel")

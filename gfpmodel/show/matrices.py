@@ -29,6 +29,7 @@ MARKS = {
     "moot": ("s", "white", "0.55", "context itself reported"),
 }
 STATES = ("warm", "dry")  # of the cpu's lists: the left and the right mark
+WHICH = "left mark: pages on the cpu's lists (warm); right: none (dry)"
 
 # inches
 LEFT, COLUMN, LINE, GAP, SHIFT = 1.74, 0.26, 0.135, 0.07, 0.061
@@ -123,7 +124,7 @@ def matrix_figure(matrix: Matrix) -> Figure:
     """Draw a matrix of one order, all kernels below each other."""
     rows, proposals = group(matrix), unique(c.proposal for c in matrix.cells)
     configs = unique(row.config for row in rows)
-    width = LEFT + COLUMN * len(proposals) + EDGE
+    width = max(LEFT + COLUMN * len(proposals) + EDGE, LETTER * len(WHICH))
     height = LEGEND + HEAD * len(configs) + sum(row.height for row in rows) + EDGE
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -149,8 +150,7 @@ def matrix_figure(matrix: Matrix) -> Figure:
         axes.vlines([x + COLUMN / 2 for x in centres[:-1]], first, top, color="0.85", linewidth=0.6)
     draw_marks(axes, places)
     y = draw_legend(axes, [name for name in MARKS if name in places], width)
-    which = "left mark: pages on the cpu's lists (warm); right: none (dry)"
-    axes.text(0.06, y + 0.18, which, va="center", fontsize=7.5)
+    axes.text(0.06, y + 0.18, WHICH, va="center", fontsize=7.5)
     return figure
 
 
