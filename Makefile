@@ -9,6 +9,7 @@ PY     := .venv/bin/python
 PYTEST := $(PY) -m pytest
 READY  := .venv/.ready
 VENDOR := book/assets/vendor/embed.js
+AXE    := tests/vendor/axe.min.js
 BOOK   := _build/.book
 
 # with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
@@ -29,7 +30,7 @@ book: $(BOOK) ## build the book into _build/html; any warning is an error
 	@echo 'The book is built. Open it with a browser (no server needed):'
 	@echo '_build/html/index.html'
 
-test: $(BOOK) chromium ## run every test: the package, the chapters, the built pages in Chromium
+test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
 	@mkdir -p _build/reports; status=0; \
 	echo '== package and tools'; \
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
@@ -76,9 +77,9 @@ clean: ## remove what was built, keep .venv and the fetched JavaScript
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -r {} +
 
 distclean: clean ## remove .venv and the fetched JavaScript too
-	rm -rf .venv book/assets/vendor
+	rm -rf .venv book/assets/vendor tests/vendor
 
-setup: $(READY) $(VENDOR)
+setup: $(READY) $(VENDOR) $(AXE)
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -89,7 +90,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENDOR): tools/fetch_js.py | $(READY)
+$(VENDOR) $(AXE): tools/fetch_js.py | $(READY)
 	@$(PY) tools/fetch_js.py
 	@touch $@
 

@@ -6,19 +6,25 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import links
+import pypdf
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 SHOTS = ROOT / "_build" / "screenshots"
+PAPERS = ROOT / "_build" / "pdf"
+AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 CHROMIUM = Path("/usr/bin/chromium")
 # without these Chromium talks to its maker's hosts at every start
 FLAGS = [
@@ -46,6 +52,23 @@ UNNAMED = """() => [...document.querySelectorAll('article img, article svg')]
     .filter(e => !e.closest('[aria-hidden=true], mjx-container, button, .headerlink'))
     .filter(e => !(e.getAttribute('alt') || e.getAttribute('aria-label') || e.querySelector?.('title')))
     .map(e => e.outerHTML.slice(0, 120))"""
+#: What axe-core finds with everything unfolded: a line each.
+SHUT_OUT = """async () => {
+    document.querySelectorAll('details').forEach(e => { e.open = true; });
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const {violations} = await axe.run({resultTypes: ['violations']});
+    return violations.filter(v => ['serious', 'critical'].includes(v.impact)).flatMap(v =>
+        v.nodes.map(n => `${v.id}: ${n.target}: ${n.html.slice(0, 120)}: ${n.failureSummary}`)); }"""
+#: What stands over the right edge of the paper and is seen there.
+CUT_OFF = """() => [...document.querySelectorAll('article *')]
+    .filter(e => e.checkVisibility() && !e.closest('mjx-assistive-mml, .visually-hidden'))
+    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map(e => e.outerHTML.slice(0, 120))"""
+MOST_BYTES, MOST_SECONDS = 3_000_000, 3
+#: Width of A4 without the margins of book.css, in CSS pixels.
+PAPER = 680
+#: What the sidebars, the header and the buttons say.
+NAVIGATION = ("Skip to main content", "Ctrl+K", "Show code cell", "Click to show", "Contents By the", "Back to top")
 
 pytestmark = pytest.mark.pages
 
@@ -60,6 +83,7 @@ def need(condition: bool, what: str) -> None:
 def browser() -> Iterator[Browser]:
     need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
     need(SITE.is_dir(), "the book is not built (make book)")
+    need(AXE.exists(), f"there is no {AXE} (python tools/fetch_js.py)")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -200,8 +224,11 @@ def test_look(browser: Browser, origins: dict[str, str], name: str, scheme: str,
         page.screenshot(path=shot, full_page=True)
         theme = page.evaluate("document.documentElement.dataset.theme")
         overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        shut_out = page.evaluate(SHUT_OUT)
     assert theme == scheme
     assert overhang <= 0, f"the page is {overhang} px wider than the window"
+    assert not shut_out, "\n".join(shut_out)
 
 
 @pytest.mark.parametrize("way", ["http", "file"])
@@ -238,4 +265,62 @@ def test_the_stack_builder_shows_what_the_kernel_prints(
             select.select_option(index=index)
         page.wait_for_function(f"text => ({SHOWN})().includes(text)", arg=shown)
         assert not page.locator(".gfp-live-only").first.is_visible()
+    assert not visit.faults
+
+
+def test_every_link_leads_somewhere() -> None:
+    need(SITE.is_dir(), "the book is not built (make book)")
+    faults, external = links.check(SITE)
+    links.EXTERNAL.write_text("".join(f"{address}\n" for address in external), encoding="utf-8")
+    assert not faults, "\n".join(faults)
+
+
+def seconds_to_answer(browser: Browser, origin: str, name: str) -> float:
+    """Open a page and move its first control: the seconds until the page, and that control, have answered."""
+    with Visit(browser, origin) as visit:
+        began = time.perf_counter()
+        page = visit.open(name, until="domcontentloaded")
+        move_first(page)
+        return time.perf_counter() - began
+
+
+def move_first(page: Page) -> None:
+    selects = page.locator(".jupyter-widgets select")
+    if selects.count():
+        before = page.evaluate(SHOWN)
+        size, chosen = selects.first.evaluate("e => [e.options.length, e.selectedIndex]")
+        selects.first.select_option(index=(chosen + 1) % size)
+        wait_for_change(page, before, "the first dropdown")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_small_and_answers_soon(browser: Browser, origins: dict[str, str], name: str) -> None:
+    assert (SITE / name).stat().st_size < MOST_BYTES
+    taken: list[float] = []
+    # the best of three: what else the machine does is not the page's fault
+    while len(taken) < 3 and min(taken, default=MOST_SECONDS) >= MOST_SECONDS:
+        taken.append(seconds_to_answer(browser, origins["file"], name))
+    assert min(taken) < MOST_SECONDS, f"seconds until it answers: {taken}"
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("book/")])
+def test_a_chapter_prints(browser: Browser, origins: dict[str, str], name: str) -> None:
+    size = {"width": PAPER, "height": 1000}
+    with Visit(browser, origins["file"], color_scheme="dark", viewport=size) as visit:
+        page = visit.open(name)
+        title = page.locator("article h1").first.evaluate("e => e.firstChild.textContent.trim()")
+        pdf = page.pdf(format="A4", prefer_css_page_size=True, print_background=True)
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark", "paper leaves the screen as it was"
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        cut_off, shut = page.evaluate(CUT_OFF), page.locator("article details:not([open])").count()
+        theme = page.evaluate("document.documentElement.dataset.theme")
+    PAPERS.mkdir(parents=True, exist_ok=True)
+    (PAPERS / f"{Path(name).stem}.pdf").write_bytes(pdf)
+    sheets = [sheet.extract_text() for sheet in pypdf.PdfReader(io.BytesIO(pdf)).pages]
+    text = " ".join(" ".join(sheets).split())
+    assert len(sheets) > 1
+    assert " ".join(title.split()) in text
+    assert not [word for word in NAVIGATION if word in text]
+    assert (theme, shut, cut_off) == ("light", 0, [])
     assert not visit.faults

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import fetch_js
+import links
 import nbformat
 import nbrecord
 import pytest
@@ -89,12 +90,64 @@ def test_a_failing_program_is_one_line() -> None:
 
 
 def test_fetch_js_reports_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> bool:
+    def fail(*_: object) -> bool:
         raise fetch_js.FetchError("npm pack x failed: no network")
 
     monkeypatch.setattr(fetch_js, "fetch", fail)
     assert fetch_js.main() == 1
     assert capsys.readouterr().err == "fetch_js: npm pack x failed: no network\n"
+
+
+def test_what_only_the_tests_use_is_not_in_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: dict[Path, tuple[fetch_js.Package, ...]] = {}
+    monkeypatch.setattr(fetch_js, "fetch", lambda folder, packages: fetched.update({folder: packages}))
+    assert fetch_js.main() == 0
+    assert [folder for folder, packages in fetched.items() if packages == fetch_js.TEST_PACKAGES] == [
+        Path(__file__).parent / "vendor"
+    ]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A built book of two pages."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "index.html").write_text('<h1 id="top">One</h1><a href="book/two.html#a%20b">on</a><a href="#">up</a>')
+    two = '<p id="a b"><a href="../index.html#top">back</a><a href="https://kernel.org/doc#x">out</a><img src="data:x">'
+    (tmp_path / "book" / "two.html").write_text(two)
+    return tmp_path
+
+
+def test_links_that_lead_somewhere(site: Path) -> None:
+    assert links.check(site) == ([], ["https://kernel.org/doc"])
+
+
+@pytest.mark.parametrize(
+    ("link", "what"),
+    [
+        ("#none", "there is no such id"),
+        ("two.html#top", "there is no such id"),
+        ("three.html", "there is no such file"),
+        ("../book/", "there is no such file"),
+        ("../../two.html", "leads out of the book"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_named(site: Path, link: str, what: str) -> None:
+    with (site / "book" / "two.html").open("a") as two:
+        two.write(f'\n<a href="{link}">')
+    assert links.check(site)[0] == [f"book/two.html:2: {link}: {what}"]
+
+
+def test_links_as_a_command(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(links, "EXTERNAL", tmp_path / "_build" / "external.txt")
+    assert links.main([str(site)]) == 0
+    assert links.EXTERNAL.read_text() == "https://kernel.org/doc\n"
+    (site / "book" / "two.html").unlink()
+    assert links.main([str(site)]) == 1
+    assert capsys.readouterr().err == "index.html:1: book/two.html#a%20b: there is no such file\n"
+    assert links.main([str(site / "none")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def sphinx_config() -> SimpleNamespace:

