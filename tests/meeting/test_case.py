@@ -193,7 +193,7 @@ def test_a_long_stack_fits_the_mail() -> None:
 )
 def test_the_notebook_gives_the_same_answer(case: Case, tmp_path) -> None:
     got = answer(case)
-    book = nbformat.v4.reads(notebook(got))
+    book = nbformat.v4.reads(notebook(got))  # type: ignore[no-untyped-call]
     nbformat.validate(book)
     NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     said = "".join(o.get("text", "") for cell in book.cells for o in cell.get("outputs", []))

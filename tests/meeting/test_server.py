@@ -71,7 +71,7 @@ def test_a_case_is_answered_as_the_package_does(address: str) -> None:
     assert got["query"] == query(case)
     reply = get(address, "/case.ipynb", text=query(case))
     assert "attachment" in reply.headers["Content-Disposition"]
-    nbformat.validate(nbformat.v4.reads(reply.body))
+    nbformat.validate(nbformat.v4.reads(reply.body))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("text", ["order=x", "colour=red", "context=hardirq>mutex", "gfp=%00", "config=%3Cb%3E"])
