@@ -1,11 +1,30 @@
 """What several test files share."""
 
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from gfpmodel.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = Path("/usr/bin/chromium")
+# without these Chromium talks to its maker's hosts at every start
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -35,3 +54,43 @@ def card(results: dict[str, Any]):
     from gfpmodel.sim.scorecard import scorecard
 
     return scorecard(results)
+
+
+def need(condition: bool, what: str) -> None:
+    """Leave a test of pages out, and say why; where CI is set, fail."""
+    if not condition:
+        leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
+        leave_out(f"page tests left out: {what}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return the one Chromium of a run: playwright does not start twice in a process."""
+    need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """Return the folder of the built book."""
+    folder = ROOT / "_build" / "html"
+    need(folder.is_dir(), "the book is not built (make book)")
+    return folder
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def origins(site: Path) -> Iterator[dict[str, str]]:
+    """Return the two ways to open the book, as the beginnings of its addresses."""
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"http": f"http://127.0.0.1:{server.server_port}/", "file": site.as_uri() + "/"}
+        server.shutdown()

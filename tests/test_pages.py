@@ -5,37 +5,21 @@
 
 from __future__ import annotations
 
-import functools
 import io
-import os
-import threading
 import time
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import links
 import pypdf
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 SHOTS = ROOT / "_build" / "screenshots"
 PAPERS = ROOT / "_build" / "pdf"
 AXE = ROOT / "tests" / "vendor" / "axe.min.js"
-CHROMIUM = Path("/usr/bin/chromium")
-# without these Chromium talks to its maker's hosts at every start
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TIMEOUT_MS = 15_000
 # files below _static are the theme's templates, not pages
 PAGES = sorted(
@@ -72,38 +56,6 @@ PAPER = 680
 NAVIGATION = ("Skip to main content", "Ctrl+K", "Show code cell", "Click to show", "Contents By the", "Back to top")
 
 pytestmark = pytest.mark.pages
-
-
-def need(condition: bool, what: str) -> None:
-    if not condition:
-        leave_out = pytest.fail if os.environ.get("CI") else pytest.skip
-        leave_out(f"page tests left out: {what}")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
-    need(SITE.is_dir(), "the book is not built (make book)")
-    need(AXE.exists(), f"there is no {AXE} (python tools/fetch_js.py)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def origins() -> Iterator[dict[str, str]]:
-    """The two ways to open the book, as the beginnings of its addresses."""
-    handler = functools.partial(QuietHandler, directory=str(SITE))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {"http": f"http://127.0.0.1:{server.server_port}/", "file": SITE.as_uri() + "/"}
-        server.shutdown()
 
 
 class Visit:
@@ -269,9 +221,8 @@ def test_the_stack_builder_shows_what_the_kernel_prints(
     assert not visit.faults
 
 
-def test_every_link_leads_somewhere() -> None:
-    need(SITE.is_dir(), "the book is not built (make book)")
-    faults, external = links.check(SITE)
+def test_every_link_leads_somewhere(site: Path) -> None:
+    faults, external = links.check(site)
     links.EXTERNAL.write_text("".join(f"{address}\n" for address in external), encoding="utf-8")
     assert not faults, "\n".join(faults)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import test_pages
-from tests.test_pages import Visit
+from tests.test_pages import PAGES, Visit
 
-browser, origins = test_pages.browser, test_pages.origins
 pytestmark = pytest.mark.pages
 
 TERM = ("book/glossary.html", "a[href='#term-wait-type']", "does one spin always")
@@ -42,7 +40,7 @@ def test_a_link_explains_itself(
     assert not visit.faults
 
 
-@pytest.mark.parametrize("name", test_pages.PAGES)
+@pytest.mark.parametrize("name", PAGES)
 def test_every_page_says_where_an_error_goes(browser: Browser, origins: dict[str, str], name: str) -> None:
     if name == "index.html":
         return  # sends on to the front page

@@ -9,8 +9,6 @@
     each(".theme-switch-button [title]", (e) => e.removeAttribute("title"));
     each(".theme-switch-button title", (e) => e.remove());
     each(".theme-switch-button svg", (e) => e.setAttribute("aria-hidden", "true"));
-    // docutils makes a list without items of a bibliography
-    each(".citation-list > [role='doc-biblioentry']", (e) => e.setAttribute("role", "listitem"));
   }
 
   function nameWidgets() {
