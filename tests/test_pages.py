@@ -223,6 +223,27 @@ def test_the_stack_builder_shows_what_the_kernel_prints(
     assert not visit.faults
 
 
+@pytest.mark.parametrize("name", ["book/bits.html", "book/landed.html", "book/side_by_side.html"])
+def test_an_address_holds_what_was_chosen(browser: Browser, origins: dict[str, str], name: str) -> None:
+    with Visit(browser, origins["file"]) as visit:
+        page = visit.open(name)
+        opened = page.evaluate(SHOWN)
+        move_first(page)
+        slider = page.locator(".widget-subarea .noUi-handle").locator("visible=true").first
+        for _ in range(2):
+            before = page.evaluate(SHOWN)
+            slider.press("ArrowRight")
+            wait_for_change(page, before, "the first slider")
+        page.wait_for_function("() => location.hash.startsWith('#set=')")
+        chosen, shown = page.evaluate("location.hash"), page.evaluate(SHOWN)
+        page.goto("about:blank")
+        again = visit.open(name + chosen)
+        again.wait_for_function(f"wanted => ({SHOWN})() === wanted", arg=shown)
+        again.evaluate("location.hash = '#set=0.999,999.1'")  # an option, a control that are not there: as it opened
+        again.wait_for_function(f"opened => ({SHOWN})() === opened", arg=opened)
+    assert not visit.faults
+
+
 def test_every_link_leads_somewhere(site: Path) -> None:
     faults, external = links.check(site)
     links.EXTERNAL.write_text("".join(f"{address}\n" for address in external), encoding="utf-8")

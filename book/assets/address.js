@@ -28,7 +28,10 @@
     const set = location.hash.match(/^#set=([\d.,]+)$/);
     if (!set) return;
     const wanted = new Map(set[1].split(",").map((pair) => pair.split(".").map(Number)));
-    for (const [index, control] of controls().entries()) await move(control, wanted.get(index) ?? opened[index]);
+    for (const [index, control] of controls().entries()) {
+      const there = wanted.get(index) < (control.options?.length ?? Infinity);
+      await move(control, there ? wanted.get(index) : opened[index]);
+    }
     controls()[Math.min(...wanted.keys())]?.closest(".widget-subarea").scrollIntoView();
   }
 
