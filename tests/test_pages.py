@@ -28,6 +28,8 @@ PAGES = sorted(
 #: What the widgets of a page show: pictures and texts, not the controls themselves.
 SHOWN = """() => [...document.querySelectorAll('.widget-html-content, .jupyter-widgets img, .widget-image')]
     .filter(e => e.checkVisibility()).map(e => e.src || e.innerHTML).join('\\n')"""
+#: The same in words: scripts of the page add attributes to what is shown.
+SAID = SHOWN.replace("e.src || e.innerHTML", "e.src || e.textContent")
 WIDGETS_READY = """() => {
     const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
     return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
@@ -227,7 +229,7 @@ def test_the_stack_builder_shows_what_the_kernel_prints(
 def test_an_address_holds_what_was_chosen(browser: Browser, origins: dict[str, str], name: str) -> None:
     with Visit(browser, origins["file"]) as visit:
         page = visit.open(name)
-        opened = page.evaluate(SHOWN)
+        opened = page.evaluate(SAID)
         move_first(page)
         slider = page.locator(".widget-subarea .noUi-handle").locator("visible=true").first
         for _ in range(2):
@@ -235,12 +237,12 @@ def test_an_address_holds_what_was_chosen(browser: Browser, origins: dict[str, s
             slider.press("ArrowRight")
             wait_for_change(page, before, "the first slider")
         page.wait_for_function("() => location.hash.startsWith('#set=')")
-        chosen, shown = page.evaluate("location.hash"), page.evaluate(SHOWN)
+        chosen, shown = page.evaluate("location.hash"), page.evaluate(SAID)
         page.goto("about:blank")
         again = visit.open(name + chosen)
-        again.wait_for_function(f"wanted => ({SHOWN})() === wanted", arg=shown)
+        again.wait_for_function(f"wanted => ({SAID})() === wanted", arg=shown)
         again.evaluate("location.hash = '#set=0.999,999.1'")  # an option, a control that are not there: as it opened
-        again.wait_for_function(f"opened => ({SHOWN})() === opened", arg=opened)
+        again.wait_for_function(f"opened => ({SAID})() === opened", arg=opened)
     assert not visit.faults
 
 

@@ -3,6 +3,7 @@
 (() => {
   const controls = () => [...document.querySelectorAll(".widget-subarea select, .widget-subarea .noUi-handle")];
   const at = (control) => Number(control.tagName === "SELECT" ? control.selectedIndex : control.getAttribute("aria-valuenow"));
+  const last = (control) => (control.tagName === "SELECT" ? control.options.length - 1 : Number(control.getAttribute("aria-valuemax")));
   let opened = [];
 
   // a stack whose next frame is asked for before the last one stands fails in the widget manager
@@ -17,9 +18,9 @@
       return;
     }
     // a slider moves by keys; at its end a key changes nothing
-    for (let last = NaN; at(control) !== value && at(control) !== last; await drawn()) {
-      last = at(control);
-      const key = last < value ? "ArrowRight" : "ArrowLeft";
+    for (let before = NaN; at(control) !== value && at(control) !== before; await drawn()) {
+      before = at(control);
+      const key = before < value ? "ArrowRight" : "ArrowLeft";
       control.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
     }
   }
@@ -29,10 +30,10 @@
     if (!set) return;
     const wanted = new Map(set[1].split(",").map((pair) => pair.split(".").map(Number)));
     for (const [index, control] of controls().entries()) {
-      const there = wanted.get(index) < (control.options?.length ?? Infinity);
-      await move(control, there ? wanted.get(index) : opened[index]);
+      await move(control, wanted.get(index) <= last(control) ? wanted.get(index) : opened[index]);
     }
     controls()[Math.min(...wanted.keys())]?.closest(".widget-subarea").scrollIntoView();
+    setTimeout(write, 200); // after those that the moves have asked for
   }
 
   function write() {
