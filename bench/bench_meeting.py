@@ -29,7 +29,7 @@ CONTROLS = {
     "kernel": ["v5.10", "v5.15", "v6.1", "v6.12", "v6.18"],
     "config": ["PROVE_RAW_LOCK_NESTING", "PREEMPT_RT", "LOCKDEP=n", "MEMCG"],
     "pcp": ["dry", "full", "boost", "ronly"],
-    "load": ["freed_elsewhere", "freed_here", "refilled", "raid", "miss", "low_memory", "zone_lock"],
+    "load": ["freed_elsewhere", "freed_here", "refilled", "raid", "miss"],
 }
 #: window.answered resolves with the milliseconds from the change of a control to the first frame with the answer.
 LOOK = """() => {
@@ -65,7 +65,7 @@ def open_page(page: Page, begin: float) -> dict[str, float]:
     page.goto(ADDRESS)
     page.locator("#request").wait_for()
     there = time.perf_counter() - begin
-    page.wait_for_function("() => document.getElementById('shown').children.length", timeout=300_000)
+    page.locator("#shown section").first.wait_for(timeout=300_000)
     answer(page, "order", "10")
     return {"page_s": round(there, 1), "control_s": round(time.perf_counter() - begin, 1)}
 
@@ -75,7 +75,7 @@ def measure(page: Page) -> dict[str, dict[str, float]]:
     results = {}
     for number, (control, values) in enumerate(CONTROLS.items()):
         page.goto(f"{ADDRESS}&context=irqoff&order={number % 2}")
-        page.wait_for_function("() => document.getElementById('shown').children.length")
+        page.locator("#shown section").first.wait_for()
         results[control] = summary(control, list(map(partial(answer, page, control), values)))
     return results
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from gfpmodel import __version__
 from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp.layouts import kernel_name, parse_config
-from gfpmodel.locking import Kernel, Setup, Verdict, context, make_kernel
+from gfpmodel.locking import Setup, Verdict, context, make_kernel
 from gfpmodel.locking.command import Question, ask
 from gfpmodel.locking.machine import PCP, ready
 from gfpmodel.locking.step import Taken
@@ -28,7 +28,7 @@ from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 from gfpmodel.show import stepper
 from gfpmodel.show.measured import measured
-from gfpmodel.show.pictures import Picture, table
+from gfpmodel.show.pictures import Picture, table, to_repeat
 from gfpmodel.show.stacks import outcome, printed, stack_of, took
 from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
@@ -51,7 +51,7 @@ class Load:
 
 _ASKER = {
     "failed_share.asker": "requests that failed",
-    "before_null.asker": "requests until the first NULL",
+    "before_null.asker": "requests before the first NULL, or all",
     "refills.asker": "refills",
 }
 LOADS = {
@@ -81,9 +81,9 @@ LOADS = {
         {
             "failed_share.raid": "requests that failed",
             "mean_op_ns.alone": "an operation of the tenant, alone",
-            "mean_op_ns.raided": "the same, with these requests",
-            "refills_per_1000.alone": "the tenant's refills, alone",
-            "refills_per_1000.raided": "the same, with these requests",
+            "mean_op_ns.raided": "an operation of the tenant, beside these requests",
+            "refills_per_1000.alone": "refills per 1000 operations, alone",
+            "refills_per_1000.raided": "refills per 1000 operations, beside these requests",
         },
     ),
     "miss": Load(
@@ -96,29 +96,7 @@ LOADS = {
             "miss_ns": "a request, lists empty",
         },
     ),
-    "low_memory": Load(
-        "memory at the low watermark",
-        "reserves",
-        {"pages": 1 << 15, "duration_ms": 10},
-        {
-            "failed_share.raid": "requests that failed",
-            "failed_share.atomic": "GFP_ATOMIC requests that failed",
-            "below_min.raid": "pages taken below the min watermark",
-        },
-    ),
-    "zone_lock": Load(
-        "every CPU refills and drains: waiting for the zone lock",
-        "hold_time",
-        {"duration_ms": 2},
-        {
-            "hold_mean_ns": "zone lock held",
-            "wait_mean_ns": "wait for it",
-            "latency_mean_ns": "a task wakes late by",
-            "latency_max_ns": "at most by",
-        },
-    ),
 }
-ANY_PROPOSAL = ("hold_time",)  #: experiments whose requests are ordinary ones
 
 
 @dataclass(frozen=True)
@@ -234,7 +212,7 @@ def answer(case: Case) -> Answer:
     found = ask(case.question, make_kernel(case.kernel, case.options))
     way = way_of(found, case.pcp)
     try:
-        return Answer(case, found, way, under_load(case, found.kernel))
+        return Answer(case, found, way, under_load(case))
     except NotModelledError as error:
         return Answer(case, found, way, {}, str(error))
 
@@ -254,33 +232,29 @@ def walked(found: Verdict, pcp: str) -> Step:
     return next(iter(run_script(allocator, f"+{order}!")))
 
 
-def settings(case: Case, kernel: Kernel) -> dict[str, Any]:
+def settings(case: Case) -> dict[str, Any]:
     """Return the parameters of the load's experiment; raises NotModelledError for a request that it cannot make."""
-    load = LOADS[case.load]
-    if load.name in ANY_PROPOSAL:
-        row = None if case.gfp else PROPOSALS[case.proposal]
-        raw = row is not None and "raw" in (row.lock_rt if kernel.rt else row.lock)
-        return {"lock": "raw" if raw or not kernel.rt else "sleeping", **load.settings}
     if case.gfp:
         raise NotModelledError("an experiment asks for a proposal, not for a mask: choose nowait, atomic or gfp0")
     if PROPOSALS[case.proposal].runs == "work":
         raise NotModelledError("its caller takes from a cache that these experiments do not have")
-    return {"proposal": case.proposal, **load.settings}
+    return {"proposal": case.proposal, **LOADS[case.load].settings}
 
 
-def under_load(case: Case, kernel: Kernel) -> Mapping[str, Interval]:
+def under_load(case: Case) -> Mapping[str, Interval]:
     """Run the load's experiment, seeds from 0; returns its figures by their words, none without a load."""
     load = LOADS[case.load]
     if not load.name:
         return {}
-    grid = {name: (value,) for name, value in settings(case, kernel).items()}
+    grid = {name: (value,) for name, value in settings(case).items()}
     (found,) = measured(load.name, grid, load.seeds, load.figures).values()
     return found
 
 
 def load_label(load: Load) -> str:
     """Return the label of a load's figures."""
-    return f"modelled: experiment {load.name}, order 0, seeds 0 to {load.seeds - 1}; mean [95 % confidence interval]"
+    of = f"experiment {load.name} on v5.8's lists, order 0, seeds 0 to {load.seeds - 1}"
+    return f"modelled: {of}; mean [95 % confidence interval]"
 
 
 def load_rows(case: Case, figures: Mapping[str, Interval]) -> list[tuple[str, str, str]]:
@@ -292,7 +266,7 @@ def load_rows(case: Case, figures: Mapping[str, Interval]) -> list[tuple[str, st
 # what repeats it
 
 
-def commands(case: Case, kernel: Kernel) -> list[list[str]]:
+def commands(case: Case) -> list[list[str]]:
     """Return the command lines, as words, that give the same answers."""
     words = [f"--gfp={case.gfp}" if case.gfp else f"--proposal={case.proposal}", f"--order={case.order}"]
     words += [f"--context={case.context}", f"--pcp={case.pcp}", f"--kernel={case.kernel}"]
@@ -301,7 +275,7 @@ def commands(case: Case, kernel: Kernel) -> list[list[str]]:
     load = LOADS[case.load]
     if load.name:
         try:
-            sets = [f"--set={name}={value}" for name, value in settings(case, kernel).items()]
+            sets = [f"--set={name}={value}" for name, value in settings(case).items()]
         except NotModelledError:
             return lines
         lines.append(["python", "-m", "gfpmodel", "experiment", load.name, *sets, f"--seeds={load.seeds}"])
@@ -336,15 +310,14 @@ def page(got: Answer) -> dict[str, str]:
     """Return what the page shows: the query, the outcome in a line, pictures as HTML and as text, the mail block."""
     case, found, load = got.case, got.found, LOADS[got.case.load]
     figures = table(("figure", "value", "unit"), load_rows(case, got.figures) or [(got.gap or "no load", "", "")])
-    lines = "\n".join(shell(words) for words in commands(case, found.kernel))
-    repeat = Picture(f'<pre class="gfp-hunk" tabindex="0" aria-label="commands">{escape(lines)}</pre>', lines)
+    lines = "\n".join(shell(words) for words in commands(case))
     parts = [
         ("Path", got.way, "through v5.8's allocator, as the engine ran it"),
         ("Context", stack_of(found.context, found.kernel), "what is held, outermost first"),
         ("Locks", took(found), "those of this kernel, in their order"),
         ("Report", printed(found.printed), warning(found)),
         ("Failure and cost", figures, f"{load.title}. {load_label(load)}" if load.name else "choose a load"),
-        ("To repeat", repeat, ""),
+        ("To repeat", to_repeat(lines), ""),
     ]
     return {
         "query": query(case),
@@ -390,8 +363,8 @@ def _block(got: Answer) -> Iterator[list[str]]:
         yield labelled("load", f"{load.title} ({load_label(load)})")
         rows = [f"{words}: {value} {of}" for words, value, of in load_rows(case, got.figures)]
         yield [part for row in rows or [f"not known: {got.gap}"] for part in fitted(row)]
-    yield labelled("repeat", f"with gfpmodel {__version__}")
-    yield [f"  {line}" if line.startswith(("python", " ")) else line for line in repeated(case, found.kernel)]
+    yield labelled("repeat", f"modelled, not measured, by gfpmodel {__version__}")
+    yield [f"  {line}" if line.startswith(("python", " ")) else line for line in repeated(case)]
 
 
 def labelled(label: str, text: str) -> list[str]:
@@ -406,9 +379,9 @@ def fitted(line: str) -> list[str]:
     return wrap(line, COLUMNS, initial_indent="  ", subsequent_indent="      ")
 
 
-def repeated(case: Case, kernel: Kernel) -> list[str]:
+def repeated(case: Case) -> list[str]:
     """Return the lines of the commands."""
-    return [line for words in commands(case, kernel) for line in shell(words).splitlines()]
+    return [line for words in commands(case) for line in shell(words).splitlines()]
 
 
 def notebook(got: Answer) -> str:
@@ -428,7 +401,7 @@ def notebook(got: Answer) -> str:
         ("code", f"from gfpmodel.show.stacks import nested\n\nnested(found, {case.title!r})"),
     ]  # fmt: skip
     if got.figures:
-        grid = {name: [value] for name, value in settings(case, got.found.kernel).items()}
+        grid = {name: [value] for name, value in settings(case).items()}
         cells += [
             ("markdown", f"{load.title}: {load_label(load)}."),
             ("code", "from gfpmodel.show.measured import measured\n\n"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "_build" / "screenshots"
 CASE = "proposal=fast_try&order=1&context=raw&config=PROVE_RAW_LOCK_NESTING&load=freed_elsewhere"
-UNNAMED = """() => [...document.querySelectorAll('select, input, button, a')].filter((e) => e.checkVisibility())
-    .filter((e) => !(e.labels?.length || e.textContent.trim())).map((e) => e.outerHTML)"""
+AXE = ROOT / "tests" / "vendor" / "axe.min.js"
+#: What axe-core finds, of any weight, with everything unfolded.
+VIOLATIONS = """async () => {
+    document.querySelectorAll('details, .own').forEach((e) => { e.open = true; e.hidden = false; });
+    return (await axe.run()).violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 120)}`)); }"""
 
 pytestmark = pytest.mark.pages
 
@@ -44,12 +48,8 @@ def visit(browser: Browser, address: str):
 
 
 def answered(page: Page, text: str) -> None:
-    """Wait until the page says so and is no longer working."""
-    page.wait_for_function(
-        "text => document.getElementById('status').textContent.includes(text) && !document.querySelector('.stale')",
-        arg=text,
-        timeout=60_000,
-    )
+    """Wait until the page says so and is no longer working; a locator, because the page allows no eval."""
+    page.locator("main:has(#shown:not(.stale)) > #status", has_text=text).wait_for(timeout=60_000)
 
 
 def test_a_case_by_keyboard(visit) -> None:
@@ -88,6 +88,8 @@ def test_a_stack_of_ones_own(visit) -> None:
     page = visit()
     answered(page, "order 0")
     page.locator("#context").select_option("own")
+    page.get_by_text("Type your stack").wait_for()
+    page.locator("#context").press("Tab")
     page.keyboard.type("mutex>hardirq>raw:krc.lock")
     page.keyboard.press("Enter")
     answered(page, "in mutex>hardirq>raw:krc.lock")
@@ -123,4 +125,35 @@ def test_it_looks_right(visit, scheme: str, width: int) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"meeting-{scheme}-{width}.png", full_page=True)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    assert page.evaluate(UNNAMED) == []
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(VIOLATIONS) == []
+
+
+def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
+    page = visit()
+    answered(page, "order 0")
+    held: list[Route] = []
+    of_order_1 = re.compile(r"/case\.json\?.*order=1&")
+    page.route(of_order_1, lambda route: held.append(route))
+    page.locator("#order").select_option("1")
+    page.locator("#order").select_option("2")
+    answered(page, "order 2")
+    there = page.url
+    with page.expect_response(of_order_1) as late:
+        held[0].continue_()
+    late.value.finished()
+    page.wait_for_timeout(100)  # ms: it would be on the page by now
+    assert "order=2" in there
+    assert page.url == there
+    answered(page, "order 2")
+
+
+def test_a_browser_that_does_not_copy(visit) -> None:
+    page = visit()
+    answered(page, "order 0")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
+    page.locator("#copy").click()
+    page.get_by_text("the text is selected").wait_for()
+    assert page.evaluate("() => String(getSelection())").strip() == page.locator("#block").inner_text().strip()
+    page.locator("#copy-address").click()
+    page.get_by_text("it is in the address bar").wait_for()

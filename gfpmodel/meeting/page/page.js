@@ -69,21 +69,24 @@ async function ask() {
 
 function changed() {
   showOwn();
-  const own = OWN.map((id) => at(`${id}-own`)).find((box) => !box.parentElement.hidden && !box.value.trim());
-  if (own && own !== document.activeElement) own.focus();
-  if (own) return; // nothing was typed yet
+  const empty = OWN.map((id) => at(`${id}-own`)).find((box) => !box.parentElement.hidden && !box.value.trim());
+  if (empty) {
+    latest += 1; // no answer under way may hide what is missing
+    at("shown").classList.add("stale");
+    at("status").textContent = `Type ${empty.labels[0].textContent}; the address still has the case before.`;
+    return;
+  }
   const query = `?${readControls()}`;
   if (query !== location.search) history.pushState(null, "", query);
   ask();
 }
 
-async function copy(text, said) {
+async function copy(text, said, refused) {
   try {
     await navigator.clipboard.writeText(text);
     at("copied").textContent = said;
   } catch {
-    getSelection().selectAllChildren(at("block"));
-    at("copied").textContent = "The browser does not let this page copy; the text is selected.";
+    at("copied").textContent = `The browser does not let this page copy; ${refused()}.`;
   }
 }
 
@@ -92,8 +95,15 @@ at("case").addEventListener("submit", (event) => {
   event.preventDefault(); // Enter in a text box is a change, not a new page
   changed();
 });
-at("copy").addEventListener("click", () => copy(at("block").textContent, "The text is copied."));
-at("copy-address").addEventListener("click", () => copy(location.href, "The address is copied; it has no token."));
+at("copy").addEventListener("click", () => {
+  copy(at("block").textContent, "The text is copied.", () => {
+    getSelection().selectAllChildren(at("block"));
+    return "the text is selected";
+  });
+});
+at("copy-address").addEventListener("click", () => {
+  copy(location.href, "The address is copied; it has no token.", () => "it is in the address bar");
+});
 addEventListener("popstate", () => {
   readAddress();
   ask();
