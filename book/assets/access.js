@@ -19,7 +19,7 @@
   }
 
   // A box that scrolls sideways is a stop of the Tab key for as long as it does, and the arrow keys scroll it.
-  const BOXES = ".bd-article :is(.cell_output, .text_html, .gfp-table, .gfp-score, .gfp-hunk, figure, .math, .pst-scrollable-table-container, pre, .output)";
+  const BOXES = ".bd-article :is(.cell_output, .text_html, .gfp-table, .gfp-score, .gfp-hunk, .gfp-reference, figure, .math, .pst-scrollable-table-container, pre, .output)";
   function reachBoxes() {
     each(BOXES, (box) => {
       const scrolls = box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
