@@ -151,7 +151,7 @@ def warm_up() -> Future[None]:
 def check(server: Any) -> None:
     """Raise InputError for a server that others could reach or use."""
     if server.ip not in LOCAL:
-        raise InputError(f"--ip {server.ip}; expected {LOCAL[0]}: the meeting is for this machine alone")
+        raise InputError(f"--ip is {server.ip!r}; expected {LOCAL[0]}: the meeting is for this machine alone")
     if not server.identity_provider.token:
         raise InputError("the token is switched off; expected one: remove it from the options or Jupyter's settings")
 

@@ -82,8 +82,8 @@ LOADS = {
             "failed_share.raid": "requests that failed",
             "mean_op_ns.alone": "an operation of the tenant, alone",
             "mean_op_ns.raided": "an operation of the tenant, beside these requests",
-            "refills_per_1000.alone": "refills per 1000 operations, alone",
-            "refills_per_1000.raided": "refills per 1000 operations, beside these requests",
+            "refills_per_1000.alone": "the tenant's refills, alone",
+            "refills_per_1000.raided": "the tenant's refills, beside these requests",
         },
     ),
     "miss": Load(
@@ -251,6 +251,14 @@ def under_load(case: Case) -> Mapping[str, Interval]:
     return found
 
 
+def load_key(got: Answer) -> str:
+    """Return what stands beside the figures of a load, or where they would stand."""
+    load = LOADS[got.case.load]
+    if not load.name:
+        return "choose a load"
+    return f"{load.title} ({load_label(load)})" if got.figures else load.title
+
+
 def load_label(load: Load) -> str:
     """Return the label of a load's figures."""
     of = f"experiment {load.name} on v5.8's lists, order 0, seeds 0 to {load.seeds - 1}"
@@ -308,7 +316,7 @@ def section(title: str, picture: Picture, key: str = "") -> str:
 
 def page(got: Answer) -> dict[str, str]:
     """Return what the page shows: the query, the outcome in a line, pictures as HTML and as text, the mail block."""
-    case, found, load = got.case, got.found, LOADS[got.case.load]
+    case, found = got.case, got.found
     figures = table(("figure", "value", "unit"), load_rows(case, got.figures) or [(got.gap or "no load", "", "")])
     lines = "\n".join(shell(words) for words in commands(case))
     parts = [
@@ -316,7 +324,7 @@ def page(got: Answer) -> dict[str, str]:
         ("Context", stack_of(found.context, found.kernel), "what is held, outermost first"),
         ("Locks", took(found), "those of this kernel, in their order"),
         ("Report", printed(found.printed), warning(found)),
-        ("Failure and cost", figures, f"{load.title}. {load_label(load)}" if load.name else "choose a load"),
+        ("Failure and cost", figures, load_key(got)),
         ("To repeat", to_repeat(lines), ""),
     ]
     return {
@@ -360,8 +368,8 @@ def _block(got: Answer) -> Iterator[list[str]]:
         yield [part for line in report.text().splitlines() for part in fitted(line)]
         yield [""]
     if load.name:
-        yield labelled("load", f"{load.title} ({load_label(load)})")
-        rows = [f"{words}: {value} {of}" for words, value, of in load_rows(case, got.figures)]
+        yield labelled("load", load_key(got))
+        rows = [f"{words} ({of}): {value}" for words, value, of in load_rows(case, got.figures)]
         yield [part for row in rows or [f"not known: {got.gap}"] for part in fitted(row)]
     yield labelled("repeat", f"modelled, not measured, by gfpmodel {__version__}")
     yield [f"  {line}" if line.startswith(("python", " ")) else line for line in repeated(case)]

@@ -150,6 +150,7 @@ def test_what_a_load_cannot_ask_is_blank(case: Case) -> None:
     assert got.gap
     assert not got.figures
     assert "not known" in block(got)
+    assert "modelled: experiment" not in block(got) + page(got)["html"]
     assert len(commands(case)) == 1
 
 
