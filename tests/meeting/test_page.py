@@ -134,15 +134,11 @@ def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     answered(page, "order 0")
     held: list[Route] = []
     of_order_1 = re.compile(r"/case\.json\?.*order=1&")
-<<<<<<< HEAD
-    page.route(of_order_1, held.append)
-=======
 
     def hold(route: Route) -> None:
         held.append(route)
 
     page.route(of_order_1, hold)
->>>>>>> 37d8a15b371650dd928100627e31fe4487b1d875
     page.locator("#order").select_option("1")
     page.locator("#order").select_option("2")
     answered(page, "order 2")
