@@ -52,13 +52,14 @@ lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, take it into a mail or a notebook
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+bench: $(READY) ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
 	@$(PY) bench/bench_sim.py --json _build/bench-sim.json
 	@$(PY) bench/bench_ftrace.py --json _build/bench-ftrace.json
 	@$(PY) bench/bench_live.py
+	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
 
 record: $(READY) ## run the notebooks and store their outputs

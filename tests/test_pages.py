@@ -13,7 +13,7 @@ from typing import Any
 import links
 import pypdf
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -33,6 +33,9 @@ SAID = SHOWN.replace("e.src || e.innerHTML", "e.src || e.textContent")
 WIDGETS_READY = """() => {
     const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
     return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
+SELECTS = ".jupyter-widgets select"
+# what needs a kernel is hidden here, and would not move anything
+HANDLES = ".jupyter-widgets .noUi-handle:not(.gfp-live-only *)"
 MATH_READY = "() => window.MathJax?.startup?.promise"
 UNNAMED = """() => [...document.querySelectorAll('article img, article svg')]
     .filter(e => !e.closest('[aria-hidden=true], mjx-container, button, .headerlink'))
@@ -105,25 +108,31 @@ def wait_for_change(page: Page, before: str, control: str) -> str:
 
 
 def move_sliders(page: Page) -> int:
-    # what needs a kernel is hidden here, and would not move anything
-    handles = page.locator(".jupyter-widgets .noUi-handle:not(.gfp-live-only *)").all()
+    handles = page.locator(HANDLES).all()
     for number, handle in enumerate(handles):
-        at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
-        before = page.evaluate(SHOWN)
-        handle.focus()
-        page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
-        wait_for_change(page, before, f"slider {number}")
+        move_slider(page, handle, f"slider {number}")
     return len(handles)
 
 
+def move_slider(page: Page, handle: Locator, control: str) -> None:
+    at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+    before = page.evaluate(SHOWN)
+    handle.press("ArrowLeft" if at_end else "ArrowRight")
+    wait_for_change(page, before, control)
+
+
 def move_selects(page: Page) -> int:
-    selects = page.locator(".jupyter-widgets select").all()
+    selects = page.locator(SELECTS).all()
     for number, select in enumerate(selects):
-        before = page.evaluate(SHOWN)
-        size, chosen = select.evaluate("e => [e.options.length, e.selectedIndex]")
-        select.select_option(index=(chosen + 1) % size)
-        wait_for_change(page, before, f"dropdown {number}")
+        move_select(page, select, f"dropdown {number}")
     return len(selects)
+
+
+def move_select(page: Page, select: Locator, control: str) -> None:
+    before = page.evaluate(SHOWN)
+    size, chosen = select.evaluate("e => [e.options.length, e.selectedIndex]")
+    select.select_option(index=(chosen + 1) % size)
+    wait_for_change(page, before, control)
 
 
 def move_toggles(page: Page) -> int:
@@ -262,12 +271,11 @@ def seconds_to_answer(browser: Browser, origin: str, name: str) -> float:
 
 
 def move_first(page: Page) -> None:
-    selects = page.locator(".jupyter-widgets select")
+    selects, handles = page.locator(SELECTS), page.locator(HANDLES)
     if selects.count():
-        before = page.evaluate(SHOWN)
-        size, chosen = selects.first.evaluate("e => [e.options.length, e.selectedIndex]")
-        selects.first.select_option(index=(chosen + 1) % size)
-        wait_for_change(page, before, "the first dropdown")
+        move_select(page, selects.first, "the first dropdown")
+    elif handles.count():
+        move_slider(page, handles.first, "the first slider")
 
 
 @pytest.mark.parametrize("name", PAGES)
