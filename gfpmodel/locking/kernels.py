@@ -166,7 +166,7 @@ SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
 def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
     """Return the kind of every lock near the request path, and whether it is initialised at run time.
 
-    Models: the table of section 4 of the reference, read from v5.8, 5.4.84-rt47 and 5.10-rt17, and its section 6.
+    The kinds were read in the sources of v5.8, 5.4.84-rt47 and 5.10-rt17; what later kernels changed is a test below.
     """
     raw_depot = kernel.version >= RAW_DEPOT_SINCE
     return {
