@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,12 +39,12 @@ LIST_OF_CITATIONS = '<div role="list" class="citation-list">'
 LABEL = re.compile(r"\b(Arguments|Models|Raises):")
 
 
-class Written(SphinxDirective):
+class Written(SphinxDirective, ABC):
     """A directive whose content is made."""
 
+    @abstractmethod
     def text(self) -> Iterable[str]:
         """Return the lines, in MyST."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """Read the lines."""

@@ -29,7 +29,7 @@ from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 from gfpmodel.show import stepper
 from gfpmodel.show.measured import measured
 from gfpmodel.show.pictures import Picture, table, to_repeat
-from gfpmodel.show.stacks import outcome, printed, stack_of, took
+from gfpmodel.show.stacks import outcome, printed, result, stack_of, took
 from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
@@ -359,7 +359,7 @@ def _block(got: Answer) -> Iterator[list[str]]:
         yield labelled("", PROPOSALS[case.proposal].title)
     for label, text in zip(("setting", ""), case.setting, strict=True):
         yield labelled(label, text)
-    yield labelled("result", "never returns: the CPU waits for itself" if found.deadlock else found.result)
+    yield labelled("result", result(found))
     yield labelled("locks", ", ".join(found.locks) or "none")
     yield labelled("reports", "; ".join(map(str, found.printed)) or "nothing is printed")
     if warning(found):

@@ -112,11 +112,15 @@ def printed(reports: Iterable[Report]) -> Picture:
     return Picture(html, text)
 
 
+def result(found: Verdict) -> str:
+    """Return what a request gives back, in a few words."""
+    return "never returns: the CPU waits for itself" if found.deadlock else found.result
+
+
 def outcome(found: Verdict) -> str:
     """Return the end of a request in a few words."""
-    result = "never returns: the CPU waits for itself" if found.deadlock else found.result
     said = [f"{SAID}{SHORT[report.kind]}" for report in found.printed]
-    return f"{result}; {', '.join(said) or 'nothing is printed'}"
+    return f"{result(found)}; {', '.join(said) or 'nothing is printed'}"
 
 
 def nested(found: Verdict, title: str) -> Picture:
