@@ -1,0 +1,133 @@
+"""Price the RFC's test of the mask on a hit: ``python bench/bench_hot_path.py [--record FILE.csv]``.
+
+Morton's question of 2020: what does one more test in the allocator's hot path cost a request that has nothing to do
+with it?  Two answers, both of user space: hot_path.c, the way of a hit and a free in C, compiled twice (instructions by
+valgrind's callgrind, which are the same in every run; nanoseconds, the best of several runs that alternate), and the
+package's own engine with the line that chooses between two rules and without it.  Needs gcc; without valgrind or gcc
+the rows that need them are left out, and said to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "gfpmodel"
+FEW, MANY, TIMED, ROUNDS = 1_000, 11_000, 20_000_000, 9
+CHOICE = "rule = RULES + (RULE_WORDS if gfp & zget(zones, MACHINE, RULE_BIT) else 0)"
+ENGINE = """
+import time
+import numpy as np
+from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm.page_alloc import OP_ALLOC, OP_FREE_HANDLE
+from gfpmodel.mm import pack_ops
+a, n = PageAllocator(Machine((Zone(2, 32768, 1 << 18),))), 400_000
+kinds, arguments = np.tile([OP_ALLOC, OP_FREE_HANDLE], n), np.full(2 * n, 0xCC0)
+arguments[1::2] = np.arange(n)
+ops = pack_ops(kinds, 0, 0, arguments)
+a.run(ops)
+seconds = []
+for _ in range(15):
+    begin = time.perf_counter()
+    a.run(ops)
+    seconds.append(time.perf_counter() - begin)
+print(min(seconds) / n * 1e9)
+"""
+Row = dict[str, str | float]
+
+
+def build(folder: Path) -> dict[str, Path]:
+    """Compile the C model without and with the test; returns the programs."""
+    programs = {"without": folder / "without", "with": folder / "with"}
+    for name, program in programs.items():
+        flags = ["-DFAST_TRY"] if name == "with" else []
+        subprocess.run(["gcc", "-O2", "-Wall", "-Werror", *flags, HERE / "hot_path.c", "-o", program], check=True)
+    return programs
+
+
+def instructions(program: Path, pairs: int) -> int:
+    """Return how many instructions a run executes."""
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(pairs)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    return int(re.findall(r"Collected : (\d+)", said)[0])
+
+
+def nanoseconds(program: Path) -> float:
+    """Return how long a pair takes in one run."""
+    begin = time.perf_counter()
+    subprocess.run([program, str(TIMED)], check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - begin) / TIMED * 1e9
+
+
+def c_rows(programs: dict[str, Path]) -> Iterator[Row]:
+    """Yield the instructions and the nanoseconds of an allocation and a free in the C model."""
+    compiler = subprocess.run(["gcc", "-dumpfullversion"], check=True, capture_output=True, text=True).stdout.strip()
+    if shutil.which("valgrind"):
+        each = {
+            name: (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+            for name, program in programs.items()
+        }
+        yield {"what": "C model", "unit": "instructions", **each, "how": f"gcc {compiler} -O2, callgrind"}
+    else:
+        print("left out: instructions (there is no valgrind)")
+    best = dict.fromkeys(programs, float("inf"))
+    for _ in range(ROUNDS):
+        for name, program in programs.items():
+            best[name] = min(best[name], nanoseconds(program))
+    yield {"what": "C model", "unit": "ns", **best, "how": f"gcc {compiler} -O2, best of {ROUNDS}"}
+
+
+def engine_row(folder: Path) -> Row:
+    """Return the nanoseconds of a pair in the engine as it is, and in a copy whose requests all take the first rule."""
+    trees = {"without": folder / "copy", "with": folder / "as_is"}
+    for tree in trees.values():
+        shutil.copytree(PACKAGE, tree / "gfpmodel", ignore=shutil.ignore_patterns("__pycache__"))
+    source = trees["without"] / "gfpmodel" / "mm" / "page_alloc.py"
+    text = source.read_text()
+    if text.count(CHOICE) != 1:
+        raise SystemExit(f"{source.name} has no longer the line that this takes out: {CHOICE}")
+    source.write_text(text.replace(CHOICE, "rule = RULES"))
+    best = dict.fromkeys(trees, float("inf"))
+    for _ in range(ROUNDS):
+        for name, tree in trees.items():
+            command = [sys.executable, "-c", ENGINE]
+            environment = {"PYTHONPATH": str(tree), "NUMBA_CACHE_DIR": str(tree / "cache"), "PATH": "/usr/bin:/bin"}
+            out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree, env=environment).stdout
+            best[name] = min(best[name], float(out))
+    return {"what": "engine", "unit": "ns", **best, "how": f"compiled, best of {ROUNDS} processes"}
+
+
+def main() -> None:
+    """Print the table, and write it if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=Path, help="write the table there too")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        if shutil.which("gcc"):
+            rows += c_rows(build(Path(folder)))
+        else:
+            print("left out: the C model (there is no gcc)")
+        rows.append(engine_row(Path(folder)))
+    print("an allocation and a free  unit          without   with   more")
+    for row in rows:
+        without, tested = float(row["without"]), float(row["with"])
+        print(f"{row['what']:<25} {row['unit']:<13} {without:7.2f} {tested:6.2f} {tested / without - 1:6.1%}  {row['how']}")
+    if options.record:
+        with options.record.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["what", "unit", "without", "with", "how"], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({**row, "without": f"{row['without']:.4g}", "with": f"{row['with']:.4g}"} for row in rows)
+
+
+if __name__ == "__main__":
+    main()
