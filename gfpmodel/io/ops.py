@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError
 from gfpmodel.io.config import Config
 from gfpmodel.mm import PageAllocator, pack_ops
-from gfpmodel.mm.jit import compiled
+from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.mm.ops import MAX_OP_ORDER
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 
@@ -97,6 +97,7 @@ def parse_ops(rows: list[bytes], name: str, first_line: int) -> NDArray[np.int64
     return pack_ops(*table.T)
 
 
+@entry
 @compiled
 def fnv1a(pfns: NDArray[np.uint32]) -> Any:
     """Return the FNV-1a hash over page frame numbers, each taken as one word."""

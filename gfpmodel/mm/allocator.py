@@ -13,7 +13,6 @@ from gfpmodel.gfp import Layout, encode, layout
 from gfpmodel.mm import state as st
 from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, fill_pcp_list, list_pages
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
-from gfpmodel.mm.jit import view
 from gfpmodel.mm.mmzone import Machine, Sizes, boot_sizes
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK, Results, check_mask, op_word
 from gfpmodel.mm.page_alloc import (
@@ -66,8 +65,8 @@ class PageAllocator:
         self._zones = np.zeros(st.ZONE_WORDS * (st.MAX_NR_ZONES + 1), np.int64)
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
-        self._arrays = (view(self._pages), view(self._zones), view(self._blocks))
-        self._trace = view(self._ring.array) if self._ring is not None else None
+        self._arrays = (self._pages, self._zones, self._blocks)
+        self._trace = self._ring.array if self._ring is not None else None
         self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
         self.ops_run = 0  #: operations since boot; events are numbered by it
         self._boot()
@@ -217,7 +216,7 @@ class PageAllocator:
     def resume(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool = False) -> int:
         """Run operations ``start`` to ``stop`` after prepare; returns the number of the first misuse, or ``stop``."""
         self._words(st.MACHINE)[st.LRU_MOVABLE] = lru_movable
-        columns = (view(ops), view(results.pfns), view(results.irq_off))
+        columns = (ops, results.pfns, results.irq_off)
         stopped = int(run_ops(*self._arrays, self._trace, *columns, start, stop))
         self.ops_run += stopped - start
         return stopped
@@ -331,7 +330,7 @@ class PageAllocator:
     def _list(self, head: int) -> NDArray[np.int64]:
         """Return the pfns on a list, head to tail."""
         out = np.empty(count_list(self._arrays[0], head), np.int64)
-        list_pages(self._arrays[0], head, view(out))
+        list_pages(self._arrays[0], head, out)
         return out + self._offset
 
     def free_list(self, zone: int, order: int, migratetype: int) -> NDArray[np.int64]:
@@ -417,12 +416,12 @@ class PageAllocator:
                 fill_free_list(pages, zone.index, order, t, self._rows(pfns))
         for cpu, lists in enumerate(zone.pcp_lists):
             for t, pfns in enumerate(lists):
-                cached = view(np.array(zone.cached[cpu][t], np.int64))
+                cached = np.array(zone.cached[cpu][t], np.int64)
                 fill_pcp_list(pages, zone.index, cpu, t, self._rows(pfns), cached)
         words[st.UNSEEN] = self.sizes.zones[zone.index].zone.spanned - zone.free - sum(zone.pcp_count)
 
     def _rows(self, pfns: tuple[int, ...]) -> Any:
-        return view(np.array(pfns, np.int64) - self._offset)
+        return np.array(pfns, np.int64) - self._offset
 
     def __repr__(self) -> str:
         return picture(self)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gfpmodel.mm.events import trace_op
-from gfpmodel.mm.jit import compiled, inlined
+from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
 from gfpmodel.mm.state import COUNT as PCP_COUNT
 from gfpmodel.mm.state import COUNTS_ROW, MAX_NR_ZONES, get, page_to_pfn, per_cpu_pages
@@ -195,6 +195,7 @@ def hurry(krc: Words, k: int) -> None:
 # blocks and their pages
 
 
+@entry
 @compiled
 def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
     """Return the pfn of a page from the allocator, or -1."""
@@ -371,6 +372,7 @@ def run_page_cache_worker(rcu: Rcu, cpu: int) -> None:
     wake(krc, krc[k + FILL_AT])
 
 
+@entry
 @compiled
 def fill_page_cache_func(mm: Mm, rcu: Rcu, cpu: int) -> None:
     """Do one round of the fill worker: a page, pushed; the last round ends it.
@@ -494,6 +496,7 @@ def schedule_monitor(krc: Words, cpu: int) -> Any:
     return False
 
 
+@entry
 @compiled
 def kvfree_call_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
     """Queue one object: returns QUEUED_NOW, DUPLICATE, or MUST_WAIT if the caller has to wait for a grace period.
@@ -643,6 +646,7 @@ def queue_kfree_rcu_work(rcu: Rcu, cpu: int) -> Any:
     return left if krc[HAND_OVER] == REPEAT else not queued
 
 
+@entry
 @compiled
 def kfree_rcu_monitor(rcu: Rcu, cpu: int) -> Any:
     """Run the drain timer's work; returns whether there was anything to do.
@@ -718,6 +722,7 @@ def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return records
 
 
+@entry
 @inlined
 def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
     """Free one object, put it on the list of freed ones, and note if its grace period had not ended."""
@@ -734,6 +739,7 @@ def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
         log_event(krc, log, cpu, EV_D, obj - 1, 1 if early else 0, info >> SNAP_SHIFT, 0, 0, 0, 0, 0)
 
 
+@entry
 @compiled
 def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     """Free the next record of the block in work; returns whether there was one."""
@@ -751,6 +757,7 @@ def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return True
 
 
+@entry
 @compiled
 def finish_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Put the block in work away, after its objects."""
@@ -786,6 +793,7 @@ def next_head(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return obj
 
 
+@entry
 @compiled
 def end_work(rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Note the end of a batch's work."""
@@ -850,6 +858,7 @@ def kvfree_rcu_drain_ready(rcu: Rcu, cpu: int) -> Any:
     return found
 
 
+@entry
 @compiled
 def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     """Give a cpu's cached blocks back; returns how many.
@@ -867,6 +876,7 @@ def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     return freed
 
 
+@entry
 @compiled
 def preload_block(rcu: Rcu, cpu: int, pfn: int) -> Any:
     """Put a page into a cpu's cache as a block, as boot does; returns whether there was room.
@@ -881,6 +891,7 @@ def preload_block(rcu: Rcu, cpu: int, pfn: int) -> Any:
     return False
 
 
+@entry
 @compiled
 def forget_cached(rcu: Rcu, cpu: int) -> None:
     """Lose a cpu's cached blocks, as if they had never been: a replay knows no other way to what a test took."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.gfp import encode
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
-from gfpmodel.mm.jit import view
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     DUPLICATE,
@@ -258,7 +257,7 @@ class KfreeRcu:
     @property
     def arrays(self) -> tuple[Any, Any, Any, Any]:
         """Return the chain as compiled functions take it: krc, bulk, objs, log."""
-        return (view(self._krc), view(self._bulk), view(self._objs), view(self._log))
+        return (self._krc, self._bulk, self._objs, self._log)
 
     def _grow_bulk(self, rows: int) -> None:
         """Make room for more blocks."""
@@ -398,7 +397,7 @@ class KfreeRcu:
     ) -> None:
         """Make many calls: columns of times (ns, ascending), cpus, object numbers, and flags (VMALLOC, ...)."""
         done = 0
-        when, where, which, how = (view(np.ascontiguousarray(column)) for column in (at, cpus, objects, flags))
+        when, where, which, how = (np.ascontiguousarray(column) for column in (at, cpus, objects, flags))
         while True:
             done = run_calls(self.allocator.arrays, self.arrays, when, where, which, how, done)
             if done == len(at):

@@ -13,7 +13,6 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone
 from gfpmodel.mm import state as mm
-from gfpmodel.mm.jit import view
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
@@ -156,7 +155,7 @@ def simulate(run: Run, seed: int) -> Result:
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     arrays |= chain_arrays(chain, arrays["flows"], arrays["costs"])
-    world = World(*allocator.arrays[:3], *(view(array) for array in arrays.values()))
+    world = World(*allocator.arrays[:3], *(array for array in arrays.values()))
     loop.preload(world)
     start_flows(arrays, flows)
     while loop.run(world) and chain:
@@ -282,7 +281,7 @@ def request_mask(flow: Flow, allocator: PageAllocator) -> int:
 
 def start_flows(arrays: dict[str, NDArray[Any]], flows: list[tuple[Flow, int]]) -> None:
     """Forget what was counted before the run, and let the flows begin, spread over their first period."""
-    table, rng = arrays["flows"], view(arrays["rng"])
+    table, rng = arrays["flows"], arrays["rng"]
     table[:, st.PRELOAD] = table[:, st.LIVE]  # what they really got
     table[:, st.OPS : st.FLOW_WORDS] = 0
     table[:, st.PEAK] = table[:, st.LIVE]

@@ -21,8 +21,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from gfpmodel.errors import InputError, unknown
-from gfpmodel.mm import Rule
-from gfpmodel.mm.jit import INTERPRETED, source_hash
+from gfpmodel.mm import Rule, jit
 from gfpmodel.sim.experiments import experiment
 from gfpmodel.sim.statistics import Interval, interval
 
@@ -31,7 +30,8 @@ Grid = Mapping[str, Sequence[Any]]
 
 MAX_POINTS = 1_000_000
 MAX_HOURS = 24.0
-EVENTS_A_SECOND = 20_000 if INTERPRETED else 2_000_000  # a cautious figure of one core
+#: Cautious figures of one core.
+EVENTS_A_SECOND = {"interpreted": 20_000, "here": 2_000_000, "ahead": 2_000_000}
 SECONDS_A_RUN = 0.01
 PROBES = 100  #: points of a grid that are looked at to tell how long all would run
 
@@ -79,7 +79,7 @@ class Sweep:
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
         runs = [run for p in probes for run in experiment(self.name).plan(p).values()]
-        one = sum(run.expected_events() / EVENTS_A_SECOND + SECONDS_A_RUN for run in runs) / len(probes)
+        one = sum(run.expected_events() / EVENTS_A_SECOND[jit.way("sim")] + SECONDS_A_RUN for run in runs) / len(probes)
         return one * len(self)
 
 
@@ -233,7 +233,7 @@ class Done:
     def __init__(self, sweep: Sweep, file: Path | None) -> None:
         self.order = [make_key(*point) for point in sweep.points()]
         self.file = file
-        self.stamp = [sweep.name, source_hash("sim")]
+        self.stamp = [sweep.name, jit.source_hash("sim")]
         self.rows: dict[str, Row] = {}
         self._open: TextIO | None = None
         if file and file.exists():

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gfpmodel.io.ftrace import scan as sc
 from gfpmodel.io.streams import BROKEN, open_bytes
-from gfpmodel.mm.jit import INTERPRETED, view
+from gfpmodel.mm import jit
 
-CHUNK = 1 << 14 if INTERPRETED else 1 << 22
+CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner runs interpreted
 PIECE = 1 << 16
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
@@ -91,12 +91,12 @@ class TraceReader:
         """Give the known events the first numbers of texts."""
         for name in sc.EVENTS:
             text = np.frombuffer(name.encode(), np.uint8)
-            sc.intern(view(text), 0, len(text), sc.NAME, *self._texts)
+            sc.intern(text, 0, len(text), sc.NAME, *self._texts)
         self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
 
     @property
     def _texts(self) -> tuple[Any, ...]:
-        return tuple(view(array) for array in (self._state, self._slots, self._entries, self._store))
+        return tuple(array for array in (self._state, self._slots, self._entries, self._store))
 
     def __iter__(self) -> Iterator[Columns]:
         pending, last = bytearray(), False
@@ -137,7 +137,8 @@ class TraceReader:
         """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""
         read: Any = getattr(self._stream, "read1", self._stream.read)
         chunk = bytearray()
-        while len(chunk) < CHUNK and not self._broken:
+        size = SMALL_CHUNK if jit.way("io") == "interpreted" else CHUNK
+        while len(chunk) < size and not self._broken:
             try:
                 piece = read(PIECE)
             except BROKEN as error:
@@ -157,10 +158,10 @@ class TraceReader:
         start: int,
     ) -> int:
         """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
-        columns, problems, comments = (view(array) for array in (table.reshape(-1), notes[0], notes[1]))
-        reasons = view(self._reasons)
+        columns, problems, comments = (array for array in (table.reshape(-1), notes[0], notes[1]))
+        reasons = self._reasons
         more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
-        stopped = int(sc.scan(view(text), len(text), int(last), *more))
+        stopped = int(sc.scan(text, len(text), int(last), *more))
         for reason, line, begin, end in rows_of(notes[0], int(self._state[sc.PROBLEMS])):
             self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
         for _, line, begin, end in rows_of(notes[1], int(self._state[sc.COMMENTS])):

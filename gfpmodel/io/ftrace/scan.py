@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.mm.jit import compiled, i64, inlined, u64
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.int64]
@@ -131,6 +131,7 @@ def number(buf: Bytes, i: int, end: int) -> Any:
     return (-value if negative else value), i
 
 
+@entry
 @compiled
 def intern(
     buf: Bytes, start: int, end: int, kind: int, state: Words, slots: Words, entries: Words, store: Bytes
@@ -581,6 +582,7 @@ def scan_line(
     return -1
 
 
+@entry
 @compiled
 def scan(
     buf: Bytes,

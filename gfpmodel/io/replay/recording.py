@@ -15,7 +15,6 @@ from gfpmodel.gfp import layout
 from gfpmodel.io.ftrace import masks
 from gfpmodel.io.ftrace.reader import Columns, Problem, TraceReader, open_trace
 from gfpmodel.io.replay import pack as pk
-from gfpmodel.mm.jit import view
 
 IN_MEMORY = 1 << 26  #: bytes of operations; more go to a temporary file
 WIDTH = 5
@@ -122,7 +121,7 @@ class Packer:
         room = 2 * rows + SPARE
         out = np.zeros(WIDTH * room, np.int64)
         arrays = (self.where, self.blocks, self.handles, self.before, self.runs, self.state, out)
-        pk.pack(view(np.concatenate(columns)), rows, *(view(array) for array in arrays), room)  # type: ignore[call-arg]
+        pk.pack(np.concatenate(columns), rows, *(array for array in arrays), room)  # type: ignore[call-arg]
         self.operations.append(out.reshape(WIDTH, -1)[:, : int(self.state[pk.OPS])])
 
     def _measure(self, pfns: NDArray[np.int64]) -> None:

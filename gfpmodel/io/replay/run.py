@@ -26,7 +26,7 @@ from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
 from gfpmodel.mm.checks import count_list
 from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
 from gfpmodel.mm.events import WIDTH as EVENT_WORDS
-from gfpmodel.mm.jit import compiled, i64, inlined, u64, view
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
 from gfpmodel.mm.page_alloc import (
     GFP_MOVABLE_SHIFT,
@@ -157,6 +157,7 @@ def ask(
     return i64(NOTHING)
 
 
+@entry
 @compiled
 def replay_ops(
     pages: Pages,
@@ -214,6 +215,7 @@ def replay_ops(
         refills[u64(number)] = found
 
 
+@entry
 @compiled
 def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
     """Count the pages on every list: by cpu, zone and type."""
@@ -344,17 +346,17 @@ class Runner:
         self.count(chunk, bad, refills, answers.reshape(-1, size), nulls)
         self.allocator.ops_run += size
         lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
-        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, view(lengths))
+        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, lengths)
         self.outcome.times.append(int(chunk[1, -1]))
         self.outcome.lengths.append(lengths)
 
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
         run: Any = replay_ops
-        state = (*self.allocator._arrays, view(self.ring.array))
+        state = (*self.allocator._arrays, self.ring.array)
         operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
         rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
-        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows), self.serve)
+        run(*state, *(one for one in operations), 0, len(words), *(one for one in rows), self.serve)
 
     def count(
         self,
