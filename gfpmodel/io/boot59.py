@@ -3,6 +3,9 @@
 What comes from outside drives the chain: queue calls, failures of the page allocator, grace periods, and when timers,
 callbacks and workers run.  What the chain makes of it is compared line by line: every block wanted and where it came
 from, every hand-over with its masks, every block and object freed, in order, and the totals of the log's own summary.
+
+A line takes its place in the log and reads gp_seq then; what it says was decided before, after the line before it in
+the same context.  Where another cpu's grace period began or ended in between, both readings of gp_seq are the kernel's.
 """
 
 from __future__ import annotations
@@ -800,7 +803,7 @@ COMPARED = {
     "T": (0,),
     "ONE": (0, 1),
     "R": (0, 1, 2),
-    "D": (0, 1, 2),
+    "D": (0, 1),
     "C": (0, 1, 3, 4),
     "F": (0, 1, 3),
     "E": (0, 1),
