@@ -109,9 +109,11 @@ def kernels(as_json: bool) -> int:
         variants = list(gfp_layouts.variants(name))
         shifts = [v.shift for v in variants]
         configs = [dict(v.config) for v in variants]
-        found.append({"name": name, "source": variants[0].source, "configs": configs, "shifts": shifts})
+        it = variants[0]
+        found.append({"name": name, "source": it.source, "state": it.state, "configs": configs, "shifts": shifts})
         span = "..".join(map(str, sorted({min(shifts), max(shifts)})))
-        lines.append((name, f"shift {span:<7} {', '.join(configs[0]) or 'no option changes it'}"))
+        state = f"; {it.state}" if it.state else ""
+        lines.append((name, f"shift {span:<7} {', '.join(configs[0]) or 'no option changes it'}{state}"))
     aliases = gfp_layouts.aliases()
     text = rows([*lines, *((alias, f"= {name}") for alias, name in aliases.items())])
     emit({"kernels": found, "aliases": aliases}, text, as_json=as_json)

@@ -1,21 +1,37 @@
 """Pack the compiled gfp tables into the compact file the package ships.
 
-Usage: python tools/pack_layouts.py FULL.json [gfpmodel/gfp/layouts.json]
+Usage: python tools/pack_layouts.py FULL.json... > gfpmodel/gfp/layouts.json
 
-FULL.json is what one small C program per kernel and config printed from that kernel's real headers
+A FULL.json is what one small C program per kernel and config printed from that kernel's real headers
 (see gfpmodel/gfp/ORIGIN.md).  A value that is the same in every config of a kernel is stored once;
 one that is not becomes a list with an entry for each config, null where it is compiled out.
+Kernels are put in the order of their releases.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 NOT_MASKS = ("GFP_MOVABLE_SHIFT", "GFP_ZONE_BAD")
 ALIASES = {"mm-dev": "mm-dev (7.3-rc cycle)", "v5.9": "v5.10", "v5.11": "v5.10", "v5.12": "v5.10"}
+#: Tables of no release, in words.
+STATES = {
+    "v5.8-rc3+FAST_TRY": "v5.8-rc3 with the RFC's patch",
+    "v7.0-rc6": "a release candidate; v7.0 has the same five files",
+    "mm-dev (7.3-rc cycle)": "a state of development that was never released",
+}
+
+
+def release_order(kernel: str) -> tuple[int, int, bool]:
+    """Return what sorts kernels by release, what is no release before the release itself."""
+    found = re.search(r"(\d+)\.(\d+)", kernel)
+    if not found:
+        raise ValueError(f"no version in {kernel!r}")
+    return int(found[1]), int(found[2]), "-rc" not in kernel
 
 
 def column(values: list[Any]) -> Any:
@@ -42,12 +58,18 @@ def trace_columns(tables: list[list[list[Any]]]) -> list[list[Any]]:
     return [[key.partition("#")[0], value] for key, value in columns(numbered).items()]
 
 
-def pack_kernel(kernel: dict[str, Any]) -> dict[str, Any]:
+def blobs(kernel: dict[str, Any]) -> dict[str, str]:
+    """Return the blob ids of a kernel's files by path; a remark behind a path is left out."""
+    return {key.partition(" (")[0]: blob for key, blob in kernel["blobs"].items() if "/" in key}
+
+
+def pack_kernel(name: str, kernel: dict[str, Any]) -> dict[str, Any]:
     """Return one kernel's tables in packed form."""
     configs = kernel["configs"]
     return {
         "source": kernel["source"],
-        "blobs": kernel["blobs"],
+        **({"state": STATES[name]} if name in STATES else {}),
+        "blobs": blobs(kernel),
         "shift_formula": kernel["shift_formula"],
         "configs": [{k.removeprefix("CONFIG_"): v for k, v in c["config"].items()} for c in configs],
         "shift": column([c["bits_shift"] for c in configs]),
@@ -73,21 +95,24 @@ def dump(packed: dict[str, Any]) -> str:
     return f'{{\n "aliases": {aliases},\n "zone_lookup": {zones},\n "kernels": {{\n{kernels}\n }}\n}}\n'
 
 
+def pack(full: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the packed tables of all files together; the first has the zones."""
+    kernels = {name: kernel for one in full for name, kernel in one["kernels"].items()}
+    return {
+        "aliases": ALIASES,
+        "zone_lookup": {name: c["lookup"] for name, c in full[0]["zone_lookup"]["configs"].items()},
+        "kernels": {name: pack_kernel(name, kernels[name]) for name in sorted(kernels, key=release_order)},
+    }
+
+
 def main(argv: list[str]) -> int:
-    """Pack argv[0] into argv[1]."""
-    if not 1 <= len(argv) <= 2:
+    """Print the files' kernels, packed."""
+    if not argv:
         print(__doc__, file=sys.stderr)
         return 2
-    full = json.loads(Path(argv[0]).read_text())
-    target = Path(argv[1] if len(argv) > 1 else "gfpmodel/gfp/layouts.json")
-    lookup = full["zone_lookup"]
-    packed = {
-        "aliases": ALIASES,
-        "zone_lookup": {name: c["lookup"] for name, c in lookup["configs"].items()},
-        "kernels": {name: pack_kernel(k) for name, k in full["kernels"].items()},
-    }
-    target.write_text(dump(packed))
-    print(f"{target}: {len(packed['kernels'])} kernels, {target.stat().st_size} bytes")
+    packed = pack([json.loads(Path(file).read_text()) for file in argv])
+    print(dump(packed), end="")
+    print(f"{len(packed['kernels'])} kernels", file=sys.stderr)
     return 0
 
 

@@ -16,6 +16,12 @@ from gfpmodel.errors import InputError, unknown
 
 DEFAULT_KERNEL = "v5.8-rc3"
 
+#: The kernels that pages set side by side: the RFC's, long-term ones, and the releases since then that moved a bit.
+MILESTONES = (
+    *("v4.4", "v4.19", "v5.4", "v5.8-rc3", "v5.8-rc3+FAST_TRY", "v5.10", "v5.15"),
+    *("v6.1", "v6.6", "v6.12", "v6.18", "v7.0", "v7.3"),
+)
+
 #: A radix tree keeps 3 tags above the gfp bits of one 32-bit word, so the shift may be 29 at most.
 #: Models: lib/radix-tree.c:radix_tree_init (BUILD_BUG_ON, v4.19 and later).
 GFP_T_BITS = 32
@@ -42,6 +48,7 @@ class Layout:
     perf_table: tuple[tuple[str, str], ...]
     compiled_out: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
+    state: str = field(default="", compare=False)  #: what it is where it is no release
 
     def __str__(self) -> str:
         return " ".join([self.kernel, config_text(self.config)]).strip()
@@ -180,4 +187,5 @@ def _layout(kernel: str, config: tuple[tuple[str, bool], ...]) -> Layout:
         perf_table=tuple((name, code) for name, code in table["perf"]),
         compiled_out=tuple(name for name in table["bits"] if name not in bits),
         source=table["source"],
+        state=table.get("state", ""),
     )

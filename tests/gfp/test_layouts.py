@@ -7,16 +7,37 @@ import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import config_names, kernels, layout, variants
-from gfpmodel.gfp.layouts import aliases, parse_config
+from gfpmodel.gfp.layouts import MILESTONES, aliases, parse_config
 
 ALL = [v for kernel in kernels() for v in variants(kernel)]
 
 
-def test_thirteen_kernels_in_53_configurations() -> None:
-    assert len(kernels()) == 13
-    assert len(ALL) == 53
+def test_seventeen_kernels_in_81_configurations() -> None:
+    assert len(kernels()) == 17
+    assert len(ALL) == 81
     assert kernels()[0] == "v4.4"
-    assert kernels()[-1].startswith("mm-dev")
+    assert kernels()[-1] == "v7.3"  # the newest; mm-dev was its development
+    assert set(MILESTONES) <= set(kernels())
+
+
+def test_what_is_no_release_says_so() -> None:
+    states = {v.kernel: v.state for v in ALL if v.state}
+    assert set(states) == {"v5.8-rc3+FAST_TRY", "v7.0-rc6", "mm-dev (7.3-rc cycle)"}
+    assert "never released" in states["mm-dev (7.3-rc cycle)"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "config", "flag"),
+    [
+        ("v7.2", {}, "__GFP_NO_OBJ_EXT"),
+        ("v7.2", {"LOCKDEP": True}, "__GFP_NOLOCKDEP"),
+        ("v7.3", {}, None),  # outside the mask: v7.3 gave the bit back
+        ("v7.3", {"LOCKDEP": True}, "__GFP_NOLOCKDEP"),
+        ("v7.3", {"KASAN_HW_TAGS": True}, "__GFP_SKIP_ZERO"),
+    ],
+)
+def test_0x1000000_of_the_last_releases(kernel: str, config: dict[str, bool], flag: str | None) -> None:
+    assert layout(kernel, config).flag_at(24) == flag
 
 
 def test_the_tables_are_those_the_headers_printed() -> None:
@@ -34,7 +55,7 @@ def test_the_tables_are_those_the_headers_printed() -> None:
         for v in ALL
     ]
     digest = hashlib.sha256(json.dumps(canonical).encode()).hexdigest()
-    assert digest == "a0893c27b0e4fa90f51daba86d271e7d11555285d743423073d45615c4d4fcb0"
+    assert digest == "3386b9cfd9eb3440acba36f3611b481e1a7b06438526d75b4f7dc20936995078"
 
 
 @pytest.mark.parametrize(
