@@ -35,7 +35,7 @@ RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
 STOCK_LOCK_SINCE, STOCK_TRYLOCK_SINCE = (5, 18), (6, 15)  # memcg_stock.lock; the RT trees had it before
 RT_MERGED_SINCE = (6, 12)  # before, PREEMPT_RT was a tree of its own; these stand for others, too:
-RT_TREES = {(5, 4): "5.4.84-rt47", (5, 8): "5.10.0-rt17", (5, 10): "5.10.0-rt17"}
+RT_TREES: dict[tuple[int, ...], str] = {(5, 4): "5.4.84-rt47", (5, 8): "5.10.0-rt17", (5, 10): "5.10.0-rt17"}
 #: What the request is called in the kernel, latest first: the function that lockdep's lines and the reports name.
 ENTRIES = (
     ((6, 14), "__alloc_frozen_pages_noprof"),
@@ -173,13 +173,13 @@ class Kernel:
 
     @property
     def has_cpu_slabs(self) -> bool:
-        """Return whether kmalloc() takes from a slab of this cpu."""
+        """Return whether kmalloc() takes from a slab of this cpu; later it takes from a sheaf."""
         return self.version < SHEAVES_ONLY_SINCE
 
     @property
     def models_slab(self) -> bool:
         """Return whether the model has this kernel's slab."""
-        return NOLOCK_SLAB_SINCE <= self.version < SHEAVES_ONLY_SINCE
+        return self.version >= NOLOCK_SLAB_SINCE
 
     @property
     def lists_stacks(self) -> bool:
@@ -206,6 +206,8 @@ class Kernel:
 SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
     "&n->list_lock": ("spinlock_t", True),
     "&pcs->lock": ("local_lock_t", True),
+    "&barn->lock": ("spinlock_t", True),
+    "kfree_rcu_sheaf_map": ("wait_override", False),
     "krc.lock": ("raw_spinlock_t", False),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from gfpmodel.errors import InputError
@@ -235,18 +236,18 @@ class Cpu:
     def _check_wait_context(self, lock: LockClass, where: str, trylock: bool, read: bool) -> Report | None:
         """Report a lock that may wait longer than the context allows.
 
-        Models: kernel/locking/lockdep.c:check_wait_context (v5.8; from v5.15 on also for the first lock).
+        Models: kernel/locking/lockdep.c:check_wait_context (v5.8; from v5.15 on also for the first lock; v6.18, where
+        a map may override what the locks before it allow).
         """
         if not self.kernel.checks_wait_context or not lock.inner or trylock:
             return None
         if self.kernel.first_lock_exempt and not self.held:
             return None
         allowed = self.number(self.wait_context)
-        for held in reversed(self.held):
-            if held.irq_context != self.irq_context:
-                break
-            if held.lock.inner:
-                allowed = min(allowed, self.number(held.lock.inner))
+        here = takewhile(lambda held: held.irq_context == self.irq_context, reversed(self.held))
+        for held in reversed([held for held in here if held.lock.inner]):
+            inner = self.number(held.lock.inner)
+            allowed = inner if held.lock.kind == "wait_override" else min(allowed, inner)
         if self.number(lock.outer) <= allowed:
             return None
         return self._report("invalid_wait_context", lock, where, context_base=self.number(self.wait_context))

@@ -95,8 +95,8 @@ class Walk:
     def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
         """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
 
-        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later (v6.0 has interrupts
-        off by then).
+        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later; in
+        v6.0 interrupts are off by then.
         """
         off = self.kernel.pcp == "trylock" and not self.kernel.rt
         self.opened.append([Step("irq_restore")] if off else [])

@@ -72,7 +72,9 @@ def test_the_line_above_the_locks_held_since_v7_3(name: str) -> None:
         " #0: (some_lock){+.+.}-{3:3}, at: the caller",
     ]
     assert lines(name, "preemptoff")[4] == "locks held by caller/1: 0, last CPU#0"
-    assert not any("lock held by" in line or "locks held by caller/1:" in line for line in lines(name, "preemptoff")[:4])
+    assert not any(
+        "lock held by" in line or "locks held by caller/1:" in line for line in lines(name, "preemptoff")[:4]
+    )
     assert "no locks held by caller/1." in lines("v6.18", "preemptoff")
 
 
@@ -80,7 +82,9 @@ def test_there_is_a_kernel_with_the_new_shape() -> None:
     assert NEWEST
 
 
-@pytest.mark.parametrize(("where", "old", "new"), [("hardirq", 0x10000, 0x1000000), ("irqoff>nmi", 0x110000, 0x11000000)])
+@pytest.mark.parametrize(
+    ("where", "old", "new"), [("hardirq", 0x10000, 0x1000000), ("irqoff>nmi", 0x110000, 0x11000000)]
+)
 def test_preempt_count_has_another_layout_since_v7_3(where: str, old: int, new: int) -> None:
     for name, count in (("v5.8-rc3", old), ("v6.18", old), *((name, new) for name in NEWEST)):
         assert slept(name, where).preempt_count == count
