@@ -9,7 +9,7 @@ from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, config_names, layout
-from gfpmodel.gfp.layouts import kernel_name
+from gfpmodel.gfp.layouts import release
 from gfpmodel.locking.classes import Kind, LockClass
 from gfpmodel.mm.state import PAGE_ALLOC_COSTLY_ORDER
 
@@ -56,8 +56,9 @@ Pcp = Literal["irq", "local_lock", "trylock"]
 class Kernel:
     """A kernel of one version and configuration, as far as locks are concerned.
 
-    ``name`` is a name of the layouts, ``config`` the options in force, ``zone_lock`` the kind of zone->lock under
-    the proposal in question, ``prove`` is the sysctl kernel.prove_locking.
+    ``name`` is a name of the layouts, or a release: its own version counts, not that of its flag table; ``config`` the
+    options in force, ``zone_lock`` the kind of zone->lock under the proposal in question, ``prove`` is the sysctl
+    kernel.prove_locking.
     """
 
     name: str
@@ -245,7 +246,7 @@ def make_kernel(name: str, config: Mapping[str, bool] | None = None) -> Kernel:
     PROVE_LOCKING follows LOCKDEP, and PROVE_RAW_LOCK_NESTING follows PREEMPT_RT (from v6.18 on PROVE_LOCKING alone),
     unless given.
     """
-    full = kernel_name(name)
+    full = release(name).name
     known = {**OPTIONS, **dict.fromkeys(n for n in config_names(full) if n not in OPTIONS)}
     given = dict(config or {})
     for option in given:

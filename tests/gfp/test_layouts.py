@@ -12,10 +12,10 @@ from gfpmodel.gfp.layouts import MILESTONES, aliases, parse_config
 ALL = [v for kernel in kernels() for v in variants(kernel)]
 
 
-def test_seventeen_kernels_in_81_configurations() -> None:
-    assert len(kernels()) == 17
-    assert len(ALL) == 81
-    assert kernels()[0] == "v4.4"
+def test_36_kernels_in_118_configurations() -> None:
+    assert len(kernels()) == 36
+    assert len(ALL) == 118
+    assert kernels()[0] == "v3.10"
     assert kernels()[-1] == "v7.3"  # the newest; mm-dev was its development
     assert set(MILESTONES) <= set(kernels())
 
@@ -55,7 +55,7 @@ def test_the_tables_are_those_the_headers_printed() -> None:
         for v in ALL
     ]
     digest = hashlib.sha256(json.dumps(canonical).encode()).hexdigest()
-    assert digest == "3386b9cfd9eb3440acba36f3611b481e1a7b06438526d75b4f7dc20936995078"
+    assert digest == "d6c1a72f82dc5d9287062255b95b175a8a1d7783ccda153be0c3e0df3584b15c"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,8 @@ def test_every_layout_is_sound(it) -> None:
     assert it.highest_bit < it.shift <= 29
     assert sorted(it.holes) == [bit for bit in range(it.shift) if it.flag_at(bit) is None]
     assert not set(it.bits) & set(it.compiled_out)
-    assert it.composites["__GFP_RECLAIM"] == it.bits["__GFP_DIRECT_RECLAIM"] | it.bits["__GFP_KSWAPD_RECLAIM"]
+    both = it.bits.get("__GFP_DIRECT_RECLAIM", 0) | it.bits.get("__GFP_KSWAPD_RECLAIM", 0)
+    assert it.composites.get("__GFP_RECLAIM", 0) == both  # before v4.4 __GFP_WAIT stood for both
 
 
 def test_holes() -> None:
@@ -124,8 +125,8 @@ def test_bad_config_spelling(option: str) -> None:
 
 
 def test_unknown_names_offer_near_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown kernel 'v5.8'; did you mean .*v5.8-rc3"):
-        layout("v5.8")
+    with pytest.raises(InputError, match=r"unknown kernel 'mmdev'; did you mean .*mm-dev"):
+        layout("mmdev")
     with pytest.raises(InputError, match=r"unknown config 'LOCKDEPP' of v5.10.*did you mean LOCKDEP"):
         layout("v5.10", {"LOCKDEPP": True})
     with pytest.raises(InputError, match="it knows none"):

@@ -68,7 +68,7 @@ def test_layout_browser_has_every_kernel_and_config() -> None:
     outer = stacks(layout_browser("v6.1"))[0]
     assert outer.selected_index == MILESTONES.index("v6.1")
     inner = [stacks(box)[0] for box in outer.children]
-    assert sum(len(stack.children) for stack in inner) == 53
+    assert sum(len(stack.children) for stack in inner) == 49
 
 
 def test_shift_slider_has_a_frame_a_shift() -> None:
