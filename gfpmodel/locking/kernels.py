@@ -90,17 +90,18 @@ class Kernel:
     def release(self) -> str:
         """Return the release that a report's banner names: a kernel that there was.
 
-        That is the version's first release, with ``+`` where a patch was applied (as scripts/setlocalversion has it).
-        PREEMPT_RT was a tree of its own before v6.12.  Where such a tree was read or booted, the banner has its
-        release; there never was one of v5.8, so what is said of it is said by 5.10.0-rt17, with the RFC applied if it
-        is asked for.  Elsewhere the series is named without a number, as in 5.15-rt.
+        A release is named as it was asked for, a version by its first release, with ``+`` where a patch was applied
+        (as scripts/setlocalversion has it).  PREEMPT_RT was a tree of its own before v6.12.  Where such a tree was
+        read or booted, the banner has its release; there never was one of v5.8, so what is said of it is said by
+        5.10.0-rt17, with the RFC applied if it is asked for.  Elsewhere the series is named without a number, as in
+        5.15-rt.
         """
-        found = re.fullmatch(r"v(\d+)\.(\d+)(-rc\d+)?(\+.*)?", self.name)
+        if self.rt and self.version < RT_MERGED_SINCE and "-rt" not in self.name:
+            return RT_TREES.get(self.version, f"{'.'.join(map(str, self.version))}-rt")
+        found = re.fullmatch(r"v?(\d+\.\d+)(-rc\d+)?(\+.*)?", self.name)
         if not found:
             return self.name.split()[0].removeprefix("v")
-        if self.rt and self.version < RT_MERGED_SINCE:
-            return RT_TREES.get(self.version, f"{found[1]}.{found[2]}-rt")
-        return f"{found[1]}.{found[2]}.0{found[3] or ''}{'+' if found[4] else ''}"
+        return f"{found[1]}.0{found[2] or ''}{'+' if found[3] else ''}"
 
     @property
     def entry(self) -> str:
