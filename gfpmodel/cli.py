@@ -18,8 +18,10 @@ from gfpmodel import JSON_SCHEMA, __version__
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import layouts as gfp_layouts
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
+from gfpmodel.gfp.releases import GRADES
 
 if TYPE_CHECKING:
+    from gfpmodel.gfp.reading import Reading
     from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
@@ -64,14 +66,13 @@ def rows(pairs: list[tuple[str, str]]) -> str:
     return "\n".join(f"  {label:<{width}}  {value}" for label, value in pairs)
 
 
+KERNEL_HELP = "A name that `kernels` lists, or a release as `uname -r` prints it."
+config_option = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")
+
+
 def layout_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add ``--kernel`` and ``--config`` to a command."""
-    command = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")(
-        command
-    )
-    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help="A name that `kernels` lists.")(
-        command
-    )
+    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help=KERNEL_HELP)(config_option(command))
 
 
 def chosen_rows(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
@@ -105,57 +106,89 @@ def cli() -> None:
 def kernels(as_json: bool) -> int:
     """List the kernels whose layouts are known, their configs and shifts."""
     found, lines = [], []
+    served = gfp_layouts.served()
     for name in gfp_layouts.kernels():
         variants = list(gfp_layouts.variants(name))
         shifts = [v.shift for v in variants]
         configs = [dict(v.config) for v in variants]
-        found.append({"name": name, "source": variants[0].source, "configs": configs, "shifts": shifts})
+        it, grade = variants[0], gfp_layouts.release(name).grade
+        about = {"source": it.source, "state": it.state, "grade": grade, "also": served[name]}
+        found.append({"name": name, **about, "configs": configs, "shifts": shifts})
         span = "..".join(map(str, sorted({min(shifts), max(shifts)})))
-        lines.append((name, f"shift {span:<7} {', '.join(configs[0]) or 'no option changes it'}"))
-    aliases = gfp_layouts.aliases()
-    text = rows([*lines, *((alias, f"= {name}") for alias, name in aliases.items())])
-    emit({"kernels": found, "aliases": aliases}, text, as_json=as_json)
+        words = [
+            ", ".join(configs[0]) or "no option changes it",
+            it.state,
+            f"also {' '.join(served[name])}" * bool(served[name]),
+        ]
+        lines.append((name, f"shift {span:<7} grade {grade}  {'; '.join(filter(None, words))}"))
+    legend = "\n".join(f"grade {grade}: {words}" for grade, words in GRADES.items())
+    facts = {"kernels": found, "aliases": gfp_layouts.aliases(), "grades": GRADES}
+    emit(facts, f"{rows(lines)}\n{legend}", as_json=as_json)
     return FINE
 
 
 @cli.command()
 @click.argument("mask")
-@layout_options
+@config_option
+@click.option("--kernel", default=None, help=f"{KERNEL_HELP} Default: whose names MASK has, else {DEFAULT_KERNEL}.")
 @json_option
-def decode(mask: str, kernel: str, config: tuple[str, ...], as_json: bool) -> int:
-    """Say what a MASK is called, and what it asks for, under one kernel's layout."""
+def decode(mask: str, kernel: str | None, config: tuple[str, ...], as_json: bool) -> int:
+    """Say what a MASK is called, and what it asks for, under one kernel's layout.
+
+    MASK is a number, or the line in which a kernel printed one: `mode:0x..(NAMES)`, `gfp_mask=..`, `gfp_flags=..`.
+    Names are checked against the number, and choose the kernel where none is given.
+    """
+    from gfpmodel.gfp.reading import ambiguous_names, read
+
+    found = read(mask, kernel, gfp_layouts.parse_config(config))
+    facts, lines = mask_facts(found), mask_lines(found, ambiguous_names(found))
+    emit(facts, f"{facts['text']}\n{rows(lines)}", as_json=as_json)
+    return NO if found.agrees is False else FINE
+
+
+def mask_facts(found: Reading) -> dict[str, Any]:
+    """Return what there is to say of a mask as plain data."""
     from gfpmodel.gfp.meanings import meaning
     from gfpmodel.gfp.names import decode as decode_mask
-    from gfpmodel.gfp.names import lookup, parse_mask
 
-    layout = chosen_layout(kernel, config)
-    decoded = decode_mask(parse_mask(mask), layout)
-    asks = meaning(decoded.mask, layout)
-    facts = {
-        "kernel": layout.kernel,
-        "config": dict(layout.config),
-        "mask": decoded.mask,
-        "hex": f"{decoded.mask:#x}",
+    decoded = decode_mask(found.mask, found.layout)
+    return {
+        "kernel": found.layout.kernel,
+        "config": dict(found.layout.config),
+        "mask": found.mask,
+        "hex": f"{found.mask:#x}",
         "text": decoded.text,
         "compact": decoded.compact,
         "flags": list(decoded.flags),
         "leftover": decoded.leftover,
         "ambiguous": list(decoded.ambiguous),
-        "meaning": asks.to_json(),
+        "meaning": meaning(found.mask, found.layout).to_json(),
+        "release": found.release.to_json(),
+        "names": found.asked.names,
+        "fits": list(found.fits),
+        "agrees": found.agrees,
+        "remarks": list(found.remarks),
     }
-    lines = [
-        ("mask", f"{decoded.mask:#x} under {layout}"),
+
+
+def mask_lines(found: Reading, ambiguous: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return what there is to say of a mask as labels and values."""
+    from gfpmodel.gfp.meanings import meaning
+    from gfpmodel.gfp.names import decode as decode_mask
+    from gfpmodel.gfp.releases import spans
+
+    decoded, asks = decode_mask(found.mask, found.layout), meaning(found.mask, found.layout)
+    return [
+        ("mask", f"{decoded.mask:#x} under {found.layout}"),
+        *([("table", found.table_line)] if found.table_line else []),
+        *([("names fit", spans(list(found.fits)))] if found.fits else []),
         ("flags", "|".join(decoded.flags) or "none of this layout"),
         ("perf kmem", decoded.compact or "nothing: perf knows none of the names"),
         *asks.answers.items(),
         *(("contradiction", f"{'|'.join(c.flags)}: {c.why}") for c in asks.contradictions),
-        *(
-            ("ambiguous", f"{name} also names {lookup(name, layout):#x} in {layout.kernel}")
-            for name in decoded.ambiguous
-        ),
+        *(("ambiguous", f"{name} also names {mask:#x} in {found.layout.kernel}") for name, mask in ambiguous.items()),
+        *(("note", remark) for remark in found.remarks),
     ]
-    emit(facts, f"{decoded.text}\n{rows(lines)}", as_json=as_json)
-    return FINE
 
 
 @cli.command()
@@ -175,6 +208,7 @@ def encode(names: str, kernel: str, config: tuple[str, ...], as_json: bool) -> i
         "mask": mask,
         "hex": f"{mask:#x}",
         "text": decode_mask(mask, layout).text,
+        "release": gfp_layouts.release(kernel).to_json(),
     }
     emit(facts, f"{mask:#x}", as_json=as_json)
     return FINE
@@ -193,7 +227,10 @@ def diff(old: str, new: str, config: tuple[str, ...], as_json: bool) -> int:
     from gfpmodel.gfp.diffs import pair
 
     change = diff_layouts(*pair(old, new, gfp_layouts.parse_config(config)))
-    emit(change.to_json(), change.to_text(), as_json=as_json)
+    asked = [gfp_layouts.release(name) for name in (old, new)]
+    tables = [f"  table      {it.table} for {it.name}; {it.nearness}\n" for it in asked if not it.exact]
+    facts = {**change.to_json(), "releases": [it.to_json() for it in asked]}
+    emit(facts, "".join(tables) + change.to_text(), as_json=as_json)
     return FINE
 
 

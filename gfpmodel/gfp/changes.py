@@ -29,10 +29,12 @@ from gfpmodel.gfp.layouts import (
     variants,
 )
 from gfpmodel.gfp.patches import Patch
+from gfpmodel.gfp.releases import spans, table_version
 
 LAST_BIT = "___GFP_LAST_BIT"
 UNUSED_BIT = "___GFP_UNUSED_BIT"
 MAX_OPTIONS = 8
+TYPES_SINCE = (6, 0)  #: the bits moved into a header of their own
 HEADERS = ("include/linux/gfp.h", "include/linux/gfp_types.h")
 
 
@@ -256,7 +258,7 @@ def _check_base(patch: Patch, kernel: str, path: str, hunk: Hunk, header: list[S
     for s in source:
         if _find(header, s) is None:
             raise _misfit(patch, kernel, s)
-    home = HEADERS[1] if HEADERS[1] in tables()["kernels"][kernel]["blobs"] else HEADERS[0]
+    home = HEADERS[table_version(kernel) >= TYPES_SINCE]
     shown = [*source, *statements(hunk.target_lines())]
     if shown and path != home:
         raise patch.error(f"{path} has no gfp bits in {kernel}; expected {home}", shown[0].line)
@@ -270,7 +272,7 @@ def _misfit(patch: Patch, kernel: str, s: Statement) -> InputError:
     if _find(base_header(kernel), s) is not None:
         hint = "an earlier patch in this file has changed it already"
     elif others:
-        hint = f"it fits {', '.join(others)}: use --kernel"
+        hint = f"it fits {spans(others)}: use --kernel"
     else:
         hint = f"expected {' or '.join(expected) or 'a flag that is there'}"
     text = s.line.value.strip() if s.line else s.name

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from unidiff.patch import Hunk, Line
 
-from gfpmodel.gfp.changes import HEADERS, Change, Word, line_number
+from gfpmodel.gfp.changes import HEADERS, Change, Word, base_layout, line_number
 from gfpmodel.gfp.headers import code_lines
 from gfpmodel.gfp.layouts import config_text, tables
 from gfpmodel.gfp.patches import Patch
@@ -143,8 +143,7 @@ class Facts:
     def printed(self, flag: str) -> str:
         """Return the name under which the trace table prints a flag, or would by this kernel's habit."""
         names = [name for (f, name), n in self.trace_rows.items() if f == flag and n > 0]
-        old_style = self.kernel == "v4.4"
-        return names[0] if names else (flag[2:] if old_style else flag)
+        return names[0] if names else (flag[2:] if base_layout(self.kernel, {}).plain_names else flag)
 
     @cached_property
     def defines(self) -> list[tuple[str, Line, str]]:

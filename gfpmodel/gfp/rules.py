@@ -12,7 +12,7 @@ from gfpmodel.gfp.callers import passes
 from gfpmodel.gfp.changes import HEADERS, Word, base_layout, line_number
 from gfpmodel.gfp.facts import GFP_WORD, INTERNAL, PERF_TABLE, SLAB_MASKS, TRACE_TABLES, Facts, Finding
 from gfpmodel.gfp.headers import code_lines
-from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, UNCHECKED_KERNELS, tables, unused_bits
+from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, tables, unused_bits
 
 
 def _hex(value: int) -> str:
@@ -61,8 +61,8 @@ def shift_too_large(facts: Facts) -> Iterator[Finding]:
     """The shift leaves no room for the three radix tree tags in the 32-bit word."""
     words = [w for w in facts.change.words if w.shift > MAX_BITS_SHIFT >= w.old_shift]
     if words:
-        unchecked = facts.kernel in UNCHECKED_KERNELS
-        caught = "no check at build time says so" if unchecked else "BUILD_BUG_ON in radix_tree_init()"
+        checked = base_layout(facts.kernel, {}).checks_shift
+        caught = "BUILD_BUG_ON in radix_tree_init()" if checked else "no check at build time is known to say so"
         message = f"__GFP_BITS_SHIFT {words[0].shift} is over {MAX_BITS_SHIFT}: {caught}"
         yield facts.finding("shift-too-large", None, facts.where(words), message)
 
@@ -116,7 +116,7 @@ def no_trace_name(facts: Facts) -> Iterator[Finding]:
 
 
 def _trace_file(facts: Facts) -> str:
-    return TRACE_TABLES[1] if facts.kernel == "v4.4" else TRACE_TABLES[0]
+    return TRACE_TABLES[1] if base_layout(facts.kernel, {}).plain_names else TRACE_TABLES[0]
 
 
 def no_perf_name(facts: Facts) -> Iterator[Finding]:

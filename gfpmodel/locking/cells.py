@@ -58,6 +58,7 @@ CALLS: dict[str, Call] = {
     "KFNL": "kfree_nolock",
     "KFRCU": "kfree_rcu",
     "KFRCUS": "kfree_rcu_sheaf",
+    "KFRCUNL": "kfree_rcu_nolock",
 }
 FREES = {"FREE": "gfp0", "FREENL": "trylock"}  #: frees, and the rows whose locks they take
 NOLOCK = "NL"  #: alloc_pages_nolock(), which is the row `trylock`

@@ -69,9 +69,9 @@ class Walk:
         if not self.mask & GFP_DIRECT_RECLAIM:
             return
         if self.mask & GFP_FS and not self.nolockdep:
-            yield Step("acquire", "fs_reclaim", "__alloc_pages_nodemask")
+            yield Step("acquire", "fs_reclaim", self.kernel.entry)
             yield Step("release", "fs_reclaim")
-        yield Step("might_sleep", where="__alloc_pages_nodemask")
+        yield Step("might_sleep", where=self.kernel.entry)
 
     def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
         """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
@@ -99,7 +99,8 @@ class Walk:
     def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
         """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
 
-        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later.
+        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later; in
+        v6.0 interrupts are off by then.
         """
         off = self.kernel.pcp == "trylock" and not self.kernel.rt
         self.opened.append([Step("irq_restore")] if off else [])
@@ -110,7 +111,8 @@ class Walk:
     def open(self, function: str, zone: int) -> Iterator[Step]:
         """Yield what protects this CPU's lists, and remember what ends it.
 
-        Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2.
+        Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2 (v6.0
+        tries it with interrupts off).
         """
         plain = function == "reserve_highatomic_pageblock"
         begin, end = [Step("irq_save", where=function)], [Step("irq_restore")]

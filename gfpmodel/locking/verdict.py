@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import Layout, encode
@@ -17,7 +17,7 @@ from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.slab import RESULTS, Call, check_call, lock_cache, refuses, slab_steps
+from gfpmodel.locking.slab import Call, calls, check_call, lock_cache, slab_call
 from gfpmodel.locking.step import NOTHING, Step, Taken
 from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
@@ -190,8 +190,7 @@ def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool
 def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING) -> tuple[Result, tuple[Step, ...]]:
     """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
     if request.call:
-        steps = tuple(slab_steps(request.call, kernel, setup.pcp == "dry"))
-        return RESULTS.get(request.call, "object"), steps
+        return slab_call(request.call, kernel, setup.pcp == "dry")
     order, emptied = on_engine(request, kernel, taken)
     served, mask = request.on_engine(kernel)
     a, page = ready(served, setup.pcp, taken.zones, emptied)
@@ -275,7 +274,7 @@ def learned(kernel: Kernel) -> tuple[dict[str, set[str]], LockGraph]:
         (Request(kmalloc, 1), warm),
         (Request(kmalloc), Setup("boostwm")),
         (Request(0, free=True), Setup("full")),
-        *((Request(0, call=call), dry) for call in get_args(Call) if kernel.models_slab),
+        *((Request(0, call=call), setup) for call in calls(kernel) for setup in (warm, dry)),
     ):
         execute(cpu, path(request, setup, kernel)[1])
     execute(cpu, lock_cache(kernel))
@@ -326,8 +325,8 @@ def verdict(
     if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
         # a sleeping lock cannot even be tried there: its unlock may wait; a free only puts the page on a lockless list
         result, steps = "freed" if request.free else "NULL", ()
-    if request.call and refuses(request.call, kernel, cpu):
-        result, steps = "NULL", ()
+    if request.call:
+        result, steps = slab_call(request.call, kernel, setup.pcp == "dry", cpu)
     execute(cpu, steps)
     return Verdict(
         kernel,

@@ -9,7 +9,7 @@ from io import StringIO
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, kernels, variants
+from gfpmodel.gfp.layouts import MAX_BITS_SHIFT, MILESTONES, variants
 from gfpmodel.show.pictures import Picture, table
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"  # told apart by the colour-blind, and by their lightness in print
@@ -44,11 +44,11 @@ def with_table(figure: Figure, alt: str, facts: Picture, width: str = "28rem") -
 
 
 def room_figure() -> Figure:
-    """Draw ``__GFP_BITS_SHIFT`` of every kernel, as a range over its configurations, against the limit of 29."""
+    """Draw ``__GFP_BITS_SHIFT`` of each milestone, as a range over its configurations, against the limit of 29."""
     figure = Figure(figsize=(8, 3.6), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    names = [kernel.split(" ")[0] for kernel in kernels()]
-    for at, kernel in enumerate(kernels()):
+    names = [kernel.split(" ")[0] for kernel in MILESTONES]
+    for at, kernel in enumerate(MILESTONES):
         shifts = [v.shift for v in variants(kernel)]
         marker, colour = ("s", ORANGE) if "FAST_TRY" in kernel else ("o", BLUE)
         axes.plot([at, at], [min(shifts), max(shifts)], color=GREY, linewidth=2, zorder=1)
@@ -70,7 +70,7 @@ def room_figure() -> Figure:
 def room() -> Picture:
     """Show how many more flags fit, kernel by kernel, before a radix tree's tags leave the 32-bit word."""
     rows = []
-    for kernel in kernels():
+    for kernel in MILESTONES:
         shifts = [v.shift for v in variants(kernel)]
         rows.append((kernel, min(shifts), max(shifts), MAX_BITS_SHIFT - max(shifts)))
     facts = table(["kernel", "lowest shift", "highest shift", "bits left at worst"], rows)
