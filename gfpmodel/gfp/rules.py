@@ -302,15 +302,15 @@ def has_tools_copy(kernel: str) -> bool:
 
 def logical_and(facts: Facts) -> Iterator[Finding]:
     """A flag stands beside ``&&`` or ``||``, where it is true whatever the mask: ``&`` or ``|`` was meant."""
+    found = []
     for path, hunk in facts.patch.hunks():
         if path.endswith((".c", ".h")):
-            lines = [
-                (line, "" if _CONDITION.match(code) else code)
-                for line, code in code_lines(hunk.target_lines(), strings=False)
-            ]
-            for line, flag, operator in logical_operands(lines):
+            code = code_lines(hunk.target_lines(), strings=False)
+            rows = [(line, "" if _CONDITION.match(text) else text) for line, text in code]
+            for line, flag, operator in logical_operands(rows):
                 message = f"{flag} beside {operator} is true whatever the mask; {operator[0]} was meant?"
-                yield facts.finding_at("logical-and", (path, line_number(line)), flag, message)
+                found.append(facts.finding_at("logical-and", (path, line_number(line)), flag, message))
+    yield from dict.fromkeys(found)  # between two operators a flag is met twice
 
 
 def no_kernel_doc(facts: Facts) -> Iterator[Finding]:
