@@ -26,7 +26,7 @@ STATES = {
 }
 #: How near a table is to its release, where that release's own header was not read (words: gfp/releases.py).
 GRADES = {
-    **dict.fromkeys(["v3.10", "v4.5", "v4.12", "v4.14-lts", "v5.18", "v6.8"], "B"),
+    **dict.fromkeys(["v3.10", "v4.5", "v4.12", "v4.14-lts", "v5.18", "v6.8", "mm-dev (7.3-rc cycle)"], "B"),
     **dict.fromkeys(["v3.16", "v3.19", "v4.1", "v4.7", "v4.8", "v4.13", "v4.14", "v5.17"], "C"),
 }
 #: The record of every release tag stands in ORIGIN.md; here it has a short name.
