@@ -340,7 +340,7 @@ def page(got: Answer) -> dict[str, str]:
 def warning(found: Verdict) -> str:
     """Return what the reports do not say of themselves."""
     if found.unsafe:
-        return "an NMI may have interrupted a change to these lists; no check looks for that"
+        return "an NMI may have interrupted who changes a list or holds a lock; no check says so"
     return "the first is on the context's own lock; the silence after it proves nothing" if found.before else ""
 
 
