@@ -121,7 +121,8 @@ def main() -> None:
     print("an allocation and a free  unit          without   with   more")
     for row in rows:
         without, tested = float(row["without"]), float(row["with"])
-        print(f"{row['what']:<25} {row['unit']:<13} {without:7.2f} {tested:6.2f} {tested / without - 1:6.1%}  {row['how']}")
+        more = f"{tested / without - 1:6.1%}"
+        print(f"{row['what']:<25} {row['unit']:<13} {without:7.2f} {tested:6.2f} {more}  {row['how']}")
     if options.record:
         with options.record.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["what", "unit", "without", "with", "how"], lineterminator="\n")

@@ -32,7 +32,7 @@ RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
 SPIN_BY_MASK_SINCE = (6, 15)  # gfpflags_allow_spinning(): a mask without reclaim does not wait for a lock of page_owner
 PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3, and for huge pages with TRANSPARENT_HUGEPAGE
 HPAGE_PMD_ORDER = 9  # x86-64
-# verify_lock_unused(): until v5.9-rc6 (and v5.8.11) a typing error had it look at another bit of a class's usage
+# verify_lock_unused(): before v5.9 a typing error had it look at another bit of a class's usage
 NMI_CHECK_SINCE, NMI_CHECK_WORKS_SINCE = (5, 8), (5, 9)
 NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
@@ -54,6 +54,7 @@ def read(text: str | bytes) -> tuple[Rule | None, str]:
         return None, str(error)
 
 
+@settings(deadline=None)  # the first example loads the tables of all kernels
 @given(rows)
 def test_any_row_that_is_read_is_the_one_that_was_written(row: Rule) -> None:
     found, said = read(write_row(row))
