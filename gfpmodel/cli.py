@@ -256,7 +256,7 @@ def ops(file: str, as_json: bool) -> int:
 @click.option("--proposal", **ROW, help="A proposal instead of a mask; with --all, the one whose cells are asked.")
 @click.option("--order", type=int, default=0, show_default=True)
 @click.option("--context", default="task", show_default=True, help="A name, or a stack such as mutex>hardirq>raw.")
-@click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost or boostwm.")
+@click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost[wm], low or min.")
 @click.option("--contended", is_flag=True, help="Another CPU holds every lock that is waited for.")
 @click.option("--all", "everything", is_flag=True, help="The whole matrix, as CSV (or --json).")
 @click.option("--cells", metavar="IN.csv", help="Answer a table of cells; `-` is stdin.")

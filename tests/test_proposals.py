@@ -12,7 +12,18 @@ from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
 from gfpmodel.mm.rules import OWN_FUNCTION
 from gfpmodel.proposals import PROPOSALS, proposal
 
-NAMES = ["fast_try", "no_locks", "lockless", "nowait", "atomic", "gfp0", "raw_zone_lock", "trylock", "deferred_refill"]
+NAMES = [
+    "fast_try",
+    "no_locks",
+    "lockless",
+    "nowait",
+    "atomic",
+    "gfp0",
+    "raw_zone_lock",
+    "raw_zone_lock_rt",
+    "trylock",
+    "deferred_refill",
+]
 U, M, R = range(3)
 ORDINARY = {U: 0xCC0, M: 0xCC8, R: 0xCD0}
 
@@ -110,7 +121,7 @@ def test_trylock_stops_at_the_min_watermark_without_waking_kswapd() -> None:
     assert "wakeup_kswapd" not in names(a.events())
 
 
-@pytest.mark.parametrize("name", ["nowait", "atomic", "gfp0", "raw_zone_lock", "deferred_refill"])
+@pytest.mark.parametrize("name", ["nowait", "atomic", "gfp0", "raw_zone_lock", "raw_zone_lock_rt", "deferred_refill"])
 def test_rows_without_a_flag_take_the_ordinary_path(name: str) -> None:
     row = proposal(name)
     a, plain = machine(row), PageAllocator(machine(row).machine, events=1 << 12)

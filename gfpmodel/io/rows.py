@@ -100,9 +100,16 @@ def literals() -> dict[str, dict[str, str]]:
     return {f.name: {word: word for word in get_args(hints[f.name])} for f in fields(Rule) if f.name in CHOICES}
 
 
-CHOICES = ("refill", "watermark", "lock", "lock_rt", "runs")
+LATER_ON_RT = ("try", "decline")  #: what a row that tries the lock may do on PREEMPT_RT
+CHOICES = ("refill", "watermark", "walk", "lock", "lock_rt", "runs")
 #: The fields that stand for something, with their words.
-WORDS: dict[str, Mapping[str, Any]] = {"flag": FLAGS, "slow_path": BOOLS, "highest_zone": ZONES, **literals()}
+WORDS: dict[str, Mapping[str, Any]] = {
+    "flag": FLAGS,
+    "slow_path": BOOLS,
+    "pmd_order": BOOLS,
+    "highest_zone": ZONES,
+    **literals(),
+}
 READERS: dict[str, Callable[..., Any]] = {
     "name": read_name,
     "title": read_line,
@@ -201,14 +208,15 @@ def check(row: Rule, mask: int, name: str, entries: Mapping[str, Entry]) -> None
             "flag", f"a bit needs `kernel: {PATCHED}` and __GFP_FAST_TRY in the request: it stands for any new bit"
         )
     if not row.flag:
-        ways = ["scan", "refill", "watermark", "slow_path", "highest_zone"]
+        ways = ["scan", "refill", "watermark", "slow_path", "highest_zone", "pmd_order", "walk"]
         if row.runs != "work":  # what a work item asks is not what its caller gets
             ways.append("highest_order")
         for field in ways:
             if getattr(row, field) != getattr(ORDINARY, field):
                 raise refuse(field, "without a flag a request takes the ordinary path; expected `flag: bit` or such")
-    if not (row.refill == "trylock") == (row.lock == "try") == (row.lock_rt == "try"):
-        raise refuse("refill", "trylock goes with `lock: try` and `lock_rt: try`, and they with it")
+    tries = row.refill == "trylock"
+    if tries != (row.lock == "try") or (row.lock_rt == "try") > tries or (tries and row.lock_rt not in LATER_ON_RT):
+        raise refuse("refill", "trylock goes with `lock: try` and `lock_rt: try` or `decline`, and they with it")
 
 
 def resolve(name: str) -> Rule:
@@ -284,11 +292,20 @@ MEANS: dict[str, dict[str, str]] = {
         "no": "an empty list stays empty: NULL until somebody else refills it",
         "yes": "an empty list is refilled under zone->lock, which the request waits for",
         "trylock": "an empty list is refilled if zone->lock is free at that moment",
+        "decline": "an empty list stays empty, and a larger block is refused: zone->lock is never taken",
     },
     "watermark": {
         "low": "NULL below the low mark, also with pages on the list",
         "min": "goes on down to the min mark",
         "none": "no mark stops it: it takes what others have in reserve",
+    },
+    "walk": {
+        "kernel": "the kernel's walk: two rounds where it avoids fragmenting, and kswapd woken for a boosted watermark",
+        "own loop": "a loop of its own: each zone once, and it wakes nobody",
+    },
+    "pmd_order": {
+        "true": "a huge page may be asked for, where TRANSPARENT_HUGEPAGE gives its order a list",
+        "false": "the highest order holds, huge pages or not",
     },
     "slow_path": {"true": "a failure goes on to the slow path, with all its locks", "false": "a failure is final"},
     "lock": {
@@ -300,6 +317,7 @@ MEANS: dict[str, dict[str, str]] = {
         "sleeping": "on PREEMPT_RT zone->lock may sleep: not in an atomic context",
         "raw": "on PREEMPT_RT tasks of any priority wait while zone->lock is held",
         "try": "on PREEMPT_RT zone->lock is only tried, and not at all in hard interrupts and NMIs",
+        "decline": "on PREEMPT_RT the request gets NULL where it would need zone->lock; the lists keep theirs",
     },
     "runs": {
         "caller": "the caller asks, in its own context",

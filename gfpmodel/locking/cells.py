@@ -24,7 +24,7 @@ STACK_OF = {
     "zremote": "zone_lock_elsewhere",
     "zremoteall": "zone_locks_elsewhere",
     "nmi_over_raw": "raw>nmi",
-    "nmi_over_zlock": "zone_lock>nmi",
+    "nmi_over_zlock": "zone_lock>zone_lock_dma>nmi",  # every zone's, unlike zlock
     "nmi_over_pcplock": "pcp_lock>nmi",
     "hrt_over_pcplock": "pcp_lock>hardirq",
 }

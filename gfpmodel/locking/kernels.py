@@ -23,13 +23,17 @@ OPTIONS: dict[str, bool | None] = {
     "PAGE_OWNER": False,
     "MEMCG": False,
     "CMA": False,
+    "TRANSPARENT_HUGEPAGE": False,
 }
 WAIT_CONTEXT_SINCE, ALWAYS_CHECKED_SINCE = (5, 7), (5, 15)  # check_wait_context(); without its depth exception
 NESTING_SINCE = (6, 18)  # PROVE_RAW_LOCK_NESTING is no choice any more on x86: it follows PROVE_LOCKING
 LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the trylock was carried back
 RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
 SPIN_BY_MASK_SINCE = (6, 15)  # gfpflags_allow_spinning(): a mask without reclaim does not wait for a lock of page_owner
-PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3
+PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3, and for huge pages with TRANSPARENT_HUGEPAGE
+HPAGE_PMD_ORDER = 9  # x86-64
+# verify_lock_unused(): until v5.9-rc6 (and v5.8.11) a typing error had it look at another bit of a class's usage
+NMI_CHECK_SINCE, NMI_CHECK_WORKS_SINCE = (5, 8), (5, 9)
 NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
@@ -114,10 +118,26 @@ class Kernel:
             return "try"
         return "acquire" if self.rt or self.version >= STOCK_LOCK_SINCE else ""
 
+    def lists(self, order: int) -> bool:
+        """Return whether the pcp lists serve an order.
+
+        Models: mm/page_alloc.c:pcp_allowed_order (v5.14; v6.15 says HPAGE_PMD_ORDER for pageblock_order).
+        """
+        if self.version < PCP_ORDERS_SINCE:
+            return order == 0
+        huge = self.on("TRANSPARENT_HUGEPAGE") and order == HPAGE_PMD_ORDER
+        return order <= PAGE_ALLOC_COSTLY_ORDER or huge
+
     @property
-    def highest_listed(self) -> int:
-        """Return the highest order that the pcp lists serve, huge pages apart."""
-        return PAGE_ALLOC_COSTLY_ORDER if self.version >= PCP_ORDERS_SINCE else 0
+    def nmi_conflict(self) -> str:
+        """Return the usage of a class that makes lockdep report it in an NMI: any, that of a typing error, or none.
+
+        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.8 as released; v5.9).  PREEMPT_RT of v5.8's time is
+        5.10-rt17, which has it right.
+        """
+        if self.version < NMI_CHECK_SINCE:
+            return "none"
+        return "any" if self.version >= NMI_CHECK_WORKS_SINCE or self.rt else "HARDIRQ-ON-R"
 
     @property
     def spins_by_mask(self) -> bool:
@@ -155,11 +175,12 @@ class Kernel:
         return LockClass(name, kind, run_time, unchecked)
 
 
-#: Locks of slab and of kfree_rcu() where the model has them; earlier ones may be of another kind.
+#: Locks of slab where the model has it; earlier ones may be of another kind.
 SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
     "&n->list_lock": ("spinlock_t", True),
     "&pcs->lock": ("local_lock_t", True),
-    "krc.lock": ("raw_spinlock_t", False),
+    "&barn->lock": ("spinlock_t", True),
+    "kfree_rcu_sheaf_map": ("override", False),
 }
 
 
@@ -186,6 +207,7 @@ def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
         "softirq_ctrl.lock": ("local_lock_t", False),
         KMALLOC_64: ("local_lock_t", True),
         KMALLOC_16: ("local_lock_t", True),
+        "krc.lock": ("raw_spinlock_t", False),  # since v5.9; a row with a cache brings it to an earlier kernel
         **(SLAB_LOCKS if kernel.models_slab else {}),
     }
 

@@ -15,7 +15,7 @@ from gfpmodel.locking.classes import (
     LockClass,
     wait_number,
 )
-from gfpmodel.locking.contexts import THREADABLE, Context, Entry
+from gfpmodel.locking.contexts import FIXED_NAMES, THREADABLE, Context, Entry
 from gfpmodel.locking.graph import LockGraph
 from gfpmodel.locking.kernels import Kernel, lock_kinds
 from gfpmodel.locking.reports import Held, Report
@@ -99,7 +99,8 @@ class Cpu:
             self._bh_disable(SOFTIRQ_DISABLE_OFFSET)
         self._preempt_off(item.preempt_off)
         if item.lock:
-            known = entry.name in lock_kinds(self.kernel)
+            kind, _ = lock_kinds(self.kernel).get(entry.name, (None, False))
+            known = kind == item.lock or (kind and entry.word in FIXED_NAMES)
             lock = self.kernel.lock(entry.name) if known else LockClass(entry.name, item.lock)
             self.acquire(lock, "the caller", trylock=item.trylock, read=item.read, instance=entry.instance)
 
@@ -233,6 +234,7 @@ class Cpu:
     def _check_wait_context(self, lock: LockClass, where: str, trylock: bool, read: bool) -> Report | None:
         """Report a lock that may wait longer than the context allows.
 
+        A map that overrides sets what was allowed so far, up or down; what is held above it counts as ever.
         Models: kernel/locking/lockdep.c:check_wait_context (v5.8; from v5.15 on also for the first lock).
         """
         if not self.kernel.checks_wait_context or not lock.inner or trylock:
@@ -240,11 +242,10 @@ class Cpu:
         if self.kernel.first_lock_exempt and not self.held:
             return None
         allowed = self.number(self.wait_context)
-        for held in reversed(self.held):
-            if held.irq_context != self.irq_context:
-                break
-            if held.lock.inner:
-                allowed = min(allowed, self.number(held.lock.inner))
+        here = [held.lock for held in self.held if held.irq_context == self.irq_context and held.lock.inner]
+        for held in here:
+            inner = self.number(held.inner)
+            allowed = inner if held.kind == "override" else min(allowed, inner)
         if self.number(lock.outer) <= allowed:
             return None
         return self._report("invalid_wait_context", lock, where, context_base=self.number(self.wait_context))
@@ -314,9 +315,11 @@ class Cpu:
     def _verify_lock_unused(self, lock: LockClass, where: str, trylock: bool, read: bool) -> Report | None:
         """Report a lock that waits in an NMI although it was ever used elsewhere: the NMI may have hit its holder.
 
-        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.8); lockdep sees nothing else of an NMI.
+        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.9); lockdep sees nothing else of an NMI.  v5.8 asks for
+        a usage that none of the allocator's locks has, and earlier kernels do not ask.
         """
-        if trylock or lock.name not in self.usage:
+        conflict = self.kernel.nmi_conflict
+        if trylock or lock.name not in self.usage or conflict not in ("any", *self.usage[lock.name]):
             return None
         return self._report("inconsistent_lock_state", lock, where, conflict=("INITIAL USE", "IN-NMI"))
 

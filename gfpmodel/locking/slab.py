@@ -83,12 +83,25 @@ def do_slab_free(kernel: Kernel) -> Iterator[Step]:
 def kvfree_call_rcu(kernel: Kernel, sheaf: bool) -> Iterator[Step]:
     """Yield the steps of kfree_rcu() with a head.
 
-    A cache with sheaves keeps the object for a grace period of its own and only tries its lock, where it waits for
-    none; PREEMPT_RT does without.  Models: mm/slab_common.c:kvfree_call_rcu and mm/slub.c:__kfree_rcu_sheaf (v6.18);
-    leaves out the raw locks of timers and work items under krc.lock.
+    A cache with sheaves keeps the object for a grace period of its own and only tries its lock; PREEMPT_RT does
+    without.  The object is the first since boot: its sheaf comes from the node's barn, whose lock waits, under a map
+    that has lockdep take a spinlock_t there for what it is without PREEMPT_RT.
+    Models: mm/slab_common.c:kvfree_call_rcu and mm/slub.c:__kfree_rcu_sheaf (v6.18 as maintained, with
+    kfree_rcu_sheaf_map); leaves out the raw locks of timers and work items under krc.lock.
     """
     if sheaf and not kernel.rt:
+        yield Step("try", "kfree_rcu_sheaf_map", "__kfree_rcu_sheaf")
         yield Step("try", "&pcs->lock", "__kfree_rcu_sheaf")
+        yield from locked(kernel, "&barn->lock", "barn_get_empty_sheaf")
         yield Step("release", "&pcs->lock")
+        yield Step("release", "kfree_rcu_sheaf_map")
     else:
-        yield from locked(kernel, "krc.lock", "kvfree_call_rcu")
+        yield from lock_cache(kernel)
+
+
+def lock_cache(kernel: Kernel) -> Iterator[Step]:
+    """Yield taking the lock of this cpu's blocks, under which a page comes from the cache.
+
+    Models: kernel/rcu/tree.c:krc_this_cpu_lock (v5.11).
+    """
+    yield from locked(kernel, "krc.lock", "kvfree_call_rcu")

@@ -29,8 +29,9 @@ class Walk:
 
     Arguments: the allocator, as the operation left it; the kernel; the request's mask in the engine's bits (its
     NOLOCKDEP bit apart); whether the zone lock is only tried; whether page_owner is on and meets a new stack, and
-    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").  ``listed`` says
-    whether this kernel's pcp lists serve the order, ``taken`` what somebody holds already.
+    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").  ``declines`` says
+    that the request does without the zone lock, ``listed`` whether this kernel's pcp lists serve the order, ``taken``
+    what somebody holds already.
     """
 
     allocator: PageAllocator
@@ -41,6 +42,7 @@ class Walk:
     slab_due: bool = False
     charge: Literal["none", "ok", "fail"] = "none"
     trylock: bool = False
+    declines: bool = False
     warns: bool = True
     listed: bool = True
     taken: Taken = NOTHING
@@ -84,6 +86,8 @@ class Walk:
             elif event.kind == ev.TRYLOCK:
                 if not event.values[0]:
                     yield Step("busy", "&zone->lock", where, event.zone)
+            elif event.kind == ev.DECLINE:
+                yield Step("decline", "&zone->lock", where, event.zone)
             elif event.kind == ev.LOCK:
                 yield from self.zone_lock(where, event.zone)
             elif event.kind == ev.UNLOCK:
@@ -190,11 +194,15 @@ class Walk:
     def warn_alloc(self, events: list[Event]) -> Iterator[Step]:
         """Yield the zone locks that the failure report takes to count free blocks.
 
+        A request that declines them has them declined here, too, and its report lacks the counts.
         Models: mm/page_alloc.c:warn_alloc and show_free_areas (v5.8), the rate limit not reached.
         """
         if not events:
             return  # an order that no zone can serve returns at once
         for index in self.allocator.sizes.zones:
+            if self.declines:
+                yield Step("decline", "&zone->lock", "show_free_areas", index)
+                continue
             yield from locked(self.kernel, "&zone->lock", "show_free_areas", index)
 
     def memcg_charge(self, page: int, order: int) -> Iterator[Step]:

@@ -46,6 +46,8 @@ STATES = {
     "full": "one page below high",
     "boost": "pages on each list, kswapd to be woken",
     "boostwm": "the same, watermark boosted",
+    "low": "pages on each list, memory at the low mark",
+    "min": "pages on each list, memory at the min mark",
 }
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 

@@ -31,7 +31,8 @@ from gfpmodel.mm.state import Trace
     IRQ_SAVE,
     IRQ_RESTORE,
     TRYLOCK,
-) = range(16)
+    DECLINE,
+) = range(17)
 
 
 class Kind(NamedTuple):
@@ -70,6 +71,7 @@ KINDS = (
     Kind("I", "local_irq_save", ()),
     Kind("J", "local_irq_restore", ()),
     Kind("T", "zone_trylock", ("taken",)),
+    Kind("N", "zone_lock_declined", ()),
 )
 RECORDED_KINDS = tuple(range(LOCK, MM_PAGE_ALLOC))  #: the kinds that a golden file has
 ALL_KINDS = tuple(range(len(KINDS)))
