@@ -13,8 +13,8 @@ from gfpmodel.errors import InputError
 from gfpmodel.locking import Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.proposals import PATCHED, PROPOSALS
-from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, SHOWN, Score, Scorecard, ends, for_ever, scorecard, with_row
 from gfpmodel.sim import Sweep, run_sweep
+from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, SHOWN, Score, Scorecard, ends, for_ever, scorecard, with_row
 from gfpmodel.sim.statistics import Interval, interval, share
 
 NEEDS = sorted({name for column in COLUMNS for name in column.needs})
