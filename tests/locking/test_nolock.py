@@ -6,6 +6,7 @@ import pytest
 
 from gfpmodel.errors import NotModelledError
 from gfpmodel.locking import STACKS, Kernel, Setup, Verdict, make_call, make_kernel, make_request, verdict
+from gfpmodel.locking.cells import cell
 
 KERNEL, RT = make_kernel("v6.18"), make_kernel("v6.18", {"PREEMPT_RT": True})
 KERNELS = pytest.mark.parametrize("kernel", [KERNEL, RT], ids=["PREEMPT", "PREEMPT_RT"])
@@ -74,6 +75,45 @@ def test_order_4_has_no_list() -> None:
     found = verdict(make_request(KERNEL, "none", order=4), "task", Setup("warm"), KERNEL)
     assert found.locks == ["&zone->lock"]
     assert nolock(order=4).result == "NULL"
+
+
+def test_a_huge_page_has_a_list_with_thp_since_v5_14() -> None:
+    for name, thp, order, result, listed in (
+        ("v6.18", False, 9, "NULL", False),
+        ("v6.18", True, 9, "page", True),
+        ("v6.18", True, 8, "NULL", False),
+        ("v6.18", True, 4, "NULL", False),
+        ("v5.15", True, 9, "page", True),
+        ("v5.10", True, 9, "NULL", False),
+    ):
+        kernel = make_kernel(name, {"TRANSPARENT_HUGEPAGE": thp})
+        assert nolock(kernel, order=order).result == result, (name, thp, order)
+        assert kernel.lists(order) == listed
+    huge = make_kernel("v6.18", {"TRANSPARENT_HUGEPAGE": True})
+    assert nolock(huge, "zone_lock>zone_lock_dma", order=9).result == "NULL"  # no huge page waits on the list
+    assert nolock(huge, "pcp_lock", order=9).result == "page"
+    ordinary = verdict(make_request(huge, "none", order=9), "task", Setup("warm"), huge)
+    assert ordinary.locks == ["&pcp->lock", "&zone->lock"]
+
+
+@pytest.mark.parametrize("pcp", ["warm", "full", "dry"])
+def test_kfree_rcu_of_a_cache_with_sheaves_takes_the_barns_lock(pcp: str) -> None:
+    sheaf = make_call(KERNEL, "kfree_rcu_sheaf")
+    for where in ("task", "raw", "hrt", "hrt_raw", "spin"):
+        found = verdict(sheaf, where, Setup(pcp), KERNEL)
+        assert "&barn->lock" in found.locks
+        assert not found.reports, where
+    (report,) = verdict(sheaf, "nmi", Setup(pcp), KERNEL).reports
+    assert str(report) == "inconsistent_lock_state on &barn->lock in barn_get_empty_sheaf"
+    assert verdict(make_call(RT, "kfree_rcu_sheaf"), "task", Setup(pcp), RT).locks == ["krc.lock"]
+
+
+def test_an_nmi_over_zlock_interrupts_a_holder_of_every_zones_lock() -> None:
+    for order in (0, 1):
+        row = {"request": f"NL{order}", "order": str(order), "context": "nmi_over_zlock", "setup": "-"}
+        assert cell({**row, "pcp": "dry"}, KERNEL).row()["result"] == "NULL"
+        assert cell({**row, "pcp": "warm"}, KERNEL).row()["result"] == "page"
+        assert cell({**row, "pcp": "dry", "context": "zlock"}, KERNEL).row()["result"] == "page"  # one zone's only
 
 
 def test_on_rt_a_threaded_handler_is_a_task() -> None:
