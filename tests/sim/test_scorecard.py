@@ -125,7 +125,7 @@ def test_what_fails_for_ever_is_told_by_its_pages_at_any_length(duration_ms: int
     grid = {"proposal": ("fast_try", "gfp0"), "frees_on": ("next",), "duration_ms": (duration_ms,)}
     rows = run_sweep(Sweep("cross_cpu", grid, seeds=2), workers=1)
     assert [for_ever(row) for row in rows] == [True, True, False, False]
-    card = scorecard({"cross_cpu": rows, "pool": []})
+    card = scorecard({"cross_cpu": rows, "pool": [{"latency_us": 50, "fallback_share": 0.1}] * 2})
     assert str(card.rows["fast_try"]["cross"]) == "after 315 pages, for ever"
     assert str(card.rows["gfp0"]["cross"]) == f"0 of {round(sum(row['ops.asker'] for row in rows[2:])):,}"
 
