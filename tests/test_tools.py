@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import logging
 import tarfile
 from pathlib import Path
@@ -227,6 +228,16 @@ def test_check_names_the_changed_cell(recorded: Path, tmp_path: Path, capsys: py
 def test_check_of_an_unchanged_notebook_is_silent(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nbrecord.main(["--check", str(recorded)]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def drawing(x: float, style: str) -> str:
+    """Return a drawing as a notebook stores it, without what ``--check`` does not look at."""
+    svg = f'<svg width="{x}"><path d="M {x} 0 \nL {x} {x}" style="{style}"/><use x="{x}"/></svg>'
+    return nbrecord.GEOMETRY.sub("", json.dumps(svg))
+
+
+def test_check_does_not_look_at_coordinates() -> None:
+    assert drawing(1.1, "a") == drawing(1.2, "a") != drawing(1.1, "b")
 
 
 def test_a_failing_cell_is_one_line_and_nothing_is_written(

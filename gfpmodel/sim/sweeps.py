@@ -24,7 +24,7 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Rule
 from gfpmodel.mm.jit import INTERPRETED, source_hash
 from gfpmodel.sim.experiments import experiment
-from gfpmodel.sim.statistics import Interval, interval
+from gfpmodel.sim.statistics import Interval, figure
 
 Row = dict[str, Any]
 Grid = Mapping[str, Sequence[Any]]
@@ -321,6 +321,6 @@ def summary(sweep: Sweep, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Inte
         group = rows[at : at + sweep.seeds]
         figures = [name for name in group[0] if name not in given]
         out.append(
-            ({key: group[0][key] for key in varied}, {name: interval([r[name] for r in group]) for name in figures})
+            ({key: group[0][key] for key in varied}, {name: figure(name, [r[name] for r in group]) for name in figures})
         )
     return out

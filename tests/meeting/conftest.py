@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 120
+from tests.conftest import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield printed(log, server)
     finally:
         server.terminate()
-        assert server.wait(timeout=30) == 0, log.read_text()
+        assert server.wait(timeout=PATIENCE) == 0, log.read_text()
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -39,9 +39,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 def printed(log: Path, server: subprocess.Popen[bytes]) -> str:
     """Wait for the address in the log."""
-    for _ in range(10 * SECONDS):
+    for _ in range(10 * PATIENCE):
         if found := re.search(r"http://127\.0\.0\.1:\d+/meeting\?token=\w+", log.read_text()):
             return found[0]
         assert server.poll() is None, log.read_text()
         time.sleep(0.1)
-    raise AssertionError(f"no address after {SECONDS} s: {log.read_text()}")
+    raise AssertionError(f"no address after {PATIENCE} s: {log.read_text()}")

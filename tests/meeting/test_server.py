@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 from gfpmodel.meeting.case import Case, answer, block, query
+from tests.conftest import PATIENCE
 
 
 class Reply(NamedTuple):
@@ -39,7 +40,7 @@ def get(address: str, path: str = "", token: bool = True, text: str = "") -> Rep
     asked = "&".join(part for part in (parts.query if token else "", text) if part)
     url = urllib.parse.urlunsplit(parts._replace(path=f"/meeting{path}", query=asked))
     try:
-        with urllib.request.build_opener(NoRedirect).open(url, timeout=120) as reply:
+        with urllib.request.build_opener(NoRedirect).open(url, timeout=PATIENCE) as reply:
             return Reply(reply.status, reply.read().decode(), reply.headers)
     except urllib.error.HTTPError as error:
         return Reply(error.code, error.read().decode(), error.headers)
@@ -88,6 +89,6 @@ def test_a_bad_case_is_one_line(address: str, path: str, text: str) -> None:
 )
 def test_it_is_never_open_to_others(option: str, said: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gfpmodel.meeting", "--no-browser", "--allow-root", "--port=0", option]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
