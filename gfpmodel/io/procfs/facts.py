@@ -20,7 +20,6 @@ from gfpmodel.mm import Zone
 from gfpmodel.mm.mmzone import Sizes, ZoneSizes, setup_per_zone_lowmem_reserve, zone_batchsize
 from gfpmodel.mm.state import ZONE_NAMES
 
-
 ALWAYS_UNKNOWN = (
     "which pfns are free or used: free blocks are laid into each zone largest first",
     "the lists of each cpu by migratetype and pfn, only their counts: the model starts with them empty",

@@ -28,6 +28,7 @@ PAGEBLOCK_ORDERS = (9, 10)  #: those that the model's machines have
 #: Pageblocks of a huge page, by page size; with 64 KiB pages on arm64, powerpc with its hash table, and with radix.
 HUGE_ORDERS = {12: (9,), 14: (11,), 16: (13, 8, 5)}
 THP_BLOCKS = 11  #: for each zone: two pageblocks, and one for each pair of the three types on the lists
+A_TWENTIETH = "a twentieth of the memory above the high marks"  #: which were lower then, so that it is not exact
 FOUR_GIB = 1 << 32
 
 
@@ -130,7 +131,7 @@ def lowmem_reserve(by_name: dict[str, int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class MinFree:
-    """What all min marks sum to (kB), the min_free_kbytes behind it, whose value that is, and what v5.8 would choose."""
+    """What all min marks sum to (kB), the min_free_kbytes behind it, whose value that is, and what v5.8 chooses."""
 
     marks: int
     kbytes: int
@@ -156,15 +157,16 @@ def min_free(proc: Proc, size: PageSize) -> MinFree:
     if abs(pages * size.kib - boot) <= boot // 50 + len(low) * size.kib:
         return MinFree(pages * size.kib, boot, "as boot computes it", boot)
     zones = len([z for z in low if z.name != "Movable"])
-    for wanted, slack, source in recommended(proc, size, zones, memory):
-        if 0 <= wanted - pages <= slack:
+    for least, most, source in recommended(proc, size, zones, memory):
+        if least <= pages <= most:
+            wanted = pages if source == A_TWENTIETH else most
             return MinFree(pages * size.kib, wanted * size.kib, f"as transparent huge pages set it, {source}", boot)
     source = "set by hand or by a rule that is not known here"
     return MinFree(pages * size.kib, pages * size.kib, source, boot)
 
 
 def recommended(proc: Proc, size: PageSize, zones: int, memory: int) -> Iterator[tuple[int, int, str]]:
-    """Yield what transparent huge pages may have set (pages), how far the marks' sum may be below it, and why so much.
+    """Yield what the marks sum to if transparent huge pages set them (at least, at most, in pages), and why so much.
 
     A mark is rounded down in each zone.  A file may show fewer zones than the machine has: a node has up to three.
 
@@ -172,14 +174,15 @@ def recommended(proc: Proc, size: PageSize, zones: int, memory: int) -> Iterator
     """
     orders = (proc.pageblock_order,) if proc.pageblock_order is not None else HUGE_ORDERS.get(size.shift, ())
     for order in orders:
+        each = f"{THP_BLOCKS} pageblocks of order {order} for each of"
         wanted = THP_BLOCKS * zones << order
         if wanted <= memory // 20:
-            yield wanted, zones, f"{THP_BLOCKS} pageblocks of order {order} for each of {zones} zone(s)"
+            yield wanted - zones, wanted, f"{each} {zones} zone(s)"
         else:
-            yield memory // 20, memory // 500, "a twentieth of the memory"
+            yield memory // 20 - memory // 500, memory // 20, A_TWENTIETH
         for others in {1, 2, 3} - {zones}:
             wanted = THP_BLOCKS * others << order
-            yield wanted, wanted // 100, f"{THP_BLOCKS} pageblocks of order {order} for each of {others} zone(s)"
+            yield wanted - wanted // 100, wanted, f"{each} {others} zone(s)"
 
 
 def v58_wmarks(proc: Proc, size: PageSize) -> dict[tuple[int, str], tuple[int, int, int]]:

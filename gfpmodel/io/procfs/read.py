@@ -136,7 +136,7 @@ class Reader:
             pass
         elif self.by_type(text, number) or self.free(text, number) or self.in_zone(text, number):
             self.read += 1
-            self.between = False
+            self.between = text.startswith("MemTotal")
         elif OTHER.fullmatch(text):
             self.node_stats &= text != "pagesets"
         else:
