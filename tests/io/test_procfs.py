@@ -164,6 +164,14 @@ def test_what_is_no_text_of_these(data: bytes, tmp_path: Path) -> None:
         read_proc([str(path)])
 
 
+def test_a_report_is_no_machine_that_can_be_started(tmp_path: Path) -> None:
+    """Case 14: it has watermarks and free blocks, but not where its zones lie."""
+    path = tmp_path / "file"
+    path.write_text("[  100.000000] worker: page allocation failure: order:4\n[  100.000002] Mem-Info:\n")
+    with pytest.raises(InputError, match=r"file:1: .*a report's Mem-Info names no pfns"):
+        read_proc([str(path)])
+
+
 def test_the_line_without_a_name_of_4_17_to_4_19(tmp_path: Path) -> None:
     """Case 02."""
     path = tmp_path / "file"

@@ -155,12 +155,14 @@ def describe(facts: dict[str, Any]) -> str:
 
 def node_lines(node: dict[str, Any]) -> list[str]:
     """Return the lines of a node."""
+    as_booted = node["min_free_kbytes"] == node["min_free_kbytes_v5.8"]
     lines = [
         f"node {node['node']}: {node['cpus']} cpus, pageblock_order {node['pageblock_order'] or 'unknown'}, "
         f"MAX_ORDER {node['orders'] or 'unknown'}, zones {' '.join(node['kernel_zones'])}",
         f"  pages of {node['page_size'] >> 10} KiB, {node['page_size_from']}",
         f"  the min marks sum to {node['min_marks_kbytes']} kB: min_free_kbytes {node['min_free_kbytes']}, "
-        f"{node['min_free_kbytes_from']}; v5.8's boot computes {node['min_free_kbytes_v5.8']}",
+        + node["min_free_kbytes_from"]
+        + (f"; boot computes {node['min_free_kbytes_v5.8']}" if not as_booted else ""),
     ]
     if node["unnamed"] is not None:
         lines.append(f"  {UNNAMED} {node['unnamed']}: the line without a name, as 4.17 to 4.19 print it")

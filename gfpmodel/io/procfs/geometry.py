@@ -155,7 +155,7 @@ def min_free(proc: Proc, size: PageSize) -> MinFree:
     memory = sum(z.fields["managed"] - z.fields.get("cma", 0) for z in low if z.name != "Movable")
     boot = boot_min_free_kbytes(memory * size.kib)
     if abs(pages * size.kib - boot) <= boot // 50 + len(low) * size.kib:
-        return MinFree(pages * size.kib, boot, "as boot computes it", boot)
+        return MinFree(pages * size.kib, boot, "as v5.8's boot computes it", boot)
     zones = len([z for z in low if z.name != "Movable"])
     for least, most, source in recommended(proc, size, zones, memory):
         if least <= pages <= most:
@@ -174,15 +174,15 @@ def recommended(proc: Proc, size: PageSize, zones: int, memory: int) -> Iterator
     """
     orders = (proc.pageblock_order,) if proc.pageblock_order is not None else HUGE_ORDERS.get(size.shift, ())
     for order in orders:
-        each = f"{THP_BLOCKS} pageblocks of order {order} for each of"
+        each = f"{THP_BLOCKS} pageblocks of order {order} for each zone of"
         wanted = THP_BLOCKS * zones << order
         if wanted <= memory // 20:
-            yield wanted - zones, wanted, f"{each} {zones} zone(s)"
+            yield wanted - zones, wanted, f"{each} {zones}"
         else:
             yield memory // 20 - memory // 500, memory // 20, A_TWENTIETH
         for others in {1, 2, 3} - {zones}:
             wanted = THP_BLOCKS * others << order
-            yield wanted - wanted // 100, wanted, f"{each} {others} zone(s)"
+            yield wanted - wanted // 100, wanted, f"{each} {others}"
 
 
 def v58_wmarks(proc: Proc, size: PageSize) -> dict[tuple[int, str], tuple[int, int, int]]:

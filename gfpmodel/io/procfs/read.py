@@ -123,6 +123,7 @@ class Reader:
     seen: set[str] = field(default_factory=set)
     read: int = 0
     foreign: tuple[str, int] | None = None
+    report: bool = False  #: a kernel's report of a failed allocation or of its memory is among the lines
 
     def error(self, message: str, line: int) -> InputError:
         """Return the error for a line."""
@@ -141,12 +142,15 @@ class Reader:
             self.node_stats &= text != "pagesets"
         else:
             self.foreign = self.foreign or (text, number)
+            self.report |= text == "Mem-Info:"
             if not self.between:
                 raise self.unexpected(text, number)
 
     def unexpected(self, text: str, number: int) -> InputError:
         """Return the error for a line that none of the files has."""
-        return self.error(f"expected a line of /proc/zoneinfo, buddyinfo or pagetypeinfo, found {text[:60]!r}", number)
+        more = "; a report's Mem-Info names no pfns" if self.report else ""
+        found = f"expected a line of /proc/zoneinfo, buddyinfo or pagetypeinfo, found {text[:60]!r}{more}"
+        return self.error(found, number)
 
     def heading(self, text: str) -> None:
         """Take an empty line, a heading or a command: if it names a file that was seen before, none of that is read."""
