@@ -6,6 +6,7 @@ from typing import Any
 
 from gfpmodel.io.procfs.geometry import (
     PageSize,
+    cma_pages,
     lowmem_reserve,
     min_free,
     misfits,
@@ -40,7 +41,7 @@ def unknown(proc: Proc, node: int, size: PageSize) -> list[str]:
             "boost" not in z.fields for z in zones
         ),
         "which pages are CMA areas: movable requests do not use the free CMA blocks here": "CMA" in types
-        or any(z.fields.get("cma") for z in zones),
+        or any(map(cma_pages, zones)),
         "counts that pagetypeinfo stopped at >100000: the number itself is taken": proc.capped,
         "free blocks by migratetype (no pagetypeinfo): all taken as MOVABLE": any(
             z.free_by_type is None for z in zones

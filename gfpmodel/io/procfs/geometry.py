@@ -148,11 +148,16 @@ def clamped(zone: ZoneInfo) -> bool:
     return zone.name in ("HighMem", "Device") or (zone.name == "Movable" and zone.wmark()[0] == own)
 
 
+def cma_pages(zone: ZoneInfo) -> int:
+    """Return the pages of CMA areas, which are released after boot computes; older files have only the free ones."""
+    return max(zone.fields.get("cma", 0), zone.fields.get("nr_free_cma", 0))
+
+
 def min_free(proc: Proc, size: PageSize) -> MinFree:
     """Return min_free_kbytes, which the min marks of all zones sum to, and whose value it is."""
     low = [z for z in proc.populated() if not clamped(z)]
     pages = sum(z.wmark()[0] for z in low)
-    memory = sum(z.fields["managed"] - z.fields.get("cma", 0) for z in low if z.name != "Movable")
+    memory = sum(z.fields["managed"] - cma_pages(z) for z in low if z.name != "Movable")
     boot = boot_min_free_kbytes(memory * size.kib)
     if abs(pages * size.kib - boot) <= boot // 50 + len(low) * size.kib:
         return MinFree(pages * size.kib, boot, "as v5.8's boot computes it", boot)
