@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
+PAGE_SIZES = ("4096", "8192", "16384", "65536", "262144")
 INTERRUPTED = 130  # as a shell says it
 
 
@@ -333,15 +334,17 @@ def row(proposal: Rule, against: Rule, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--page-size", type=click.Choice(PAGE_SIZES), help="Bytes in a page; default: as the files tell it.")
 @json_option
-def machine(files: tuple[str, ...], as_json: bool) -> int:
-    """Print a machine as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo), and what is not known.
+def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int:
+    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo): what they say, and what they do not.
 
-    FILEs are told apart by content; one file may hold all three.
+    FILEs are told apart by content; one file may hold all three, quoted or with prompts and time stamps.  /proc/meminfo
+    beside them tells the page size.  What keeps the model from being that machine is said, too.
     """
     from gfpmodel.io.procfs import describe, machine_facts, read_proc
 
-    facts = machine_facts(read_proc(files))
+    facts = machine_facts(read_proc(files), int(page_size) if page_size else None)
     emit(facts, describe(facts), as_json=as_json)
     return FINE
 

@@ -6,7 +6,7 @@ pcp sizes, when memory is released later) can be given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isqrt
@@ -219,12 +219,12 @@ def check_cma(area: Range, machine: Machine) -> None:
             raise GeometryError(f"CMA area [{start}, {end}) overlaps [{low}, {high})")
 
 
-def zone_batchsize(managed: int) -> int:
+def zone_batchsize(managed: int, page_shift: int = PAGE_SHIFT) -> int:
     """Return the pcp batch for a zone of so many pages, before the least value of 1.
 
     Models: mm/page_alloc.c:zone_batchsize (v5.8).
     """
-    batch = max(min(managed // 1024, (1 << 20) >> PAGE_SHIFT) // 4, 1)
+    batch = max(min(managed // 1024, (1 << 20) >> page_shift) // 4, 1)
     return (1 << (batch + batch // 2).bit_length() - 1) - 1
 
 
@@ -252,15 +252,24 @@ def nr_free_buffer_pages(sizes: Sizes) -> int:
     return sum(z.managed for index, z in sizes.zones.items() if index <= ZONE_NORMAL)
 
 
-def setup_per_zone_wmarks(machine: Machine, sizes: Sizes) -> None:
-    """Set the three watermarks of every zone from min_free_kbytes.
+def boot_min_free_kbytes(lowmem_kbytes: int) -> int:
+    """Return the min_free_kbytes that boot chooses for so much memory below HighMem and Movable.
 
-    Models: mm/page_alloc.c:__setup_per_zone_wmarks (v5.8).
+    Models: mm/page_alloc.c:init_per_zone_wmark_min (v5.8), its arithmetic.
     """
-    pages_min = sizes.min_free_kbytes >> (PAGE_SHIFT - 10)
-    total = sum(z.managed for z in sizes.zones.values())
-    factor = machine.watermark_scale_factor
-    for z in sizes.zones.values():
+    return min(max(isqrt(lowmem_kbytes * 16), 128), 262144)
+
+
+def setup_per_zone_wmarks(
+    zones: Collection[ZoneSizes], min_free_kbytes: int, factor: int, page_shift: int = PAGE_SHIFT
+) -> None:
+    """Set the three watermarks of all zones, on every node, from min_free_kbytes and watermark_scale_factor.
+
+    Models: mm/page_alloc.c:__setup_per_zone_wmarks (v5.8); without HighMem, whose marks come from its own size.
+    """
+    pages_min = min_free_kbytes >> (page_shift - 10)
+    total = sum(z.managed for z in zones)
+    for z in zones:
         low = pages_min * z.managed // total if total else 0
         scaled = z.managed // 10000 * factor + z.managed % 10000 * factor // 10000
         gap = max(low >> 2, scaled)
@@ -305,13 +314,13 @@ def boot_sizes(machine: Machine) -> Sizes:
     for z in zones.values():
         z.batch, z.high = pageset_sizes(machine, z)
     lowmem_kbytes = nr_free_buffer_pages(sizes) << (PAGE_SHIFT - 10)
-    sizes.min_free_kbytes = min(max(isqrt(lowmem_kbytes * 16), 128), 262144)
-    setup_per_zone_wmarks(machine, sizes)
+    sizes.min_free_kbytes = boot_min_free_kbytes(lowmem_kbytes)
+    setup_per_zone_wmarks(zones.values(), sizes.min_free_kbytes, machine.watermark_scale_factor)
     setup_per_zone_lowmem_reserve(sizes)
     for z in zones.values():
         z.managed += machine.cma_pages(z.zone)
     if machine.min_free_kbytes is not None:
         sizes.min_free_kbytes = machine.min_free_kbytes
-        setup_per_zone_wmarks(machine, sizes)
+        setup_per_zone_wmarks(zones.values(), sizes.min_free_kbytes, machine.watermark_scale_factor)
     sizes.totalreserve = calculate_totalreserve_pages(sizes)
     return sizes

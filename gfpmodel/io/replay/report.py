@@ -31,11 +31,12 @@ SHOWN = 8  #: rows of a table of the text form
 
 @dataclass(frozen=True)
 class Report:
-    """A recording and what its replay gave."""
+    """A recording and what its replay gave; ``differs`` says in words how the model's machine is not the real one."""
 
     recording: Recording
     outcome: Outcome
     what_if: WhatIf
+    differs: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -173,6 +174,7 @@ class Report:
             "cpus": self.outcome.allocator.machine.cpus,
             "zones": self.zones(),
             "sizes_from": self.source,
+            "machine_differs": list(self.differs),
             "served_by": self.served_by,
             "replayed": {"operations": self.outcome.operations, **self.totals},
             "proposals": self.proposals(),
@@ -203,6 +205,7 @@ class Report:
                 f"batch {z['batch']}, high {z['high']}, min/low/high {'/'.join(map(str, z['watermarks']))}"
                 for z in self.zones()
             ),
+            *(f"  not this machine: {reason}" for reason in self.differs),
             f"replayed: {self.outcome.operations} operations, {totals['requests']} requests"
             + (f", all trying {self.served_by} first" if self.served_by else ""),
             f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
