@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gfpmodel.io.ftrace import forms
 from gfpmodel.io.ftrace import scan as sc
 from gfpmodel.io.streams import BROKEN, open_bytes
 from gfpmodel.mm.jit import INTERPRETED, view
@@ -88,10 +89,10 @@ class TraceReader:
         self._begin()
 
     def _begin(self) -> None:
-        """Give the known events the first numbers of texts."""
-        for name in sc.EVENTS:
+        """Give the known events the first numbers of texts, and the next one to a mask of 0."""
+        for name, kind in [*((name, sc.NAME) for name in sc.EVENTS), ("0", sc.MASK)]:
             text = np.frombuffer(name.encode(), np.uint8)
-            sc.intern(view(text), 0, len(text), sc.NAME, *self._texts)
+            sc.intern(view(text), 0, len(text), kind, *self._texts)
         self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
 
     @property
@@ -160,7 +161,7 @@ class TraceReader:
         columns, problems, comments = (view(array) for array in (table.reshape(-1), notes[0], notes[1]))
         reasons = view(self._reasons)
         more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
-        stopped = int(sc.scan(view(text), len(text), int(last), *more))
+        stopped = int(sc.scan(view(text), len(text), int(last), view(forms.packed()), *more))
         for reason, line, begin, end in rows_of(notes[0], int(self._state[sc.PROBLEMS])):
             self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
         for _, line, begin, end in rows_of(notes[1], int(self._state[sc.COMMENTS])):
