@@ -100,7 +100,7 @@ def is_digit(c: int) -> Any:
 @inlined
 def is_blank(c: int) -> Any:
     """Return whether a byte is a space or a tab."""
-    return c in (SPACE, TAB)
+    return c <= SPACE and (c == SPACE or c == TAB)  # noqa: PLR1714, SIM109 (compiled: no tuple)
 
 
 @inlined
@@ -414,31 +414,6 @@ def unless_empty(i: int, stop: int) -> Any:
 
 
 @inlined
-def take_column(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
-    """Read the column that a token of a pattern stands for; returns where it ends, or -1 if it is not there."""
-    stop = i
-    if token == LETTER_P:
-        stop = take_pid(buf, i, end, state)
-    elif token == LETTER_C:
-        state[HERE_CPU], stop = decimal(buf, i, end)
-        stop = unless_empty(i, stop)
-    elif token == LETTER_G:
-        stop = take_group(buf, i, end)
-    elif token == UPPER_T:
-        stop = flags_and_clock(buf, i, end, state)
-    elif token == LETTER_T:
-        stop = clock(buf, i, end, state)
-    elif token == LETTER_M:
-        stop = clock(buf, i, end, state)
-        state[HERE_TIME] //= 1000
-    elif token == LETTER_F:
-        stop = unless_empty(i, skip_dark(buf, i, end))
-        if state[COLUMNS_SEEN] == 0:
-            state[COLUMNS_SEEN] = stop - i
-    return stop
-
-
-@inlined
 def take_text(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
     """Read what a token of a pattern that is no column stands for; returns where it ends, or -1 if it is not there."""
     stop = i
@@ -465,28 +440,49 @@ def take_text(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
 
 
 @inlined
-def is_column(token: int) -> Any:
-    """Return whether a token stands for a column of an event."""
-    return token in (LETTER_P, LETTER_C, LETTER_G, UPPER_T, LETTER_T, LETTER_M, LETTER_F)
+def take(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
+    """Read what a token of a pattern stands for; returns where it ends, or -1 if it is not there."""
+    if token == LETTER_P:
+        stop = take_pid(buf, i, end, state)
+    elif token == LETTER_C:
+        state[HERE_CPU], stop = decimal(buf, i, end)
+        stop = unless_empty(i, stop)
+    elif token == LETTER_G:
+        stop = take_group(buf, i, end)
+    elif token == UPPER_T:
+        stop = flags_and_clock(buf, i, end, state)
+    elif token == LETTER_T:
+        stop = clock(buf, i, end, state)
+    elif token == LETTER_M:
+        stop = clock(buf, i, end, state)
+        state[HERE_TIME] //= 1000
+    elif token == LETTER_F:
+        stop = unless_empty(i, skip_dark(buf, i, end))
+        if state[COLUMNS_SEEN] == 0:
+            state[COLUMNS_SEEN] = stop - i
+    else:
+        stop = take_text(buf, i, end, token, state)
+    return stop
 
 
 @compiled
 def follow(buf: Bytes, i: int, end: int, forms: Words, k: int, state: Words) -> Any:
     """Follow a pattern from its place k, as far as its end or a task's name; returns where that is, or -1."""
     token = at(forms, k)
-    while token not in (STOP, TILDE):
+    while token != STOP and token != TILDE:  # noqa: PLR1714 (compiled: no tuple)
         if token >= LITERAL:
             if i >= end or at(buf, i) + LITERAL != token:
                 return -1
             i += 1
-        elif token in (SPACE, UNDERSCORE):
+        elif token == UNDERSCORE:
+            i = skip_spaces(buf, i, end)
+        elif token == SPACE:
             stop = skip_spaces(buf, i, end)
-            if token == SPACE and stop == i:
+            if stop == i:
                 return -1
             i = stop
         else:
-            column = is_column(token)
-            i = take_column(buf, i, end, token, state) if column else take_text(buf, i, end, token, state)
+            i = take(buf, i, end, token, state)
             if i < 0:
                 return -1
         k += 1
@@ -503,7 +499,8 @@ def may_end_task(buf: Bytes, i: int, j: int, end: int, separator: int) -> Any:
     after = at(buf, j + 1)
     if separator != SPACE:
         return is_digit(after)
-    return (j == i or at(buf, j - 1) != SPACE) and (is_digit(after) or after in (SPACE, DASH))
+    pid = is_digit(after) or after == SPACE or after == DASH  # noqa: PLR1714 (compiled: no tuple)
+    return pid and (j == i or at(buf, j - 1) != SPACE)
 
 
 @compiled
@@ -516,10 +513,13 @@ def match(buf: Bytes, start: int, end: int, forms: Words, row: int, state: Words
     state[TRYING] = row
     state[HERE_CPU], state[HERE_PID], state[HERE_TIME] = 0, -1, state[LAST_TIME]
     state[HERE_TASK], state[HERE_TASK_END] = start, start
-    i = follow(buf, start, end, forms, at(forms, 2 + ROW_WORDS * row), state)
-    k = state[NEXT] + 1
-    if i < 0 or at(forms, k - 1) == STOP:
-        return i
+    i, k = start, at(forms, 2 + ROW_WORDS * row)
+    if at(forms, k) != TILDE:
+        i = follow(buf, start, end, forms, k, state)
+        k = state[NEXT]
+        if i < 0 or at(forms, k) == STOP:
+            return i
+    k += 1
     separator = at(forms, k) & 0xFF
     j, stop = i + NATIVE, -1
     if j < end and at(buf, j) == separator:
@@ -635,13 +635,21 @@ def needed_fields(event: int) -> Any:
 @inlined
 def is_stop(c: int) -> Any:
     """Return whether a byte ends a value: a blank, or what perf trace puts behind it."""
-    return is_blank(c) or c in (COMMA, PAREN_CLOSE)
+    return c <= COMMA and (c == SPACE or c == COMMA or c == PAREN_CLOSE or c == TAB)  # noqa: PLR1714, SIM109 (compiled)
+
+
+@inlined
+def back_over_stops(buf: Bytes, start: int, i: int) -> Any:
+    """Return where a text ends before the comma or bracket that perf trace puts behind it."""
+    while i > start and (at(buf, i - 1) == COMMA or at(buf, i - 1) == PAREN_CLOSE):
+        i -= 1
+    return i
 
 
 @inlined
 def find_key(buf: Bytes, i: int, end: int) -> Any:
     """Return where the next key begins, past what is no field: ``(null)``, ``(decimal)``, ``*/``, commas."""
-    while i < end:
+    while i < end and at(buf, i) <= COMMA:
         c = at(buf, i)
         if c == PAREN_OPEN:
             i = skip_past(buf, i, end, PAREN_CLOSE)
@@ -657,7 +665,7 @@ def find_key(buf: Bytes, i: int, end: int) -> Any:
 @inlined
 def find_value(buf: Bytes, i: int, end: int) -> Any:
     """Return where a key ends and where its value begins, behind ``=`` or ``:`` and a blank; -1 if there is none."""
-    while i < end and is_word(at(buf, i)):
+    while i < end and (at(buf, i) > EQUALS or is_digit(at(buf, i))):
         i += 1
     if i < end and at(buf, i) == EQUALS:
         return i, i + 1
@@ -680,7 +688,7 @@ def scan_fields(
     store: Bytes,
 ) -> Any:
     """Read fields of an event into its row; returns the reason why they cannot be read or are not all, or -1."""
-    row = state[ROWS]
+    row, found = state[ROWS], state[FOUND]
     while True:
         i = find_key(buf, i, end)
         if i >= end:
@@ -690,19 +698,21 @@ def scan_fields(
             return NO_FIELD + event
         field = field_of(buf, i, key_end)
         i = value
-        if field in (F_NONE, F_GFP):
-            while i < end and not is_stop(at(buf, i)):
+        if field == F_NONE or field == F_GFP:  # noqa: PLR1714, SIM109 (compiled: no tuple)
+            while i < end and at(buf, i) > SPACE:
                 i += 1
-            if field == F_GFP and i > value:
-                table[u64(GFP * rows + row)] = intern(buf, value, i, MASK, state, slots, entries, store)
-                state[FOUND] |= 1 << F_GFP
+            stop = back_over_stops(buf, value, i)
+            if field == F_GFP and stop > value:
+                table[u64(GFP * rows + row)] = intern(buf, value, stop, MASK, state, slots, entries, store)
+                found |= 1 << F_GFP
         else:
-            found, i = number(buf, value, end)
+            result, i = number(buf, value, end)
             if i == value or (i < end and not is_stop(at(buf, i))):
                 return BAD_NUMBER + event * 8 + field
-            state[FOUND] |= 1 << field
-            table[u64(column_of(field) * rows + row)] = found
-    absent = needed_fields(event) & ~state[FOUND]
+            found |= 1 << field
+            table[u64(column_of(field) * rows + row)] = result
+    state[FOUND] = found
+    absent = needed_fields(event) & ~found
     return MISSING + event * 8 + lowest_bit(absent) if absent else -1
 
 
@@ -812,7 +822,7 @@ def default_to_zero(event: int, table: Words, rows: int, state: Words) -> None:
     state[FOUND] = needed_fields(event)
     if event == ALLOC:
         table[u64(GFP * rows + row)] = ZERO_MASK
-    if event not in (FREE, FREE_BATCHED):
+    if needed_fields(event) & 1 << F_TYPE:
         table[u64(MIGRATETYPE * rows + row)] = 0
 
 
