@@ -86,8 +86,8 @@ LETTER_P, LETTER_Q, LETTER_S, LETTER_T, LETTER_U, LETTER_W, LETTER_X, UPPER_M = 
 
 
 @inlined
-def at(buf: Bytes, i: int) -> Any:
-    """Return a byte as an integer."""
+def at(buf: Bytes | Words, i: int) -> Any:
+    """Return a byte, or a word of the table of forms, as an integer."""
     return i64(buf[u64(i)])
 
 
@@ -816,12 +816,13 @@ def fill_row(buf: Bytes, event: int, table: Words, rows: int, state: Words, comm
 
 
 @inlined
-def default_to_zero(event: int, table: Words, rows: int, state: Words) -> None:
+def default_to_zero(event: int, table: Words, rows: int, state: Words, entries: Words) -> None:
     """Take all fields of an event to be there, as 0: perf trace prints those only that are something else."""
     row = state[ROWS]
     state[FOUND] = needed_fields(event)
     if event == ALLOC:
         table[u64(GFP * rows + row)] = ZERO_MASK
+        entries[u64(ZERO_MASK * ENTRY + 4)] += 1
     if needed_fields(event) & 1 << F_TYPE:
         table[u64(MIGRATETYPE * rows + row)] = 0
 
@@ -867,7 +868,7 @@ def scan_event(
     fill_row(buf, event, table, rows, state, comm)
     state[FOUND] = 0
     if at(buf, name_end) == PAREN_OPEN and at(buf, end - 1) == PAREN_CLOSE:
-        default_to_zero(event, table, rows, state)
+        default_to_zero(event, table, rows, state, entries)
     reason = scan_fields(buf, i, end, event, table, rows, state, slots, entries, store)
     if reason < 0:
         keep_row(table, rows, state)
