@@ -65,6 +65,7 @@ def perf(seconds: int, buffer_kib: int, out: str) -> list[str]:
     pages = 1 << max(buffer_kib // 4, 1).bit_length() - 1  # perf wants a power of two
     data = shlex.quote(out + ".data")
     return [
+        f"echo '# perf script --show-lost-events' >> {shlex.quote(out)}",
         f"perf record -a -k CLOCK_MONOTONIC -m {pages} -o {data} {events} -- sleep {seconds}",
         f"perf script --show-lost-events -i {data} --ns -F comm,tid,cpu,time,event,trace >> {shlex.quote(out)}",
     ]

@@ -40,7 +40,8 @@ def read(text: str) -> tuple[TraceReader, list[dict[str, int]]]:
 
 
 def reasons(reader: TraceReader) -> list[str]:
-    return [problem.reason for problem in reader.problems]
+    """Return what the reader says, without what it says of all text of perf that shows no loss."""
+    return [problem.reason for problem in reader.problems if "--show-lost-events" not in problem.reason]
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name.partition(".txt")[0])
@@ -155,6 +156,15 @@ def test_what_perf_lost() -> None:
     assert read("LOST 12 events!\n")[0].lost == 12
 
 
+def test_perf_text_that_shows_no_loss_may_have_been_printed_without_them() -> None:
+    line = f"            bash  1530 [000]  1116.738133: kmem:{EVENT}\n"
+    [problem] = read(line)[0].problems
+    assert "only with --show-lost-events" in problem.reason
+    assert read("# perf script --show-lost-events\n" + line)[0].problems == []
+    assert read(line + line.replace(f"kmem:{EVENT}", "PERF_RECORD_LOST lost 1"))[0].problems == []
+    assert read(LINE + "\n")[0].problems == []
+
+
 def test_a_buffer_that_was_overwritten() -> None:
     reader, rows = read(text_of("amd64-6.1.0-50-ftrace-lost-overwrite"))
     assert reader.lost == 1068 - 546
@@ -210,7 +220,9 @@ def test_names_that_are_other_masks_in_other_kernels_are_named() -> None:
     assert "GFP_HIGHUSER" not in " ".join(recording.choice.differing)
     named = choose(["GFP_NOWAIT"], None, "v6.12")
     assert (named.layout.kernel, named.differing, named.told) == ("v6.12", {}, "v6.12")
-    assert choose(["GFP_KERNEL"], None, "no kernel at all").told is None
+    strange = choose(["GFP_KERNEL"], None, "no kernel at all")
+    assert (strange.told, strange.untold) == (None, "no kernel at all")
+    assert "no kernel at all, of which no flags are known" in " ".join(remark for _, remark in strange.remarks())
     assert list(spans({"a": 1, "b": 1, "c": 2})) == [("a to b", 1), ("c", 2)]
 
 

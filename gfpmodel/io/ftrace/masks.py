@@ -19,7 +19,8 @@ class Choice:
     """The layout under which a trace's masks are read, all kernels that its names fit, and the texts that do not.
 
     ``differing`` has, for each text that names other flags in another kernel that fits, the masks by kernel;
-    ``numbers`` says that the masks are numbers, so that names tell nothing; ``told`` that the trace names its kernel.
+    ``numbers`` says that the masks are numbers, so names tell nothing; ``told`` is the kernel that the trace names,
+    ``untold`` the one it names when there is no layout of it.
     """
 
     layout: Layout
@@ -28,6 +29,7 @@ class Choice:
     differing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     numbers: bool = False
     told: str | None = None
+    untold: str | None = None
 
     def __str__(self) -> str:
         if self.told:
@@ -38,6 +40,8 @@ class Choice:
 
     def remarks(self) -> Iterator[tuple[str | None, str]]:
         """Yield what should be said of the choice, each with the text that it is about, if it is about one."""
+        if self.untold:
+            yield None, f"the trace names kernel {self.untold}, of which no flags are known: {self.layout} is taken"
         if self.numbers:
             why = "the masks are numbers, no names (perf and trace-cmd print them so for 6.10 and later, and with -R)"
             yield None, f"{why}: read with the bits of {self.layout}; name the kernel with --kernel"
@@ -109,7 +113,7 @@ def choose(texts: Iterable[str], since: str | None = None, release: str | None =
     chosen = next((one for one in fitting if one.kernel == wanted), fitting[0])
     fits = tuple(dict.fromkeys(one.kernel for one in fitting))
     differing = {} if numbers else differences(known, chosen, fitting)
-    return replace(choice(chosen, known, fits), differing=differing, numbers=numbers)
+    return replace(choice(chosen, known, fits), differing=differing, numbers=numbers, untold=release)
 
 
 def of_release(texts: list[str], release: str) -> Choice | None:

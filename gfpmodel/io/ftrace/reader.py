@@ -30,6 +30,8 @@ HEADER_MARKS = (("BH-disabled", "v6.1"), ("migrate-disable", "v5.15"))
 RELEASE = re.compile(r"# (?:\w+ latency trace v\S+ on|os release :|kernel:) (\S+)")
 #: How many events are in the buffer and how many were written: `trace`, and the latency format.
 WRITTEN = re.compile(r"(?:entries-in-buffer/entries-written: |latency: .*, #)(\d{1,18})/(\d{1,18})")
+#: What makes perf script print lost events; `record` writes that it was asked.
+SHOWS_LOSSES = "--show-lost-events"
 #: A count of per_cpu/cpu*/stats, as `record` writes it.
 STATS = re.compile(r"# per_cpu/cpu\d+/stats:(overrun|commit overrun|dropped events): (\d{1,18})")
 #: Events of the page allocator begin so; two had other names before v3.3.
@@ -92,6 +94,7 @@ class TraceReader:
         self.headers = 0
         self.since: str | None = None
         self.release: str | None = None
+        self.shows_losses = False
         self.overwritten = 0
         self.stats: Counter[str] = Counter()
         self.starts: dict[int, int] = {}  # of each cpu, in nanoseconds: asked only of a buffer that was overwritten
@@ -214,6 +217,8 @@ class TraceReader:
             self._note_tracer(found[1], line)
         if found := re.search(r"#P:(\d{1,5})", words):
             self.cpus = max(self.cpus, int(found[1]))
+        if SHOWS_LOSSES in words:
+            self.shows_losses = True
         if found := RELEASE.match(words):
             self.release = self.release or found[1]
         if found := WRITTEN.search(words):
@@ -324,6 +329,12 @@ class TraceReader:
                 f"{self.overwritten} events were overwritten before the trace was read: what is here begins on {begins}"
             )
             yield Problem(why if ends else why.partition(":")[0], self._overwritten_line)
+        perf = [row for row, form in enumerate(forms.FORMS) if form.printed_by == "perf script"]
+        lines = [int(self._state[sc.FORM_LINES + row]) for row in perf if self._state[sc.FORM_COUNTS + row]]
+        if lines and not self.shows_losses and not self._state[sc.LOST_LINES]:
+            yield Problem(
+                f"perf script prints lost events only with {SHOWS_LOSSES}: 0 lost may not be true", min(lines)
+            )
         if self._state[sc.UNCOUNTED_LINES]:
             count, line = (int(self._state[word]) for word in (sc.UNCOUNTED_LINES, sc.UNCOUNTED_FIRST))
             yield Problem("events were lost, and the trace does not say how many", line, count)
