@@ -40,7 +40,7 @@ SHORT = settings(FUZZ, max_examples=60, derandomize=True)
 
 TRACE_LINES = [
     line
-    for path in sorted((DATA / "traces").glob("*.trace.txt.xz"))
+    for path in sorted([*(DATA / "traces").glob("*.trace.txt.xz"), *(DATA / "traces/tools").glob("*.txt.xz")])
     for line in lzma.decompress(path.read_bytes()).splitlines(keepends=True)
 ]
 PROC = {
