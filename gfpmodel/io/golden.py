@@ -151,7 +151,7 @@ class Replay:
         ops = pack_ops(*(np.array(column, np.int64) for column in zip(*columns, strict=True)))
         results = self.allocator.prepare(ops)
         self.ring.clear()
-        stopped = self.allocator.resume(ops, results, 0, len(ops), lru_movable=self.config.lru_movable)
+        stopped = self.allocator.resume(results, 0, len(ops), lru_movable=self.config.lru_movable)
         assert not self.ring.lost
         found = events_by_op(self.ring, len(ops))
         pfns = iter(results.pfns.tolist())
@@ -163,7 +163,7 @@ class Replay:
             self._compare(line, got)
         if stopped < len(pending):
             line = pending[stopped]
-            error = self.allocator.explain(ops, results, stopped)
+            error = self.allocator.explain(results, stopped)
             raise DifferenceFound(line.number, "pfn", line.data["pfn"], error.message)
         self.done += len(pending)
 
