@@ -144,5 +144,5 @@ def check_sizes(sizes: Sizes, machine: Machine) -> None:
         if not is_pcp(batch, high):
             raise MisuseError(f"{where}: high {high}, batch {batch}: no pcp of v5.8")
         for what, numbers, count in (("wmark", own.wmark, 3), ("lowmem_reserve", own.lowmem_reserve, MAX_NR_ZONES)):
-            if len(gates.column(numbers, f"{where}: {what}", 0, 1 << 52)) != count:
-                raise MisuseError(f"{where}: {what} has {len(numbers)} numbers; expected {count}")
+            if gates.column(numbers, f"{where}: {what}", 0, 1 << 52).shape != (count,):
+                raise MisuseError(f"{where}: {what} is {gates.shown(numbers)}; expected {count} numbers")
