@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-
 LONGEST = 1000  #: characters of a message; what was typed may be of any length
 LONGEST_NAME = 60
 

@@ -81,7 +81,7 @@ class Machine:
     slowpath: str = "short"
 
     def __post_init__(self) -> None:
-        take_numbers(self, *KNOBS)
+        take_numbers(self, *(name for name in KNOBS if name != "min_free_kbytes" or self.min_free_kbytes is not None))
         for name in ("reserved", "holes", "cma"):
             object.__setattr__(self, name, tuple(pair(area, name) for area in getattr(self, name)))
         object.__setattr__(self, "pcp", taken_pcp(self.pcp))
@@ -155,10 +155,9 @@ def number(value: Any, what: str) -> int:
 
 
 def take_numbers(self: object, *names: str) -> None:
-    """Make fields of a frozen object Python's own integers, None apart; raises GeometryError."""
+    """Make fields of a frozen object Python's own integers; raises GeometryError."""
     for name in names:
-        value = getattr(self, name)
-        object.__setattr__(self, name, value if value is None else number(value, name))
+        object.__setattr__(self, name, number(getattr(self, name), name))
 
 
 def pair(value: Any, what: str) -> Range:
