@@ -62,7 +62,7 @@ class Timing:
 
     def __post_init__(self) -> None:
         times = {field.name: (0, MAX_DELAY) for field in fields(self) if field.name.endswith("_ns")}
-        gates.settle(self, InputError, **times, qhimark=(0, MAX_COUNT), hz=(50, 10_000))
+        gates.settle(self, InputError, **times, qhimark=(0, 1 << 60), hz=(50, 10_000))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,15 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that the server's messages go to."""
+    return tmp_path_factory.mktemp("meeting") / "log"
+
+
+@pytest.fixture(scope="session")
+def address(log: Path) -> Iterator[str]:
     """Return the address that the server prints, with the token."""
-    folder = tmp_path_factory.mktemp("meeting")
-    log = folder / "log"
+    folder = log.parent
     root = ["--allow-root"] if os.getuid() == 0 else []
     command = [sys.executable, "-m", "gfpmodel.meeting", "--no-browser", "--ip=127.0.0.1", "--port=0", *root]
     with log.open("w") as out:
