@@ -10,8 +10,8 @@ LONGEST_NAME = 60
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """Return a text, or its beginning if it is longer than one wants to read."""
-    return text if len(text) <= longest else text[:longest] + "..."
+    """Return a text, or its beginning and its end if it is longer than one wants to read."""
+    return text if len(text) <= longest else f"{text[: longest * 2 // 3]}...{text[-longest // 3 :]}"
 
 
 class InputError(ValueError):

@@ -68,7 +68,7 @@ def op_word(kind: Any, cpu: Any, order: Any, argument: Any) -> Any:
 
 
 def pack_ops(
-    kind: NDArray[Any], cpu: NDArray[Any] | int, order: NDArray[Any] | int, argument: NDArray[Any] | int
+    kind: NDArray[Any] | int, cpu: NDArray[Any] | int, order: NDArray[Any] | int, argument: NDArray[Any] | int
 ) -> NDArray[np.int64]:
     """Pack columns of operations into the words that a bulk run takes.
 

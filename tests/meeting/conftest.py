@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,10 +45,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def printed(log: Path, server: subprocess.Popen[bytes]) -> str:
-    """Wait for the address in the log."""
+    """Wait for the address in the log, and until somebody listens there: it is printed before."""
     for _ in range(10 * SECONDS):
-        if found := re.search(r"http://127\.0\.0\.1:\d+/meeting\?token=\w+", log.read_text()):
-            return found[0]
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/meeting\?token=\w+", log.read_text())
+        with suppress(OSError):
+            if found:
+                socket.create_connection(("127.0.0.1", int(found[1]))).close()
+                return found[0]
         assert server.poll() is None, log.read_text()
         time.sleep(0.1)
     raise AssertionError(f"no address after {SECONDS} s: {log.read_text()}")
