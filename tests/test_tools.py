@@ -37,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetch_js.Package
     monkeypatch.setattr(fetch_js, "run", npm_pack)
     monkeypatch.setattr(fetch_js, "npm_command", lambda scratch: ["npm"])
     member = fetch_js.Member("package/toy.js", "vendored.js", SUM)
-    return fetch_js.Package("toy@1", archive.name, fetch_js.sha256(archive), (member,))
+    return fetch_js.Package("toy@1", "MIT", archive.name, fetch_js.sha256(archive), (member,))
 
 
 def test_fetch_brings_the_files_once(package: fetch_js.Package, tmp_path: Path) -> None:
@@ -45,6 +45,7 @@ def test_fetch_brings_the_files_once(package: fetch_js.Package, tmp_path: Path) 
     assert fetch_js.fetch(folder, (package,))
     assert (folder / "vendored.js").read_bytes() == TEXT
     assert [p.name for p in folder.parent.iterdir()] == ["vendor"]
+    assert (folder / fetch_js.SOURCES).read_text() == f"vendored.js  toy@1  MIT  sha256:{SUM}\n"
     assert not fetch_js.fetch(folder, (package,))
 
 

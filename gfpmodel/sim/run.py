@@ -276,7 +276,7 @@ def request_mask(flow: Flow, allocator: PageAllocator) -> int:
     else:
         mask = encode(flow.gfp, layout)
     mask |= TYPES[flow.migratetype] << TYPE_SHIFT
-    check_mask(mask)
+    check_mask(mask, allocator.proposal.flag if allocator.proposal else 0)
     return mask
 
 

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,9 @@ from typing import NamedTuple
 import nbformat
 import pytest
 
+from gfpmodel.meeting.app import CONFIGS
 from gfpmodel.meeting.case import Case, answer, block, query
+from gfpmodel.proposals import PROPOSALS
 from tests.conftest import PATIENCE
 
 
@@ -73,6 +76,43 @@ def test_a_case_is_answered_as_the_package_does(address: str) -> None:
     reply = get(address, "/case.ipynb", text=query(case))
     assert "attachment" in reply.headers["Content-Disposition"]
     nbformat.validate(nbformat.v4.reads(reply.body))  # type: ignore[no-untyped-call]
+
+
+def ask(address: str, method: str, path: str, body: bytes | None = None) -> int:
+    """Send a request with the token and return the status."""
+    parts = urllib.parse.urlsplit(address)
+    url = urllib.parse.urlunsplit(parts._replace(path=path))
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=120) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/kernels", "/api/contents", "/api/contents/x", "/api/sessions", "/files/log", "/api/status", "/api",
+     "/api/kernelspecs", "/api/terminals", "/metrics", "/view/log", "/nbconvert/html/x", "/api/shutdown", "/meeting/x"],
+)  # fmt: skip
+def test_the_server_has_nothing_but_the_page(address: str, path: str) -> None:
+    assert ask(address, "GET", path) == 404
+    assert ask(address, "POST", path, b"{}") == 404
+
+
+@pytest.mark.parametrize("method", ["FOO", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/meeting", "/meeting/case.json", "/api/kernels", "/static/page.js"])
+def test_an_odd_method_is_refused_in_silence(address: str, method: str, path: str, log: Path) -> None:
+    assert ask(address, method, path) == 405
+    assert get(address).status == 200
+    assert "Traceback" not in log.read_text()
+
+
+def test_clients_are_answered_side_by_side(address: str) -> None:
+    cases = [Case(row, order=order, config=config) for row in PROPOSALS for order in (0, 1) for config in CONFIGS[:3]]
+    with ThreadPoolExecutor(20) as clients:
+        replies = list(clients.map(lambda case: get(address, "/case.json", text=query(case)), cases))
+    assert {reply.status for reply in replies} == {200}
+    assert [json.loads(reply.body)["block"] for reply in replies] == [block(answer(case)) for case in cases]
 
 
 @pytest.mark.parametrize("text", ["order=x", "colour=red", "context=hardirq>mutex", "gfp=%00", "config=%3Cb%3E"])

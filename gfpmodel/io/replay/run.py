@@ -305,7 +305,7 @@ class Runner:
         self.results = np.zeros(recording.allocations, np.uint32)
         samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
         self.sample_every = max(len(recording.operations) // samples, 1)
-        self.allocator._begin_run()
+        self.allocator._begin_run(None)
 
     def _model_masks(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the masks by number in the model's own bits, and whether the model takes them."""
