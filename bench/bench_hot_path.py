@@ -56,7 +56,7 @@ def build(folder: Path) -> dict[str, Path]:
 
 def instructions(program: Path, pairs: int) -> int:
     """Return how many instructions a run executes."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(pairs)]
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program), str(pairs)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     return int(re.findall(r"Collected : (\d+)", said)[0])
 
@@ -121,7 +121,8 @@ def main() -> None:
     print("an allocation and a free  unit          without   with   more")
     for row in rows:
         without, tested = float(row["without"]), float(row["with"])
-        print(f"{row['what']:<25} {row['unit']:<13} {without:7.2f} {tested:6.2f} {tested / without - 1:6.1%}  {row['how']}")
+        more = f"{tested / without - 1:6.1%}"
+        print(f"{row['what']:<25} {row['unit']:<13} {without:7.2f} {tested:6.2f} {more}  {row['how']}")
     if options.record:
         with options.record.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["what", "unit", "without", "with", "how"], lineterminator="\n")

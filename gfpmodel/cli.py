@@ -7,22 +7,28 @@ error or a warning was found), 2 the input cannot be used, with one line that sa
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from gfpmodel import JSON_SCHEMA, __version__
 from gfpmodel.errors import InputError
+from gfpmodel.files import read_bytes, whole
 from gfpmodel.gfp import layouts as gfp_layouts
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
+from gfpmodel.gfp.releases import GRADES
 
 if TYPE_CHECKING:
+    from gfpmodel.gfp.reading import Reading
     from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
+PAGE_SIZES = ("4096", "8192", "16384", "65536", "262144")
+MOST_TEXT, MOST_OPS = 1 << 26, 1 << 28  #: bytes of a patch or a table, and of an op script
 INTERRUPTED = 130  # as a shell says it
 
 
@@ -30,6 +36,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     try:
         status = cli.main(args=argv, prog_name="gfpmodel", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except InputError as error:
         status = fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
@@ -43,19 +51,31 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader left (as in "| head"): nothing more to say, not even at exit
         status = NO
+    except OSError as error:  # a full disk, mostly: of stdout, or of the folder for compiled code
+        fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of the output is not tried again at exit
+        status = UNUSABLE
+    except MemoryError:
+        status = fail("not enough memory")
     sys.exit(status if isinstance(status, int) else FINE)
 
 
 def fail(message: str) -> int:
     """Print the one line that says what cannot be used, and return the exit status for it."""
     line = " ".join(message.split())
-    click.echo(f"gfpmodel: {line}", err=True)
+    if sys.stderr:
+        click.echo(printable(f"gfpmodel: {line}"), err=True)
     return UNUSABLE
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written: a byte of a file's name that is no text becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def emit(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print facts as text or as one JSON object."""
-    click.echo(json.dumps(facts, indent=1) if as_json else text)
+    click.echo(json.dumps(facts, indent=1) if as_json else printable(text))
 
 
 def rows(pairs: list[tuple[str, str]]) -> str:
@@ -64,21 +84,22 @@ def rows(pairs: list[tuple[str, str]]) -> str:
     return "\n".join(f"  {label:<{width}}  {value}" for label, value in pairs)
 
 
+KERNEL_HELP = "A name that `kernels` lists, or a release as `uname -r` prints it."
+config_option = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")
+
+
 def layout_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add ``--kernel`` and ``--config`` to a command."""
-    command = click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option; may be repeated.")(
-        command
-    )
-    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help="A name that `kernels` lists.")(
-        command
-    )
+    return click.option("--kernel", default=DEFAULT_KERNEL, show_default=True, help=KERNEL_HELP)(config_option(command))
 
 
 def chosen_rows(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
     """Return the row, or the rows, that names or files on the command line stand for; raises InputError."""
     from gfpmodel.io.rows import resolve
 
-    return tuple(map(resolve, value)) if isinstance(value, tuple) else value and resolve(value)
+    if isinstance(value, tuple):
+        return tuple(map(resolve, value))
+    return None if value is None else resolve(value)
 
 
 ROW: dict[str, Any] = {"callback": chosen_rows, "metavar": "NAME|FILE.yaml"}
@@ -105,57 +126,89 @@ def cli() -> None:
 def kernels(as_json: bool) -> int:
     """List the kernels whose layouts are known, their configs and shifts."""
     found, lines = [], []
+    served = gfp_layouts.served()
     for name in gfp_layouts.kernels():
         variants = list(gfp_layouts.variants(name))
         shifts = [v.shift for v in variants]
         configs = [dict(v.config) for v in variants]
-        found.append({"name": name, "source": variants[0].source, "configs": configs, "shifts": shifts})
+        it, grade = variants[0], gfp_layouts.release(name).grade
+        about = {"source": it.source, "state": it.state, "grade": grade, "also": served[name]}
+        found.append({"name": name, **about, "configs": configs, "shifts": shifts})
         span = "..".join(map(str, sorted({min(shifts), max(shifts)})))
-        lines.append((name, f"shift {span:<7} {', '.join(configs[0]) or 'no option changes it'}"))
-    aliases = gfp_layouts.aliases()
-    text = rows([*lines, *((alias, f"= {name}") for alias, name in aliases.items())])
-    emit({"kernels": found, "aliases": aliases}, text, as_json=as_json)
+        words = [
+            ", ".join(configs[0]) or "no option changes it",
+            it.state,
+            f"also {' '.join(served[name])}" * bool(served[name]),
+        ]
+        lines.append((name, f"shift {span:<7} grade {grade}  {'; '.join(filter(None, words))}"))
+    legend = "\n".join(f"grade {grade}: {words}" for grade, words in GRADES.items())
+    facts = {"kernels": found, "aliases": gfp_layouts.aliases(), "grades": GRADES}
+    emit(facts, f"{rows(lines)}\n{legend}", as_json=as_json)
     return FINE
 
 
 @cli.command()
 @click.argument("mask")
-@layout_options
+@config_option
+@click.option("--kernel", default=None, help=f"{KERNEL_HELP} Default: whose names MASK has, else {DEFAULT_KERNEL}.")
 @json_option
-def decode(mask: str, kernel: str, config: tuple[str, ...], as_json: bool) -> int:
-    """Say what a MASK is called, and what it asks for, under one kernel's layout."""
+def decode(mask: str, kernel: str | None, config: tuple[str, ...], as_json: bool) -> int:
+    """Say what a MASK is called, and what it asks for, under one kernel's layout.
+
+    MASK is a number, or the line in which a kernel printed one: `mode:0x..(NAMES)`, `gfp_mask=..`, `gfp_flags=..`.
+    Names are checked against the number, and choose the kernel where none is given.
+    """
+    from gfpmodel.gfp.reading import ambiguous_names, read
+
+    found = read(mask, kernel, gfp_layouts.parse_config(config))
+    facts, lines = mask_facts(found), mask_lines(found, ambiguous_names(found))
+    emit(facts, f"{facts['text']}\n{rows(lines)}", as_json=as_json)
+    return NO if found.agrees is False else FINE
+
+
+def mask_facts(found: Reading) -> dict[str, Any]:
+    """Return what there is to say of a mask as plain data."""
     from gfpmodel.gfp.meanings import meaning
     from gfpmodel.gfp.names import decode as decode_mask
-    from gfpmodel.gfp.names import lookup, parse_mask
 
-    layout = chosen_layout(kernel, config)
-    decoded = decode_mask(parse_mask(mask), layout)
-    asks = meaning(decoded.mask, layout)
-    facts = {
-        "kernel": layout.kernel,
-        "config": dict(layout.config),
-        "mask": decoded.mask,
-        "hex": f"{decoded.mask:#x}",
+    decoded = decode_mask(found.mask, found.layout)
+    return {
+        "kernel": found.layout.kernel,
+        "config": dict(found.layout.config),
+        "mask": found.mask,
+        "hex": f"{found.mask:#x}",
         "text": decoded.text,
         "compact": decoded.compact,
         "flags": list(decoded.flags),
         "leftover": decoded.leftover,
         "ambiguous": list(decoded.ambiguous),
-        "meaning": asks.to_json(),
+        "meaning": meaning(found.mask, found.layout).to_json(),
+        "release": found.release.to_json(),
+        "names": found.asked.names,
+        "fits": list(found.fits),
+        "agrees": found.agrees,
+        "remarks": list(found.remarks),
     }
-    lines = [
-        ("mask", f"{decoded.mask:#x} under {layout}"),
+
+
+def mask_lines(found: Reading, ambiguous: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return what there is to say of a mask as labels and values."""
+    from gfpmodel.gfp.meanings import meaning
+    from gfpmodel.gfp.names import decode as decode_mask
+    from gfpmodel.gfp.releases import spans
+
+    decoded, asks = decode_mask(found.mask, found.layout), meaning(found.mask, found.layout)
+    return [
+        ("mask", f"{decoded.mask:#x} under {found.layout}"),
+        *([("table", found.table_line)] if found.table_line else []),
+        *([("names fit", spans(list(found.fits)))] if found.fits else []),
         ("flags", "|".join(decoded.flags) or "none of this layout"),
         ("perf kmem", decoded.compact or "nothing: perf knows none of the names"),
         *asks.answers.items(),
         *(("contradiction", f"{'|'.join(c.flags)}: {c.why}") for c in asks.contradictions),
-        *(
-            ("ambiguous", f"{name} also names {lookup(name, layout):#x} in {layout.kernel}")
-            for name in decoded.ambiguous
-        ),
+        *(("ambiguous", f"{name} also names {mask:#x} in {found.layout.kernel}") for name, mask in ambiguous.items()),
+        *(("note", remark) for remark in found.remarks),
     ]
-    emit(facts, f"{decoded.text}\n{rows(lines)}", as_json=as_json)
-    return FINE
 
 
 @cli.command()
@@ -175,6 +228,7 @@ def encode(names: str, kernel: str, config: tuple[str, ...], as_json: bool) -> i
         "mask": mask,
         "hex": f"{mask:#x}",
         "text": decode_mask(mask, layout).text,
+        "release": gfp_layouts.release(kernel).to_json(),
     }
     emit(facts, f"{mask:#x}", as_json=as_json)
     return FINE
@@ -193,7 +247,10 @@ def diff(old: str, new: str, config: tuple[str, ...], as_json: bool) -> int:
     from gfpmodel.gfp.diffs import pair
 
     change = diff_layouts(*pair(old, new, gfp_layouts.parse_config(config)))
-    emit(change.to_json(), change.to_text(), as_json=as_json)
+    asked = [gfp_layouts.release(name) for name in (old, new)]
+    tables = [f"  table      {it.table} for {it.name}; {it.nearness}\n" for it in asked if not it.exact]
+    facts = {**change.to_json(), "releases": [it.to_json() for it in asked]}
+    emit(facts, "".join(tables) + change.to_text(), as_json=as_json)
     return FINE
 
 
@@ -207,7 +264,7 @@ def lint(file: str, kernel: str | None, as_json: bool) -> int:
     """Report on a patch to the gfp bits what a reviewer would; FILE is a diff, mail or mbox, `-` for stdin."""
     from gfpmodel.gfp.linter import lint as lint_patch
 
-    report = lint_patch(read_input(file), "<stdin>" if file == "-" else file, kernel)
+    report = lint_patch(read_bytes(file, MOST_TEXT), "<stdin>" if file == "-" else file, kernel)
     emit(report.to_json(), report.to_text(), as_json=as_json)
     return FINE if report.ok else NO
 
@@ -227,7 +284,7 @@ def verify(files: tuple[str, ...], as_json: bool) -> int:
     for file in files:
         verdicts.append(verify_file(file))
         if not as_json and not verdicts[-1].unusable:
-            click.echo(str(verdicts[-1]))
+            click.echo(printable(str(verdicts[-1])))
         if verdicts[-1].unusable:
             fail(str(verdicts[-1].unusable))
     agree = sum(verdict.ok for verdict in verdicts)
@@ -246,7 +303,7 @@ def ops(file: str, as_json: bool) -> int:
     """Run an op script: operations, NULL results, speed, and the hash over all page frame numbers."""
     from gfpmodel.io.ops import read_script, replay
 
-    facts = replay(read_script(read_input(file), file)).to_json()
+    facts = replay(read_script(read_bytes(file, MOST_OPS), file)).to_json()
     emit(facts, rows([(name, str(value)) for name, value in facts.items()]), as_json=as_json)
     return FINE
 
@@ -256,7 +313,7 @@ def ops(file: str, as_json: bool) -> int:
 @click.option("--proposal", **ROW, help="A proposal instead of a mask; with --all, the one whose cells are asked.")
 @click.option("--order", type=int, default=0, show_default=True)
 @click.option("--context", default="task", show_default=True, help="A name, or a stack such as mutex>hardirq>raw.")
-@click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost or boostwm.")
+@click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost[wm], low or min.")
 @click.option("--contended", is_flag=True, help="Another CPU holds every lock that is waited for.")
 @click.option("--all", "everything", is_flag=True, help="The whole matrix, as CSV (or --json).")
 @click.option("--cells", metavar="IN.csv", help="Answer a table of cells; `-` is stdin.")
@@ -267,7 +324,9 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
     """Say what a request comes to in a context: its result, the locks it takes, and what the kernel would print."""
     from gfpmodel.locking.command import Question, run
 
-    text, facts, clean = run(Question(**asked), kernel, gfp_layouts.parse_config(config), read_input)
+    text, facts, clean = run(
+        Question(**asked), kernel, gfp_layouts.parse_config(config), partial(read_bytes, most=MOST_TEXT)
+    )
     if asked["out"]:
         write_output(asked["out"], text)
     else:
@@ -296,15 +355,17 @@ def row(proposal: Rule, against: Rule, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--page-size", type=click.Choice(PAGE_SIZES), help="Bytes in a page; default: as the files tell it.")
 @json_option
-def machine(files: tuple[str, ...], as_json: bool) -> int:
-    """Print a machine as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo), and what is not known.
+def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int:
+    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo): what they say, and what they do not.
 
-    FILEs are told apart by content; one file may hold all three.
+    FILEs are told apart by content; one file may hold all three, quoted or with prompts and time stamps.  /proc/meminfo
+    beside them tells the page size.  What keeps the model from being that machine is said, too.
     """
     from gfpmodel.io.procfs import describe, machine_facts, read_proc
 
-    facts = machine_facts(read_proc(files))
+    facts = machine_facts(read_proc(files), int(page_size) if page_size else None)
     emit(facts, describe(facts), as_json=as_json)
     return FINE
 
@@ -374,18 +435,6 @@ def experiment(as_json: bool, **asked: Any) -> int:
 
 
 def write_output(file: str, text: str) -> None:
-    """Write a file; raises InputError."""
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", file) from None
-
-
-def read_input(file: str) -> bytes:
-    """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file) from None
+    """Write a file, whole or not at all; raises InputError."""
+    with whole(file) as path:
+        path.write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ _ROWS = (
     ),
     Rule(
         "lockless",
-        "v3, __rcu_alloc_page_lockless(): a function; all three lists, zones up to Normal, no watermark",
+        "v3, __rcu_alloc_page_lockless(): a function; all three lists, zones up to Normal, each once, no watermark",
         request="none",
         flag=OWN_FUNCTION,
         scan=(MIGRATE_UNMOVABLE, MIGRATE_RECLAIMABLE),
@@ -43,6 +43,7 @@ _ROWS = (
         slow_path=False,
         highest_zone=ZONE_NORMAL,
         highest_order=0,
+        walk="own loop",
     ),
     Rule(
         "nowait",
@@ -51,7 +52,20 @@ _ROWS = (
     ),
     Rule("atomic", "no change: the same with access to reserves", request="GFP_ATOMIC|__GFP_NOWARN"),
     Rule("gfp0", "no change: mask 0 does not even wake kswapd", request="none"),
-    Rule("raw_zone_lock", "zone->lock becomes a raw lock, on RT too", request="none", lock="raw", lock_rt="raw"),
+    Rule(
+        "raw_zone_lock",
+        "zone->lock becomes a raw lock; on RT a request like this declines to take it, behind zone_lock(zone)",
+        request="none",
+        lock="raw",
+        lock_rt="decline",
+    ),
+    Rule(
+        "raw_zone_lock_rt",
+        "zone->lock becomes a raw lock on RT too, which Gleixner argued against",
+        request="none",
+        lock="raw",
+        lock_rt="raw",
+    ),
     Rule(
         "trylock",
         "try_alloc_pages() of v6.15, alloc_pages_nolock() since v6.16: refills if a trylock gets the lock",
@@ -61,6 +75,7 @@ _ROWS = (
         watermark="min",
         slow_path=False,
         highest_order=PAGE_ALLOC_COSTLY_ORDER,
+        pmd_order=True,
         lock="try",
         lock_rt="try",
     ),

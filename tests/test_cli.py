@@ -38,6 +38,41 @@ def test_decode_json_has_the_fixed_keys(run) -> None:
     assert facts["meaning"]["may_sleep"] is False
 
 
+@pytest.mark.parametrize(
+    ("args", "status", "first", "words"),
+    [
+        (["0x14000c0", "--kernel", "4.14.158"], 0, "GFP_KERNEL", "v4.14-lts for 4.14.158; grade B"),
+        (["mode:0x40dc0(GFP_KERNEL|__GFP_COMP|__GFP_ZERO)"], 0, "GFP_KERNEL|__GFP_COMP|__GFP_ZERO", "names fit"),
+        (["0x820", "--kernel", "6.8.0-31-generic"], 0, "GFP_ATOMIC", "v6.8 for 6.8.0-31-generic"),
+        (["0x2040d0", "--kernel", "3.10.0-1160.el7.x86_64"], 0, "GFP_KERNEL|GFP_COMP|GFP_NOTRACK", "yes (direct"),
+        (["0x1000000", "--kernel", "v7.3"], 0, "0x1000000", "none of this layout"),
+        (["0x1000000", "--kernel", "v7.2"], 0, "0x1000000", "__GFP_NO_OBJ_EXT"),
+        (["0x1000000", "--kernel", "v7.3", "--config", "LOCKDEP"], 0, "__GFP_NOLOCKDEP", "v7.3 LOCKDEP=y"),
+        (["mode:0x1100cca(GFP_HIGHUSER_MOVABLE)", "--kernel", "6.8.0-31-generic"], 1, None, "contradiction"),
+    ],
+)
+def test_decode_of_what_people_bring(run, args: list[str], status: int, first: str | None, words: str) -> None:
+    found, out, err = run("decode", *args)
+    assert (found, err) == (status, "")
+    assert words in out
+    if first:
+        assert out.splitlines()[0] == first
+
+
+def test_decode_json_says_which_table_and_how_near(run) -> None:
+    facts = json.loads(run("decode", "gfp_mask=0x820(GFP_ATOMIC)", "--kernel", "6.8.0-31-generic", "--json")[1])
+    assert {"kernel", "config", "mask", "text", "compact", "meaning"} <= set(facts)
+    assert (facts["kernel"], facts["release"]["name"], facts["release"]["grade"]) == ("v6.8", "6.8.0-31-generic", "B")
+    assert facts["agrees"] is True
+    assert "v6.18" in facts["fits"]
+
+
+def test_diff_of_releases_says_the_tables(run) -> None:
+    out = run("diff", "4.14.158", "6.8.0-31-generic")[1]
+    assert "v4.14-lts for 4.14.158" in out
+    assert "GFP_KERNEL 0x14000c0 -> 0xcc0" in out
+
+
 def test_config_prefix_is_optional_and_may_be_repeated(run) -> None:
     one = run(
         "decode", "1", "--kernel", "v6.12", "--config", "CONFIG_LOCKDEP=y", "--config", "KASAN_HW_TAGS", "--json"
@@ -52,8 +87,8 @@ def test_encode(run) -> None:
 
 def test_kernels(run) -> None:
     facts = json.loads(run("kernels", "--json")[1])
-    assert len(facts["kernels"]) == 13
-    assert sum(len(kernel["configs"]) for kernel in facts["kernels"]) == 53
+    assert len(facts["kernels"]) == 36
+    assert sum(len(kernel["configs"]) for kernel in facts["kernels"]) == 118
     assert "v5.8-rc3+FAST_TRY" in run("kernels")[1]
 
 
@@ -88,7 +123,10 @@ def test_version(run) -> None:
     [
         (["decode", "0x100000000"], "32 bits"),
         (["decode", "GFP_KERNEL"], "expected a number"),
-        (["decode", "1", "--kernel", "v5.8-rc4"], "did you mean v5.8-rc3"),
+        (["decode", "2080020"], "write 0x2080020, or 0x1fbd14 if it is decimal"),
+        (["decode", "14000c0"], "write 0x14000c0"),
+        (["decode", "1", "--kernel", "6.20"], "the nearest are v6.19 and v7.0"),
+        (["decode", "1", "--kernel", "v5,8-rc3"], "did you mean v5.8-rc3"),
         (["decode", "1", "--config", "LOCKDEPP"], "did you mean LOCKDEP"),
         (["encode", "GFP_KERNAL"], "did you mean GFP_KERNEL"),
         (["diff", "v5.8-rc3", "v9.9"], "unknown kernel 'v9.9'"),

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,13 @@ from gfpmodel.errors import InputError
 from gfpmodel.gfp import decode, layout
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
 from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.mm.state import ZONE_BOOSTED_WATERMARK
 from gfpmodel.proposals import PROPOSALS, proposal
 
-NAMES = ["fast_try", "no_locks", "lockless", "nowait", "atomic", "gfp0", "raw_zone_lock", "trylock", "deferred_refill"]
+NAMES = [
+    *("fast_try", "no_locks", "lockless", "nowait", "atomic", "gfp0"),
+    *("raw_zone_lock", "raw_zone_lock_rt", "trylock", "deferred_refill"),
+]
 U, M, R = range(3)
 ORDINARY = {U: 0xCC0, M: 0xCC8, R: 0xCD0}
 
@@ -80,6 +85,38 @@ def test_lockless_is_for_order_0_and_zones_up_to_normal() -> None:
     assert a.alloc_pages(0, 1) is not None  # the ordinary path is as it was
 
 
+def test_lockless_looks_at_each_zone_once_and_wakes_nobody() -> None:
+    row = proposal("lockless")
+    a = machine(row)
+    assert a.alloc_pages(row.mask) is None
+    assert [e.zone for e in a.events() if e.name == "local_irq_save"] == [2, 1, 0]  # a kernel's walk goes round twice
+    a.alloc_pages()
+    state = a.snapshot()
+    a.restore(replace(state, zones=tuple(replace(zone, flags=ZONE_BOOSTED_WATERMARK) for zone in state.zones)))
+    a.events()
+    assert a.alloc_pages(row.mask) is not None
+    assert "wakeup_kswapd" not in names(a.events())
+    a.alloc_pages(0)  # the ordinary path has the tail, for the flag that is still set
+    assert "wakeup_kswapd" in names(a.events())
+
+
+def test_a_declined_lock_is_not_taken_whatever_the_order() -> None:
+    row = proposal("raw_zone_lock").on(preempt_rt=True)
+    a = machine(row)
+    before = a.snapshot()
+    for order in (0, 1, 10):
+        assert a.alloc_pages(row.mask, order) is None
+        found = names(a.events())
+        assert "zone_lock_declined" in found
+        assert not found & {"zone_lock", "rmqueue_bulk"}
+    assert a.snapshot() == before
+    a.alloc_pages()  # somebody else fills the list
+    a.events()
+    assert a.alloc_pages(row.mask) is not None
+    assert "zone_lock_declined" not in names(a.events())
+    assert proposal("raw_zone_lock").on(preempt_rt=False) == proposal("raw_zone_lock")
+
+
 def test_trylock_refills_unless_the_lock_is_held() -> None:
     row = proposal("trylock")
     a = machine(row)
@@ -110,7 +147,7 @@ def test_trylock_stops_at_the_min_watermark_without_waking_kswapd() -> None:
     assert "wakeup_kswapd" not in names(a.events())
 
 
-@pytest.mark.parametrize("name", ["nowait", "atomic", "gfp0", "raw_zone_lock", "deferred_refill"])
+@pytest.mark.parametrize("name", ["nowait", "atomic", "gfp0", "raw_zone_lock", "raw_zone_lock_rt", "deferred_refill"])
 def test_rows_without_a_flag_take_the_ordinary_path(name: str) -> None:
     row = proposal(name)
     a, plain = machine(row), PageAllocator(machine(row).machine, events=1 << 12)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from unidiff.patch import Line
+
+_WORDS = re.compile(r"[A-Za-z_]\w*")
+_FLAG = re.compile(r"_*GFP_\w+")
 _KEYWORD_BEFORE = re.compile(r"\b(?:if|while|switch|return|for)\s*\Z")
 _NAME_BEFORE = re.compile(r"[\w\])]\s*\Z")
 _CAST = re.compile(r"\(\s*__force\s+\w+\s*\)|\(\s*gfp_t\s*\)")
@@ -21,6 +25,50 @@ def passes(word: re.Pattern[str], lines: list[tuple[bool, str]]) -> bool:
     """
     text = _CAST.sub(lambda cast: " " * len(cast[0]), "\n".join(code for _, code in lines))
     return any(_is_passed(text, *match.span()) for match in word.finditer(text) if _is_added(lines, match.start()))
+
+
+def logical_operands(rows: list[tuple[Line, str]]) -> Iterator[tuple[Line, str, str]]:
+    """Yield (line, flag, operator) for each flag that is all there is on one side of ``&&`` or ``||``.
+
+    Arguments: a hunk's code after the patch, no comments and strings.  ``a & FLAG && b`` is a test and stays silent; of
+    two flags on one side the first counts; the flag or the operator must stand on an added line.
+    """
+    text = _CAST.sub(lambda cast: " " * len(cast[0]), "\n".join(code for _, code in rows))
+    lines = [(line.is_added, code) for line, code in rows]
+    for operator in re.finditer(r"&&|\|\|", text):
+        sides = (_side(text, operator.start() - 1, -1), _side(text, operator.end(), 1))
+        for start, end in sides:
+            words = _WORDS.findall(text[start:end])
+            if not words or not all(map(_FLAG.fullmatch, words)) or not re.fullmatch(r"[\w\s()|~]+", text[start:end]):
+                continue
+            at = start + text[start:end].index(words[0])
+            if _is_added(lines, at) or _is_added(lines, operator.start()):
+                yield _line_at(rows, at), words[0], operator[0]
+
+
+def _side(text: str, at: int, step: int) -> tuple[int, int]:
+    """Return the span of one operand of ``&&`` or ``||``, going one way from the operator."""
+    end = at
+    for place, depth in _scan(text, at, step):
+        if depth < 0 or (depth == 0 and text[place] in ",;{}?:") or text[place : place + 2] in ("&&", "||"):
+            break
+        if depth == 0 and step < 0 and text[place - 1 : place + 1] in ("&&", "||"):
+            break
+        if depth == 0 and text[place] == "=" and not {text[place - 1], text[place + 1 : place + 2]} & set("=!<>"):
+            break
+        end = place
+    low, high = sorted((at, end))
+    before = re.match(r"\s*(?:return|if|while)\b", text[low : high + 1])
+    return (low + before.end() if before else low), high + 1
+
+
+def _line_at(rows: list[tuple[Line, str]], at: int) -> Line:
+    """Return the line at a position of the joined text."""
+    for line, code in rows:
+        if at <= len(code):
+            return line
+        at -= len(code) + 1
+    return rows[-1][0]
 
 
 def _is_added(lines: list[tuple[bool, str]], at: int) -> bool:

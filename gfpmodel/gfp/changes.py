@@ -29,10 +29,12 @@ from gfpmodel.gfp.layouts import (
     variants,
 )
 from gfpmodel.gfp.patches import Patch
+from gfpmodel.gfp.releases import spans, table_version
 
 LAST_BIT = "___GFP_LAST_BIT"
 UNUSED_BIT = "___GFP_UNUSED_BIT"
 MAX_OPTIONS = 8
+TYPES_SINCE = (6, 0)  #: the bits moved into a header of their own
 HEADERS = ("include/linux/gfp.h", "include/linux/gfp_types.h")
 
 
@@ -66,6 +68,12 @@ class Change:
     touched: tuple[tuple[str, Statement], ...]
 
     @property
+    def gone_flags(self) -> tuple[str, ...]:
+        """Return the flags that some configuration had before, and none has now."""
+        new = {flag for word in self.words for flag in word.bits}
+        return tuple(dict.fromkeys(flag for word in self.words for flag in word.old_bits if flag not in new))
+
+    @property
     def new_flags(self) -> tuple[str, ...]:
         """Return the flags that no configuration had before."""
         old = {flag for word in self.words for flag in word.old_bits}
@@ -84,12 +92,50 @@ def line_number(line: Line | None) -> int | None:
     return (line.target_line_no or line.source_line_no) if line else None
 
 
+class MisfitError(InputError):
+    """An old line of a patch that a kernel's header does not have; ``expected`` is what it has instead, if anything."""
+
+    expected = ""
+
+
 def apply(patch: Patch, kernel: str) -> Change:
     """Apply the gfp header hunks of a patch to a kernel's header.
 
-    Arguments: the patch; a full kernel name.  Raises InputError, with the patch's line, when an old line is not in that
-    kernel's header, or when an added value or condition cannot be read.
+    Arguments: the patch; a full kernel name.  Raises InputError, with the patch's line and the kernels that accept the
+    patch, when an old line is not in that kernel's header, or when an added value or condition cannot be read.
     """
+    try:
+        return _apply(patch, kernel)
+    except MisfitError as error:
+        others = [name for name in kernels() if name != kernel and accepts(patch, name)]
+        none = f"{error.expected}; no known kernel's header has all the old lines".removeprefix("; ")
+        hint = f"it fits {spans(others)}: use --kernel" if others else none
+        raise InputError(f"{error.message}; {hint}", error.file, error.line) from None
+
+
+def accepts(patch: Patch, kernel: str) -> bool:
+    """Return whether a patch applies to a kernel's header."""
+    try:
+        _apply(patch, kernel)
+    except InputError:
+        return False
+    return True
+
+
+def same_conditions(patch: Patch, kernel: str) -> bool:
+    """Return whether the old lines of a patch stand under the ``#if`` that they have in a kernel's header."""
+    header = base_header(kernel)
+    old = [s for path, hunk in patch.hunks() if path in HEADERS for s in statements(hunk.source_lines())]
+    return all(_agree(s.guards, entry.guards) for s in old for entry in header if entry.is_same(s))
+
+
+def _agree(seen: Guards, known: Guards) -> bool:
+    """Return whether the #if branches that a hunk shows are those of the header, as far as the hunk shows them."""
+    shown = tuple(guard for guard in seen if guard[0] != UNSEEN)
+    return known == shown if shown == seen else known[len(known) - len(shown) :] == shown
+
+
+def _apply(patch: Patch, kernel: str) -> Change:
     header = list(base_header(kernel))
     touched: list[tuple[str, Statement]] = []
     for path, hunk in patch.hunks():
@@ -100,6 +146,11 @@ def apply(patch: Patch, kernel: str) -> Change:
         raise patch.error(f"the flags depend on {len(options)} options; at most {MAX_OPTIONS} can be tried")
     words = tuple(_word(patch, kernel, config, header) for config in _configs(options))
     return Change(words, tuple(touched))
+
+
+def header_of(kernel: str) -> str:
+    """Return the file that defines the bits of a kernel."""
+    return HEADERS[table_version(kernel) >= TYPES_SINCE]
 
 
 @cache
@@ -147,7 +198,7 @@ def _apply_hunk(patch: Patch, kernel: str, path: str, hunk: Hunk, header: list[S
         before, after = old.get(id(line)), new.get(id(line))
         if before and before.kind == "enum":
             if at is None or at >= len(header) or not header[at].is_same(before):
-                raise patch.error(f"{before.name} does not stand here in {kernel}'s enum of gfp bits", line)
+                raise misfit(patch, f"{before.name} does not stand here in {kernel}'s enum of gfp bits", line)
             here: int | None = at
         else:
             here = _find(header, before) if before else None
@@ -256,22 +307,24 @@ def _check_base(patch: Patch, kernel: str, path: str, hunk: Hunk, header: list[S
     for s in source:
         if _find(header, s) is None:
             raise _misfit(patch, kernel, s)
-    home = HEADERS[1] if HEADERS[1] in tables()["kernels"][kernel]["blobs"] else HEADERS[0]
+    home = header_of(kernel)
     shown = [*source, *statements(hunk.target_lines())]
     if shown and path != home:
-        raise patch.error(f"{path} has no gfp bits in {kernel}; expected {home}", shown[0].line)
+        raise misfit(patch, f"{path} has no gfp bits in {kernel}; expected {home}", shown[0].line)
+
+
+def misfit(patch: Patch, message: str, line: Line | None, expected: str = "") -> MisfitError:
+    """Return the error for an old line that is not in the header, at a line of the patch."""
+    error = MisfitError(message, patch.name, line.diff_line_no if line else None)
+    error.expected = expected
+    return error
 
 
 def _misfit(patch: Patch, kernel: str, s: Statement) -> InputError:
     """Return the error for an old line that the kernel's header does not have."""
-    old = [x for path, hunk in patch.hunks() if path in HEADERS for x in statements(hunk.source_lines())]
-    others = [k for k in kernels() if k != kernel and all(_find(base_header(k), x) is not None for x in old)]
-    expected = [replace(e, line=None).value or "an enum without it" for e in base_header(kernel) if e.name == s.name]
-    if _find(base_header(kernel), s) is not None:
-        hint = "an earlier patch in this file has changed it already"
-    elif others:
-        hint = f"it fits {', '.join(others)}: use --kernel"
-    else:
-        hint = f"expected {' or '.join(expected) or 'a flag that is there'}"
     text = s.line.value.strip() if s.line else s.name
-    return patch.error(f"{text!r} is not in {kernel}'s gfp header; {hint}", s.line)
+    message = f"{text!r} is not in {kernel}'s gfp header"
+    if _find(base_header(kernel), s) is not None:
+        return patch.error(f"{message}; an earlier patch in this file has changed it already", s.line)
+    expected = [replace(e, line=None).value or "an enum without it" for e in base_header(kernel) if e.name == s.name]
+    return misfit(patch, message, s.line, f"expected {' or '.join(expected) or 'a flag that is there'}")

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from unidiff.patch import Hunk, Line
 
-from gfpmodel.gfp.changes import HEADERS, Change, Word, line_number
+from gfpmodel.gfp.changes import HEADERS, Change, Word, base_layout, line_number
 from gfpmodel.gfp.headers import code_lines
-from gfpmodel.gfp.layouts import config_text, tables
+from gfpmodel.gfp.layouts import config_text, tables, variants
 from gfpmodel.gfp.patches import Patch
 
 TRACE_TABLES = ("include/trace/events/mmflags.h", "include/trace/events/gfpflags.h")
 PERF_TABLE = "tools/perf/builtin-kmem.c"
 INTERNAL = "mm/internal.h"
+TOOLS_COPY = "tools/include/linux/gfp_types.h"
 SLAB_MASKS = ("GFP_RECLAIM_MASK", "GFP_CONSTRAINT_MASK")
 
 SEVERITIES = {
     "bit-collision": "error",
     "shift-too-small": "error",
     "shift-too-large": "error",
+    "undefined-flag": "error",
     "shift-hole": "warning",
     "no-trace-name": "warning",
     "no-perf-name": "warning",
     "perf-code-clash": "warning",
     "no-kernel-doc": "warning",
     "mask-drops-flag": "warning",
+    "logical-and": "warning",
     "bit-renumbered": "note",
+    "flag-removed": "note",
+    "tools-copy": "note",
     "comment-only": "note",
     "no-user": "note",
     "no-gfp-change": "note",
@@ -127,6 +132,29 @@ class Facts:
             if not line.is_context
         )
 
+    @cached_property
+    def shown_rows(self) -> set[str]:
+        """Return the flags in the trace table's rows that the patch shows as they were: context and removed ones."""
+        sides = [(path, hunk.source_lines()) for path, hunk in self.patch.hunks() if path in TRACE_TABLES]
+        return {_trace_row(match)[0] for _, side in sides for match in _TRACE_ROW.finditer(_text(side))}
+
+    @cached_property
+    def lists_bits(self) -> bool:
+        """Return whether the patch shows the trace table as a list of bits, as it has been since v6.15."""
+        return any(
+            "TRACE_GFP_EM(" in line.value for path, hunk in self.patch.hunks() if path in TRACE_TABLES for line in hunk
+        )
+
+    @cached_property
+    def defined(self) -> set[str]:
+        """Return every name of a flag or mask that stands in the patched header, in any configuration."""
+        known = {flag for word in self.change.words for flag in word.bits}
+        base = [*variants(self.kernel)]
+        known |= {name for it in base for name in (*it.bits, *it.composites, *it.compiled_out)}
+        known |= {macro for macro, line, _ in self.defines if line.is_added}
+        known |= {statement.flag for _, statement in self.change.touched}
+        return (known - set(self.change.gone_flags)) | {"__GFP_BITS_MASK", "__GFP_BITS_SHIFT"}
+
     def _rows(
         self, paths: tuple[str, ...], pattern: re.Pattern[str], read: Callable[[re.Match[str]], tuple[str, str]]
     ) -> Counter[tuple[str, str]]:
@@ -134,17 +162,14 @@ class Facts:
         for path, hunk in self.patch.hunks():
             if path in paths:
                 for side, sign in ((hunk.source_lines(), -1), (hunk.target_lines(), 1)):
-                    # a row may take two lines, the first with a macro's backslash at its end
-                    text = "\n".join(code.rstrip().removesuffix("\\") for _, code in code_lines(side))
-                    for match in pattern.finditer(text):
+                    for match in pattern.finditer(_text(side)):
                         rows[read(match)] += sign
         return Counter({row: n for row, n in rows.items() if n and "GFP_" in row[0]})
 
     def printed(self, flag: str) -> str:
         """Return the name under which the trace table prints a flag, or would by this kernel's habit."""
         names = [name for (f, name), n in self.trace_rows.items() if f == flag and n > 0]
-        old_style = self.kernel == "v4.4"
-        return names[0] if names else (flag[2:] if old_style else flag)
+        return names[0] if names else (flag[2:] if base_layout(self.kernel, {}).plain_names else flag)
 
     @cached_property
     def defines(self) -> list[tuple[str, Line, str]]:
@@ -190,6 +215,11 @@ class Facts:
                     lines.append((line.is_added, "" if in_macro else code))
                     in_macro = in_macro and code.rstrip().endswith("\\")
                 yield lines
+
+
+def _text(side: Iterable[Line]) -> str:
+    """Return code as one text; a row may take two lines, the first with a macro's backslash at its end."""
+    return "\n".join(code.rstrip().removesuffix("\\") for _, code in code_lines(side))
 
 
 def _trace_row(row: re.Match[str]) -> tuple[str, str]:

@@ -5,23 +5,31 @@ The tables were printed by the kernels' own headers (ORIGIN.md); nothing here is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib.resources import files
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.gfp.releases import release, table_version
+from gfpmodel.gfp.tables import aliases, kernels, tables
+
+__all__ = ["Layout", "aliases", "kernels", "layout", "release", "served", "tables", "variants"]
 
 DEFAULT_KERNEL = "v5.8-rc3"
+
+#: The kernels that pages set side by side: the RFC's, long-term ones, and the releases since then that moved a bit.
+MILESTONES = (
+    *("v4.4", "v4.19", "v5.4", "v5.8-rc3", "v5.8-rc3+FAST_TRY", "v5.10", "v5.15"),
+    *("v6.1", "v6.6", "v6.12", "v6.18", "v7.0", "v7.3"),
+)
 
 #: A radix tree keeps 3 tags above the gfp bits of one 32-bit word, so the shift may be 29 at most.
 #: Models: lib/radix-tree.c:radix_tree_init (BUILD_BUG_ON, v4.19 and later).
 GFP_T_BITS = 32
 RADIX_TREE_MAX_TAGS = 3
 MAX_BITS_SHIFT = GFP_T_BITS - RADIX_TREE_MAX_TAGS
-UNCHECKED_KERNELS = ("v4.4",)  #: they have the tags, but no BUILD_BUG_ON
+CHECKED_SINCE = (4, 19)  #: v4.4 has the tags, but no BUILD_BUG_ON; what is between was not read
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,6 +50,8 @@ class Layout:
     perf_table: tuple[tuple[str, str], ...]
     compiled_out: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
+    state: str = field(default="", compare=False)  #: what it is where it is no release
+    version: tuple[int, int] = field(default=(0, 0), compare=False)  #: of the release that was asked for
 
     def __str__(self) -> str:
         return " ".join([self.kernel, config_text(self.config)]).strip()
@@ -73,6 +83,16 @@ class Layout:
     def bits_left(self) -> int:
         """Return how far the shift may still grow before a radix tree's tags leave the 32-bit word."""
         return MAX_BITS_SHIFT - self.shift
+
+    @property
+    def checks_shift(self) -> bool:
+        """Return whether a shift that leaves no room for the tags is known to stop the build."""
+        return self.version >= CHECKED_SINCE
+
+    @property
+    def plain_names(self) -> bool:
+        """Return whether traces print ``GFP_ZERO`` for ``__GFP_ZERO``, as gfpflags.h had it up to v4.5."""
+        return not any(name.startswith("__GFP_") for name, _ in self.trace_table)
 
     def flag_at(self, bit: int) -> str | None:
         """Return the flag that has bit number ``bit``, or None."""
@@ -106,29 +126,14 @@ def parse_config(options: tuple[str, ...] | list[str]) -> dict[str, bool]:
     return config
 
 
-@lru_cache(maxsize=1)
-def tables() -> dict[str, Any]:
-    """Return the packed tables as they are shipped."""
-    data: dict[str, Any] = json.loads(files(__package__).joinpath("layouts.json").read_text())
-    return data
-
-
-def kernels() -> tuple[str, ...]:
-    """Return the names of the kernels, oldest first."""
-    return tuple(tables()["kernels"])
-
-
-def aliases() -> dict[str, str]:
-    """Return the other names under which a layout can be asked for."""
-    return dict(tables()["aliases"])
+def served() -> dict[str, list[str]]:
+    """Return the other releases that each table stands for."""
+    return {name: [alias for alias, table in aliases().items() if table == name] for name in kernels()}
 
 
 def kernel_name(name: str) -> str:
-    """Return the full name of a kernel given by name or alias; raises InputError."""
-    full = aliases().get(name, name)
-    if full not in tables()["kernels"]:
-        raise unknown("kernel", name, [*kernels(), *aliases()])
-    return full
+    """Return the full name of the table of a kernel given by name, alias or release; raises InputError."""
+    return release(name).table
 
 
 def config_names(kernel: str) -> tuple[str, ...]:
@@ -139,7 +144,8 @@ def config_names(kernel: str) -> tuple[str, ...]:
 def layout(kernel: str = DEFAULT_KERNEL, config: Mapping[str, bool] | None = None) -> Layout:
     """Return the layout of a kernel in one configuration; options that are not given are n.
 
-    Arguments: a name of ``kernels()`` or an alias; option names without ``CONFIG_``.
+    Arguments: a name of ``kernels()``, an alias, or any release (``6.8.0-31-generic``); option names without
+    ``CONFIG_``.
     Raises InputError for a kernel or an option that the tables do not have.
     """
     name = kernel_name(kernel)
@@ -149,7 +155,9 @@ def layout(kernel: str = DEFAULT_KERNEL, config: Mapping[str, bool] | None = Non
         if option not in wanted:
             raise unknown("config", option, known, f" of {name} (it knows {', '.join(known) or 'none'})")
         wanted[option] = on
-    return _layout(name, tuple(wanted.items()))
+    it = _layout(name, tuple(wanted.items()))
+    version = release(kernel).version
+    return it if it.version == version else replace(it, version=version)
 
 
 def variants(kernel: str) -> Iterator[Layout]:
@@ -180,4 +188,6 @@ def _layout(kernel: str, config: tuple[tuple[str, bool], ...]) -> Layout:
         perf_table=tuple((name, code) for name, code in table["perf"]),
         compiled_out=tuple(name for name in table["bits"] if name not in bits),
         source=table["source"],
+        state=table.get("state", ""),
+        version=table_version(kernel),
     )

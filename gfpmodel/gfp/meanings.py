@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gfpmodel.gfp.layouts import Layout, kernels, tables
+from gfpmodel.gfp.layouts import Layout, tables
 from gfpmodel.gfp.names import check_mask
 
 RETRY_FLAGS = ("NORETRY", "RETRY_MAYFAIL", "REPEAT")  #: how hard direct reclaim tries (REPEAT: v4.4)
 MIGRATETYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE")
-ALLOC_HARDER_KERNELS = kernels()[: kernels().index("v5.15") + 1]
+BY_HIGH_SINCE, BY_HIGH_STABLE = (
+    (6, 3),
+    (6, 1),
+)  #: __GFP_HIGH opens the extra quarter, not __GFP_ATOMIC; and in stable 6.1
 X86_64 = "x86_64 (DMA,DMA32,NORMAL,MOVABLE)"
 
 
@@ -68,7 +71,7 @@ class Meaning:
         if self.undefined:
             lines["undefined"] = f"{self.undefined:#x}: no flag of this layout"
         if self.idle:
-            lines["no effect"] = f"{'|'.join(self.idle)} without __GFP_DIRECT_RECLAIM"
+            lines["no effect"] = f"{'|'.join(self.idle)} without direct reclaim"
         return lines
 
     def _sleep(self) -> str:
@@ -104,7 +107,7 @@ def meaning(mask: int, layout: Layout) -> Meaning:
     fast_try = has("FAST_TRY")
     return Meaning(
         may_sleep=has("DIRECT_RECLAIM"),
-        wakes_kswapd=has("KSWAPD_RECLAIM") and not fast_try,
+        wakes_kswapd=_wakes_kswapd(effective, layout) and not fast_try,
         watermark=None if fast_try else _watermark(effective, layout),
         zone=_zone(effective, layout),
         migratetype=_migratetype(effective, layout),
@@ -116,8 +119,23 @@ def meaning(mask: int, layout: Layout) -> Meaning:
 
 
 def _tester(mask: int, layout: Layout) -> Callable[[str], bool]:
-    """Return a test for one flag of a mask, named without its ``__GFP_``."""
-    return lambda name: bool(mask & layout.bits.get(f"__GFP_{name}", 0))
+    """Return a test for one flag of a mask, named without its ``__GFP_``.
+
+    Before v4.4 one flag, __GFP_WAIT, asked for direct reclaim, and kswapd was woken unless __GFP_NO_KSWAPD forbade it.
+    """
+
+    def has(name: str) -> bool:
+        return bool(mask & layout.bits.get(f"__GFP_{name}", 0))
+
+    def waits(name: str) -> bool:
+        return has("WAIT") if name == "DIRECT_RECLAIM" else has(name)
+
+    return has if "__GFP_DIRECT_RECLAIM" in layout.bits else waits
+
+
+def _wakes_kswapd(mask: int, layout: Layout) -> bool:
+    has = _tester(mask, layout)
+    return has("KSWAPD_RECLAIM") if "__GFP_KSWAPD_RECLAIM" in layout.bits else not has("NO_KSWAPD")
 
 
 def _zone(mask: int, layout: Layout) -> str | None:
@@ -126,14 +144,16 @@ def _zone(mask: int, layout: Layout) -> str | None:
 
 
 def _migratetype(mask: int, layout: Layout) -> str | None:
-    index = (mask & layout.composites["GFP_MOVABLE_MASK"]) >> 3
+    has = _tester(mask, layout)
+    index = has("MOVABLE") + 2 * has("RECLAIMABLE")
     return MIGRATETYPES[index] if index < len(MIGRATETYPES) else None
 
 
 def _watermark(mask: int, layout: Layout) -> Fraction:
     """Return the part of min that the slow path keeps free.
 
-    In the older kernels __GFP_ATOMIC buys the extra quarter by itself (ALLOC_HARDER).  Later any request that cannot
+    In the older kernels __GFP_ATOMIC buys the extra quarter by itself (ALLOC_HARDER); before v4.4, which brought that
+    flag, any request that could not wait got it.  Later any request that cannot
     reclaim directly gets it, but only on top of __GFP_HIGH (ALLOC_NON_BLOCK under ALLOC_MIN_RESERVE); stable 6.1,
     which our v6.1 is (6.1.192), took that change and kept the __GFP_ATOMIC bit.
     """
@@ -141,10 +161,9 @@ def _watermark(mask: int, layout: Layout) -> Fraction:
     if has("MEMALLOC") and not has("NOMEMALLOC"):
         return Fraction(0)
     left = Fraction(1, 2) if has("HIGH") else Fraction(1)
-    if layout.kernel in ALLOC_HARDER_KERNELS:
-        harder = has("ATOMIC") and not has("DIRECT_RECLAIM")
-    else:
-        harder = has("HIGH") and not has("DIRECT_RECLAIM")
+    by_high = layout.version >= BY_HIGH_SINCE or layout.version == BY_HIGH_STABLE
+    asked = has("HIGH" if by_high else "ATOMIC") or "__GFP_WAIT" in layout.bits
+    harder = asked and not has("DIRECT_RECLAIM")
     return left * Fraction(3, 4) if harder and not has("NOMEMALLOC") else left
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp.cexpr import evaluate
 from gfpmodel.gfp.layouts import GFP_T_BITS, Layout, kernels, variants
+from gfpmodel.gfp.releases import spans
 
 GFP_T_MAX = (1 << GFP_T_BITS) - 1
+LONGEST_NUMBER = 20  #: digits
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,20}")
+_DECIMAL = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,26 @@ def check_mask(mask: int) -> int:
 
 
 def parse_mask(text: str) -> int:
-    """Parse a mask written as a number: hexadecimal with 0x, or decimal; raises InputError."""
-    try:
-        return check_mask(int(text.strip(), 0))
-    except InputError:
-        raise
-    except ValueError:
-        raise InputError(f"bad mask {text!r}; expected a number such as 0xcc0 (for names, use encode)") from None
+    """Parse a mask written as a number: hexadecimal with 0x, or decimal.
+
+    Raises InputError for anything else, and for a number without 0x that looks like hexadecimal: with letters in it, or
+    of digits that set fewer flags when they are read so.
+    """
+    number = text.strip()
+    if _HEX.fullmatch(number):
+        return check_mask(int(number, 16))
+    if _DECIMAL.fullmatch(number) and len(number) <= LONGEST_NUMBER:
+        as_decimal, as_hex = int(number), int(number, 16)
+        if as_hex > GFP_T_MAX or as_hex == as_decimal or as_decimal.bit_count() < as_hex.bit_count():
+            return check_mask(as_decimal)
+        raise _unclear(number, f", or {as_decimal:#x} if it is decimal")
+    if _HEX.fullmatch(f"0x{number}"):
+        raise _unclear(number, "")
+    raise InputError(f"bad mask {text[:80]!r}; expected a number such as 0xcc0 (for names, use encode)")
+
+
+def _unclear(number: str, decimal: str) -> InputError:
+    return InputError(f"{number} looks like hexadecimal without its 0x; write 0x{number}{decimal}")
 
 
 def decode(mask: int, layout: Layout) -> Decoded:
@@ -82,12 +100,8 @@ def decode(mask: int, layout: Layout) -> Decoded:
 
 
 def zero_name(layout: Layout) -> str:
-    """Return what trace events of a kernel print for mask 0.
-
-    v4.4 prints GFP_NOWAIT, which is another mask there; the later kernels here print none.
-    """
-    single_underscores = not any(name.startswith("__GFP_") for name, _ in layout.trace_table)
-    return "GFP_NOWAIT" if single_underscores else "none"
+    """Return what trace events of a kernel print for mask 0: up to v4.5 GFP_NOWAIT, which can be another mask there."""
+    return "GFP_NOWAIT" if layout.plain_names else "none"
 
 
 def compact(text: str, layout: Layout) -> str:
@@ -112,8 +126,7 @@ def lookup(name: str, layout: Layout) -> int:
     error = unknown("flag", name, known, f" in {layout}")
     elsewhere = [k for k in kernels() if any(flag in {**v.bits, **v.composites} for v in variants(k))]
     if elsewhere:
-        shown = ", ".join(elsewhere[:3]) + (", ..." if len(elsewhere) > 3 else "")
-        raise InputError(f"unknown flag {name!r} in {layout}; {shown} have it")
+        raise InputError(f"unknown flag {name!r} in {layout}; it is one of {spans(elsewhere)}")
     raise error
 
 
@@ -125,6 +138,8 @@ def encode(text: str, layout: Layout) -> int:
     """
     if not text.strip():
         return 0
+    if text.strip().isalnum() and text.strip()[0].isdigit():
+        return parse_mask(text)
     try:
         value = evaluate(text, lambda name: lookup(name, layout))
     except InputError:

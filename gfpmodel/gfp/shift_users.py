@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gfpmodel.errors import InputError
-from gfpmodel.gfp.layouts import GFP_T_BITS, RADIX_TREE_MAX_TAGS, UNCHECKED_KERNELS, Layout
+from gfpmodel.gfp.layouts import GFP_T_BITS, RADIX_TREE_MAX_TAGS, Layout
 from gfpmodel.gfp.names import GFP_T_MAX, check_mask, decode
 
 XA_FLAGS_TRACK_FREE = 4  #: and ROOT_IS_IDR, the same bit
 TAGS = ("XA_MARK_0 (DIRTY, IDR_FREE)", "XA_MARK_1 (WRITEBACK)", "XA_MARK_2 (TOWRITE)")
+SLEEPING = ("__GFP_DIRECT_RECLAIM", "__GFP_KSWAPD_RECLAIM", "__GFP_WAIT")  #: the last one before v4.4
 
 
 def with_shift(layout: Layout, shift: int) -> Layout:
@@ -25,7 +26,7 @@ def with_shift(layout: Layout, shift: int) -> Layout:
         raise InputError(f"__GFP_BITS_SHIFT {shift} is outside a gfp_t; expected 0 to {GFP_T_BITS}")
     mask = (1 << shift) - 1
     moved = {
-        "GFP_BOOT_MASK": mask & ~_flags(layout, "__GFP_DIRECT_RECLAIM", "__GFP_KSWAPD_RECLAIM", "__GFP_IO", "__GFP_FS"),
+        "GFP_BOOT_MASK": mask & ~_flags(layout, *SLEEPING, "__GFP_IO", "__GFP_FS"),
         "GFP_SLAB_BUG_MASK": (_flags(layout, "__GFP_DMA32", "__GFP_HIGHMEM") | ~mask) & GFP_T_MAX,
     }
     return replace(layout, shift=shift, composites={**layout.composites, **moved})
@@ -176,5 +177,5 @@ def shift_report(flag: str, layout: Layout) -> ShiftReport:
         reaches_allocator=bool(alloc_pages_mask(value, layout) & value),
         presets_tag=next((tag for tag in tags if root.root_tag_get(tag)), None),
         slab_warning=new_slab_mask(value, layout).warning,
-        builds=None if layout.kernel in UNCHECKED_KERNELS else layout.bits_left >= 0,
+        builds=layout.bits_left >= 0 if layout.checks_shift else None,
     )

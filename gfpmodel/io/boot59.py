@@ -3,6 +3,9 @@
 What comes from outside drives the chain: queue calls, failures of the page allocator, grace periods, and when timers,
 callbacks and workers run.  What the chain makes of it is compared line by line: every block wanted and where it came
 from, every hand-over with its masks, every block and object freed, in order, and the totals of the log's own summary.
+
+A line takes its place in the log and reads gp_seq then; what it says was decided before, after the line before it in
+the same context.  Where another cpu's grace period began or ended in between, both readings of gp_seq are the kernel's.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from gfpmodel.rcu.chain import (
     CACHED,
     FAILED,
     FORCED,
+    HEAD_MASK,
     NO_SOURCE,
     end_work,
     fill_page_cache_func,
@@ -35,6 +39,7 @@ from gfpmodel.rcu.chain import (
     kfree_rcu_monitor,
     kvfree_call_rcu,
     next_head,
+    rcu_seq_snap,
     start_block,
     start_work,
 )
@@ -44,6 +49,7 @@ from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
 
 MAGIC = ("FLOOD ", "GPBUG ")
 COLUMNS = 13  # E t cpu EV gp_seq a0..a7
+GRACE_PERIOD = 4  # what a grace period adds to gp_seq
 NOT_A_BLOCK = {FORCED: -FORCED, FAILED: -FAILED, NO_SOURCE: -FAILED}
 AHEAD = 64  # lines in which a refill may stand after its effect: it is logged outside the lock
 #: What the log's summary calls the model's counters.
@@ -146,6 +152,81 @@ def verify(path: Path) -> tuple[int, Difference | None, tuple[str, ...]]:
     return replay.done, None, tuple(replay.notes)
 
 
+class Span(NamedTuple):
+    """What gp_seq was, at least and at most, while something happened."""
+
+    first: int
+    last: int
+
+
+@dataclass
+class EarlyFrees:
+    """How many objects were freed before their snapshot, at ``least`` and at ``most``: a flood has no line for each.
+
+    A block's objects were queued between its line B and that of its channel's next block, or the drain (only the first
+    may have its snapshot from before B), and freed between K and C or F; those without a block were queued while the
+    cache was empty, and freed at a work's end.
+    """
+
+    least: int = 0
+    most: int = 0
+    blocks: dict[int, Span] = field(default_factory=dict)  #: when a block's objects were queued
+    misses: dict[int, Span] = field(default_factory=dict)  #: by cpu: when the objects on its head list were queued
+    handed: dict[tuple[int, int], Span] = field(default_factory=dict)  #: the same by batch (owner, number)
+    in_work: dict[tuple[int, int], Span] = field(default_factory=dict)  #: the same of a batch's running work
+    firsts: dict[int, int] = field(default_factory=dict)  #: gp_seq before a block's line B
+    in_bulk: dict[int, tuple[int, Span, Span, int]] = field(default_factory=dict)  #: by page, for end_block()
+
+    def note_misses(self, cpus: list[int], since: Span) -> None:
+        """Note cpus whose cache was empty: objects queued there meanwhile may have found no block."""
+        for cpu in cpus:
+            self.misses[cpu] = Span(self.misses.get(cpu, since).first, since.last)
+
+    def block_is_new(self, block: int, before: int, gp_seq: int) -> None:
+        """Note that a block got its first object later than one gp_seq, and the next ones later than another."""
+        self.blocks[block] = Span(gp_seq, gp_seq)
+        self.firsts[block] = before
+
+    def block_is_full(self, block: int, gp_seq: int) -> None:
+        """Note that a block got its last object, so far, at a gp_seq or before."""
+        if block in self.blocks:
+            self.blocks[block] = self.blocks[block]._replace(last=gp_seq)
+
+    def hand_over_heads(self, owner: int, batch: int) -> None:
+        """Note that a cpu's head list went to a batch."""
+        if owner in self.misses:
+            self.handed[owner, batch] = self.misses.pop(owner)
+
+    def start_work(self, owner: int, batch: int) -> None:
+        """Note that a work took what its batch had."""
+        if (owner, batch) in self.handed:
+            self.in_work[owner, batch] = self.handed.pop((owner, batch))
+
+    def start_block(self, pfn: int, block: int, line: Line) -> None:
+        """Note that the freeing of a block's objects begins."""
+        if block in self.blocks:
+            queued = self.blocks.pop(block)
+            first = Span(self.firsts.pop(block), queued.last)
+            self.in_bulk[pfn] = (line.a[4], first, queued, line.gp_seq)
+
+    def end_block(self, pfn: int, gp_seq: int) -> None:
+        """Count a block's objects, freed by now."""
+        if pfn in self.in_bulk:
+            number, first, queued, begun = self.in_bulk.pop(pfn)
+            self.count(1, first, Span(begun, gp_seq))
+            self.count(number - 1, queued, Span(begun, gp_seq))
+
+    def free_heads(self, owner: int, batch: int, number: int, freed: Span) -> None:
+        """Count the objects of a work's head list."""
+        if (owner, batch) in self.in_work:
+            self.count(number, self.in_work.pop((owner, batch)), freed)
+
+    def count(self, number: int, queued: Span, freed: Span) -> None:
+        """Count objects that were freed too early, or may have been."""
+        self.least += number * (rcu_seq_snap(queued.first) > freed.last)
+        self.most += number * (rcu_seq_snap(queued.last) > freed.first)
+
+
 @dataclass
 class Replay:
     """A log being replayed."""
@@ -166,6 +247,10 @@ class Replay:
         self.filled_ahead: set[int] = set()
         self.missed: set[int] = set()  # cpus that found their cache empty since their last refill
         self.next_object = 1
+        self.grace_period = self.log.lines[0].gp_seq if self.log.lines else 0  # as of the last GPstart or GPend
+        self.at_last_line: dict[int, int] = {}  # by cpu: the grace period when it logged its last line
+        self.seen_by_work: dict[int, int] = {}  # by cpu: gp_seq in the last line of a work
+        self.early = EarlyFrees()
 
     # driving
 
@@ -178,9 +263,27 @@ class Replay:
             handler = HANDLERS.get(line.name)
             if handler is None:
                 raise InputError(f"unknown event {line.name!r}", str(self.log.path), line.number)
+            if not self.every_object:
+                self.early.note_misses([cpu for cpu in range(self.rcu.cpus) if not self.cached(cpu)], self.since(line))
             handler(self, at, line)
+            self.note_time(line)
             self.done += 1
         self.compare_totals()
+
+    def note_time(self, line: Line) -> None:
+        """Remember which grace period a line has seen."""
+        if line.name in GRACE_PERIODS:
+            self.grace_period = line.a[0]
+        if line.name in WORK:
+            self.seen_by_work[line.cpu] = line.gp_seq
+        self.at_last_line[line.cpu] = self.grace_period
+
+    def since(self, line: Line) -> Span:
+        """Return what gp_seq was since the line before: at least what has been logged, at most what this line read.
+
+        A line takes its place in the log first and reads gp_seq then; GPstart and GPend are logged after the change.
+        """
+        return Span(self.grace_period, line.gp_seq)
 
     @property
     def words(self) -> NDArray[np.int64]:
@@ -228,10 +331,9 @@ class Replay:
 
     def ahead(self, at: int, names: tuple[str, ...], cpu: int) -> Line | None:
         """Return the next line of some kinds on a cpu."""
-        for line in self.log.lines[at + 1 :]:
-            if line.name in names and line.cpu == cpu:
-                return line
-        return None
+        lines = self.log.lines
+        found = (n for n in range(at + 1, len(lines)) if lines[n].cpu == cpu and lines[n].name in names)
+        return next((lines[n] for n in found), None)
 
     # queueing
 
@@ -276,9 +378,20 @@ class Replay:
         number = call.a[0] if is_one else call.a[1]
         flags = st.VMALLOC * channel | st.ONE_ARGUMENT * (is_one or bool(call.a[5]))
         self.rcu.know(number + 1)
-        now, self.words[st.GP_SEQ] = int(self.words[st.GP_SEQ]), call.gp_seq
+        now, self.words[st.GP_SEQ] = int(self.words[st.GP_SEQ]), call.gp_seq if is_one else self.seq_of_call(call)
         self.call(kvfree_call_rcu, cpu, number + 1, flags, mm=True)
         self.words[st.GP_SEQ] = now
+
+    def seq_of_call(self, call: Line) -> int:
+        """Return the gp_seq of which a call took its snapshot.
+
+        With interrupts off, it is taken before the line is logged and after the line before it on the same cpu.
+        """
+        earliest = self.at_last_line.get(call.cpu, call.gp_seq)
+        snap = call.a[4]
+        if rcu_seq_snap(earliest) <= snap < rcu_seq_snap(call.gp_seq):
+            return snap - GRACE_PERIOD
+        return call.gp_seq
 
     def on_queued(self, _: int, line: Line) -> None:
         """Q: an object was queued; if a block was wanted for it, the model has queued it already."""
@@ -288,51 +401,108 @@ class Replay:
             self.queue_one(line, line.cpu, 1 if kind == 1 else 0)
         self.expect(line, owner)
 
-    def on_timer(self, at: int, line: Line) -> None:
+    def on_timer(self, _: int, line: Line) -> None:
         """T: the drain timer was armed."""
         owner = line.a[0]
         if not self.said[owner] and not self.every_object:
-            self.queue_unlogged(1, line.cpu, self.heads_due(at, owner))
+            self.queue_found(owner, 1)
         self.expect(line, owner)
 
-    def on_one(self, _: int, line: Line) -> None:
+    def on_one(self, at: int, line: Line) -> None:
         """ONE: a caller waits for a grace period, or has waited."""
         if line.a[1] == 0:
             return
+        self.see_free(self.ahead(at, ("D",), line.cpu), line.gp_seq)
         self.call(free_waited, line.cpu, line.a[0] + 1)
         self.expect(line, freeing(line.cpu))
 
     # queueing in logs that do not say every object
 
-    def heads_due(self, at: int, owner: int) -> int:
-        """Return how many objects fell back to the head list until the next drain and are not there yet."""
-        for line in self.log.lines[at:]:
+    @property
+    def is_mixed(self) -> bool:
+        """Return whether every second object is a vmalloc pointer."""
+        return self.log.form == "m"
+
+    def next_channel(self) -> int:
+        """Return the channel of the next object; its id is one less than its number."""
+        return (self.next_object - 1) % 2 if self.is_mixed else int(self.log.form == "v")
+
+    def fitting(self, owner: int) -> int:
+        """Return how many of the next objects find room in the newest blocks, before one wants a new block."""
+        channel = self.next_channel()
+        if not self.is_mixed:
+            return self.room(owner, channel)
+        return min(2 * self.room(owner, channel), 2 * self.room(owner, 1 - channel) + 1)
+
+    def room(self, owner: int, channel: int) -> int:
+        """Return how many objects a channel's newest block can take."""
+        newest = self.newest(owner, channel)
+        return self.capacity - len(self.rcu.records(newest)) if newest != st.NULL else 0
+
+    def newest(self, owner: int, channel: int) -> int:
+        """Return a channel's newest block, or NULL."""
+        return int(self.words[self.cpu_words(owner) + st.BHEAD + channel])
+
+    def coming(self, owner: int, line: Line) -> int:
+        """Return how many objects are queued until a drain that is logged later."""
+        return line.a[1] - int(self.words[self.cpu_words(owner) + st.COUNT])
+
+    def heads_due(self, at: int, owner: int, channel: int) -> int:
+        """Return how many objects of a channel must have found no block before the last block before a drain.
+
+        The drain's line says how many objects are in blocks; the others fell back while the newest block was full.  If
+        it is full again at the drain, they may as well have fallen back after it.
+        """
+        lines = self.log.lines
+        for line in (lines[n] for n in range(at + 1, len(lines))):
+            if line.name == "B" and line.a[:2] == (owner, channel):
+                return 0
             if line.name == "M" and line.a[0] == owner:
-                return line.a[6] - int(self.words[self.cpu_words(owner) + st.HEADS])
+                blocks, objects = line.a[2 + channel], line.a[4 + channel]
+                coming = self.coming(owner, line)
+                if self.is_mixed:
+                    coming = (coming + (self.next_channel() == channel)) // 2
+                in_blocks = objects - int(self.words[self.cpu_words(owner) + st.NR_OBJECTS + channel])
+                return max(coming - in_blocks, 0) if objects < blocks * self.capacity else 0
         return 0
 
     def fill_block(self, at: int, line: Line, channel: int) -> None:
-        """Queue what fills the newest block, what fell back meanwhile, and the object that wanted this block."""
-        owner = line.a[0]
-        newest = int(self.words[self.cpu_words(owner) + st.BHEAD + channel])
-        if newest != st.NULL:
-            self.queue_unlogged(self.capacity - len(self.rcu.records(newest)), line.cpu, 0, channel)
-            due = self.heads_due(at, owner)
-            self.queue_unlogged(due, line.cpu, due, channel)
-        self.queue_unlogged(1, line.cpu, 0, channel)
+        """Queue what came before the object that wanted this block, and that object.
 
-    def queue_unlogged(self, count: int, cpu: int, heads: int, channel: int = 0) -> None:
-        """Queue objects of which the log says nothing, the first ``heads`` of them without a block."""
-        if count <= 0:
+        What wants a block meanwhile, and has no line, found none.
+        """
+        owner = line.a[0]
+        due = self.heads_due(at, owner, channel)
+        full = self.newest(owner, channel)
+        self.queue_unlogged(owner, self.fitting(owner))
+        while (is_other := self.is_mixed and self.next_channel() != channel) or due > 0:
+            heads = 1 if self.is_mixed else due
+            self.queue_unlogged(owner, heads, st.NO_BLOCK)
+            due -= 0 if is_other else heads
+            self.queue_unlogged(owner, self.fitting(owner))
+        self.early.block_is_full(full, line.gp_seq)
+        self.queue_unlogged(owner, 1)
+        before = self.at_last_line.get(line.cpu, line.gp_seq)
+        self.early.block_is_new(self.newest(owner, channel), before, line.gp_seq)
+
+    def queue_found(self, owner: int, number: int) -> None:
+        """Queue objects for which no block was made: those that find no room in one fell back."""
+        while number > 0:
+            fitting = min(self.fitting(owner), number)
+            heads = 0 if fitting else 1 if self.is_mixed else number
+            self.queue_unlogged(owner, fitting)
+            self.queue_unlogged(owner, heads, st.NO_BLOCK)
+            number -= fitting + heads
+
+    def queue_unlogged(self, owner: int, count: int, flags: int = 0) -> None:
+        """Queue objects of which the log says nothing, each of its form's channel."""
+        if count == 0:
             return
         self.rcu.know(self.next_object + count - 1)
-        flags = st.VMALLOC * channel
-        for number, more in ((min(heads, count), st.NO_BLOCK), (count - min(heads, count), 0)):
-            self.call(queue_many, cpu, self.next_object, number, flags | more, mm=True)
-            self.next_object += number
-        for queue in self.said.values():
-            for done in [done for done in queue if done.name == "Q"]:
-                queue.remove(done)
+        flags |= st.VMALLOC * (self.log.form == "v")
+        self.call(queue_many, owner, self.next_object, count, flags, int(self.is_mixed), mm=True)
+        self.next_object += count
+        self.said[owner] = deque(done for done in self.said[owner] if done.name != "Q")
 
     # the monitor and the worker
 
@@ -342,14 +512,22 @@ class Replay:
         self.quiet(line, owner)
         self.fill_ahead(at, owner, line.a[7])
         if not self.every_object:
-            missing = line.a[1] - int(self.words[self.cpu_words(owner) + st.COUNT])
-            channel = 1 if self.log.form == "v" else 0
-            self.queue_unlogged(missing, owner, self.heads_due(at, owner), channel)
+            self.queue_found(owner, self.coming(owner, line))
+            for channel in range(2):
+                self.early.block_is_full(self.newest(owner, channel), line.gp_seq)
+            if not line.a[6]:
+                self.early.misses.pop(owner, None)
         self.call(kfree_rcu_monitor, owner)
         self.expect(line, owner)
 
-    def on_expected(self, _: int, line: Line) -> None:
-        """H, R: what the model must have done already."""
+    def on_hand_over(self, _: int, line: Line) -> None:
+        """H: the monitor has handed objects to a batch."""
+        self.expect(line, line.a[0])
+        if line.a[2] & HEAD_MASK:
+            self.early.hand_over_heads(*line.a[:2])
+
+    def on_rearmed(self, _: int, line: Line) -> None:
+        """R: the monitor is done."""
         self.expect(line, line.a[0])
 
     def on_grace_period(self, _: int, line: Line) -> None:
@@ -357,10 +535,14 @@ class Replay:
         self.words[st.GP_SEQ] = line.a[0]
 
     def on_callback(self, _: int, line: Line) -> None:
-        """RCUCB: a batch's grace period is over; it cannot be over before it is."""
+        """RCUCB: a batch's grace period is over; it cannot be over before it is.
+
+        The callback goes by its rcu_node, to which rcu_gp_cleanup() writes the end of a grace period before it writes
+        rcu_state.gp_seq, which the lines have: the last of a batch's grace periods may still seem to run.
+        """
         owner, batch = line.a[:2]
         wanted = int(self.words[self.batch_words(owner, batch) + st.B_CALLBACK])
-        if wanted > line.gp_seq:
+        if wanted > rcu_seq_end(line.gp_seq):
             asked = "nothing was asked for" if wanted == st.NEVER else f"it waits for {wanted}"
             raise DifferenceFound(line.number, "RCUCB", text(line), asked)
         self.call(rcu_work_rcufn, owner, batch)
@@ -376,6 +558,7 @@ class Replay:
         if self.words[self.batch_words(owner, batch) + st.W_READY] == st.NEVER:
             raise DifferenceFound(line.number, "W", text(line), "no callback has run")
         self.call(start_work, owner, batch)
+        self.early.start_work(owner, batch)
         self.expect(line, owner)
 
     def on_bulk(self, _: int, line: Line) -> None:
@@ -384,6 +567,7 @@ class Replay:
         self.call(start_block, line.cpu, owner, batch)
         self.expect(line, owner)
         if not self.every_object:
+            self.early.start_block(line.a[3], int(self.words[self.batch_words(owner, batch) + st.W_BLOCK]), line)
             self.free_rest(line.cpu, owner, batch)
 
     def free_rest(self, cpu: int, owner: int, batch: int) -> None:
@@ -395,8 +579,14 @@ class Replay:
     def on_freed(self, _: int, line: Line) -> None:
         """D: an object reached the slab allocator or vfree()."""
         if not self.said[freeing(line.cpu)]:
+            self.see_free(line, self.seen_by_work.get(line.cpu, line.gp_seq))
             self.free_recorded(line)
         self.expect(line, freeing(line.cpu))
+
+    def see_free(self, freed: Line | None, earliest: int) -> None:
+        """Set gp_seq to what the free hook read: after the work's line before this, and before its own is logged."""
+        if freed is not None:
+            self.words[st.GP_SEQ] = earliest if freed.a[1] else freed.gp_seq
 
     def free_recorded(self, line: Line) -> None:
         """Free an object of the block in work: kfree_bulk() sorts a block's objects by slab page, vfree() does not."""
@@ -438,6 +628,7 @@ class Replay:
                 raise DifferenceFound(line.number, line.name, text(line), f"object {left[0] - 1} is not freed yet")
             self.call(finish_block, line.cpu, owner, batch, mm=True)
         self.expect(line, owner)
+        self.early.end_block(line.a[3], line.gp_seq)
 
     def blocks_in_work(self) -> list[tuple[int, int]]:
         """Return the owners and batches that have a block in work."""
@@ -461,20 +652,23 @@ class Replay:
                 self.call(finish_block, end.cpu, owner, batch, mm=True)
                 self.decided[owner].append(self.said[owner].pop())
 
-    def on_head(self, _: int, line: Line) -> None:
+    def on_head(self, at: int, line: Line) -> None:
         """L: an object of the head list is freed."""
         owner, batch = line.a[:2]
+        self.see_free(self.ahead(at, ("D",), line.cpu), line.gp_seq)
         self.call(next_head, line.cpu, owner, batch)
         self.expect(line, owner)
 
     def on_end(self, _: int, line: Line) -> None:
         """E: a batch's work is done."""
         owner, batch = line.a[:2]
+        words = self.batch_words(owner, batch)
         if not self.every_object:
+            freed = Span(self.seen_by_work.get(line.cpu, line.gp_seq), line.gp_seq)
+            self.early.free_heads(owner, batch, int(self.words[words + st.W_HEADS]), freed)
             while next_head(self.rcu.arrays, line.cpu, owner, batch) != st.NULL:
                 pass
             self.rcu.events()
-        words = self.batch_words(owner, batch)
         rest = self.words[words + st.W_BHEAD], self.words[words + st.W_BHEAD + 1], self.words[words + st.W_HEAD]
         if not self.words[words + st.W_RUNNING]:
             raise DifferenceFound(line.number, "E", text(line), "this batch's work has not begun")
@@ -544,11 +738,29 @@ class Replay:
             unsaid = {"alloc_forced_fail", "alloc_failed"}
         if self.notes:
             unsaid |= set(TOTALS) - {"freed", "early"}
+        if not self.every_object:
+            unsaid.add("early")
+            self.compare_early()
         for name, ours in TOTALS.items():
             if name in unsaid:
                 continue
             if name in self.log.summary and self.log.summary[name] != getattr(counters, ours):
                 raise DifferenceFound(2, name, self.log.summary[name], getattr(counters, ours))
+
+    def compare_early(self) -> None:
+        """Compare how many objects were freed too early, of which this log has no lines, with what can have been."""
+        least, most = self.early.least, self.early.most
+        recorded = self.log.summary.get("early", least)
+        if not least <= recorded <= most:
+            raise DifferenceFound(2, "early", recorded, f"{least} to {most}" if least < most else least)
+
+
+def rcu_seq_end(seq: int) -> int:
+    """Return the sequence number once the grace period that runs, if one does, has ended.
+
+    Models: kernel/rcu/rcu.h:rcu_seq_end (v5.8).
+    """
+    return (seq + 3) & ~3
 
 
 def freeing(cpu: int) -> int:
@@ -568,8 +780,8 @@ HANDLERS: dict[str, Callable[[Replay, int, Line], None]] = {
     "T": Replay.on_timer,
     "ONE": Replay.on_one,
     "M": Replay.on_monitor,
-    "H": Replay.on_expected,
-    "R": Replay.on_expected,
+    "H": Replay.on_hand_over,
+    "R": Replay.on_rearmed,
     "GPstart": Replay.on_grace_period,
     "GPend": Replay.on_grace_period,
     "RCUCB": Replay.on_callback,
@@ -582,6 +794,8 @@ HANDLERS: dict[str, Callable[[Replay, int, Line], None]] = {
     "E": Replay.on_end,
     "FILL": Replay.on_fill,
 }
+GRACE_PERIODS = ("GPstart", "GPend")
+WORK = {"W", "K", "D", "C", "F", "L", "E"}
 OWNED = {"B", "Q", "T", "M", "H", "R", "RCUCB", "W", "K", "C", "F", "L", "E", "FILL"}
 #: Fields that the format has and the model says; a5 and a6 of B are the page lists of the recorded machine.
 COMPARED = {

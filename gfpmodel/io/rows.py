@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 import yaml
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.files import unreadable
 from gfpmodel.gfp import encode, layout
 from gfpmodel.gfp.layouts import kernel_name
 from gfpmodel.mm import Rule
@@ -24,6 +25,7 @@ from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_N
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 
 MOST = 4096  #: bytes of a row's file: many times what twenty lines need
+DEEPEST = 64  #: times that a text of one level opens a list: each level takes the parser longer than the last
 ENDINGS = (".yaml", ".yml")
 BIT = 0x800000  #: the engine has one bit to give away; what number a patch takes is the linter's matter
 
@@ -100,9 +102,16 @@ def literals() -> dict[str, dict[str, str]]:
     return {f.name: {word: word for word in get_args(hints[f.name])} for f in fields(Rule) if f.name in CHOICES}
 
 
-CHOICES = ("refill", "watermark", "lock", "lock_rt", "runs")
+LATER_ON_RT = ("try", "decline")  #: what a row that tries the lock may do on PREEMPT_RT
+CHOICES = ("refill", "watermark", "walk", "lock", "lock_rt", "runs")
 #: The fields that stand for something, with their words.
-WORDS: dict[str, Mapping[str, Any]] = {"flag": FLAGS, "slow_path": BOOLS, "highest_zone": ZONES, **literals()}
+WORDS: dict[str, Mapping[str, Any]] = {
+    "flag": FLAGS,
+    "slow_path": BOOLS,
+    "pmd_order": BOOLS,
+    "highest_zone": ZONES,
+    **literals(),
+}
 READERS: dict[str, Callable[..., Any]] = {
     "name": read_name,
     "title": read_line,
@@ -148,8 +157,10 @@ def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for key, value in read_mapping(text, name).value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.value not in known:
-            raise InputError(unknown("field", str(key.value)[:40], known).message, name, line)
+        if not isinstance(key, yaml.ScalarNode):  # not quoted: with aliases in it, its text has no end
+            raise InputError("a field's name is a list or a mapping; expected `field: word` lines", name, line)
+        if key.value not in known:
+            raise InputError(unknown("field", key.value, known).message, name, line)
         if key.value in found:
             raise InputError(f"{key.value} is said twice; line {found[key.value].line} has it, too", name, line)
         found[key.value] = Entry(plain(value, key.value, name), line)
@@ -165,6 +176,8 @@ def read_mapping(text: str | bytes, name: str) -> yaml.MappingNode:
         raise InputError(f"more than {MOST} bytes; expected the twenty lines of a row", name)
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        if max(text.count(opened) for opened in "[{&*?") > DEEPEST:
+            raise RecursionError
         node = yaml.compose(text, Loader=yaml.BaseLoader)
     except UnicodeDecodeError:
         raise InputError("no text; expected YAML in UTF-8", name) from None
@@ -201,14 +214,15 @@ def check(row: Rule, mask: int, name: str, entries: Mapping[str, Entry]) -> None
             "flag", f"a bit needs `kernel: {PATCHED}` and __GFP_FAST_TRY in the request: it stands for any new bit"
         )
     if not row.flag:
-        ways = ["scan", "refill", "watermark", "slow_path", "highest_zone"]
+        ways = ["scan", "refill", "watermark", "slow_path", "highest_zone", "pmd_order", "walk"]
         if row.runs != "work":  # what a work item asks is not what its caller gets
             ways.append("highest_order")
         for field in ways:
             if getattr(row, field) != getattr(ORDINARY, field):
                 raise refuse(field, "without a flag a request takes the ordinary path; expected `flag: bit` or such")
-    if not (row.refill == "trylock") == (row.lock == "try") == (row.lock_rt == "try"):
-        raise refuse("refill", "trylock goes with `lock: try` and `lock_rt: try`, and they with it")
+    tries = row.refill == "trylock"
+    if tries != (row.lock == "try") or (row.lock_rt == "try") > tries or (tries and row.lock_rt not in LATER_ON_RT):
+        raise refuse("refill", "trylock goes with `lock: try` and `lock_rt: try` or `decline`, and they with it")
 
 
 def resolve(name: str) -> Rule:
@@ -223,8 +237,8 @@ def file_row(name: str) -> Rule | None:
     try:
         with Path(name).open("rb") as file:
             data = file.read(MOST + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, name) from None
     row = read_row(data, name)
     known = PROPOSALS.get(row.name)
     if known is not None and known != row:
@@ -284,11 +298,20 @@ MEANS: dict[str, dict[str, str]] = {
         "no": "an empty list stays empty: NULL until somebody else refills it",
         "yes": "an empty list is refilled under zone->lock, which the request waits for",
         "trylock": "an empty list is refilled if zone->lock is free at that moment",
+        "decline": "an empty list stays empty, and a larger block is refused: zone->lock is never taken",
     },
     "watermark": {
         "low": "NULL below the low mark, also with pages on the list",
         "min": "goes on down to the min mark",
         "none": "no mark stops it: it takes what others have in reserve",
+    },
+    "walk": {
+        "kernel": "the kernel's walk: two rounds where it avoids fragmenting, and kswapd woken for a boosted watermark",
+        "own loop": "a loop of its own: each zone once, and it wakes nobody",
+    },
+    "pmd_order": {
+        "true": "a huge page may be asked for, where TRANSPARENT_HUGEPAGE gives its order a list",
+        "false": "the highest order holds, huge pages or not",
     },
     "slow_path": {"true": "a failure goes on to the slow path, with all its locks", "false": "a failure is final"},
     "lock": {
@@ -300,6 +323,7 @@ MEANS: dict[str, dict[str, str]] = {
         "sleeping": "on PREEMPT_RT zone->lock may sleep: not in an atomic context",
         "raw": "on PREEMPT_RT tasks of any priority wait while zone->lock is held",
         "try": "on PREEMPT_RT zone->lock is only tried, and not at all in hard interrupts and NMIs",
+        "decline": "on PREEMPT_RT the request gets NULL where it would need zone->lock; the lists keep theirs",
     },
     "runs": {
         "caller": "the caller asks, in its own context",

@@ -24,7 +24,7 @@ STACK_OF = {
     "zremote": "zone_lock_elsewhere",
     "zremoteall": "zone_locks_elsewhere",
     "nmi_over_raw": "raw>nmi",
-    "nmi_over_zlock": "zone_lock>nmi",
+    "nmi_over_zlock": "zone_lock>zone_lock_dma>nmi",  # every zone's, unlike zlock
     "nmi_over_pcplock": "pcp_lock>nmi",
     "hrt_over_pcplock": "pcp_lock>hardirq",
 }
@@ -58,6 +58,7 @@ CALLS: dict[str, Call] = {
     "KFNL": "kfree_nolock",
     "KFRCU": "kfree_rcu",
     "KFRCUS": "kfree_rcu_sheaf",
+    "KFRCUNL": "kfree_rcu_nolock",
 }
 FREES = {"FREE": "gfp0", "FREENL": "trylock"}  #: frees, and the rows whose locks they take
 NOLOCK = "NL"  #: alloc_pages_nolock(), which is the row `trylock`
@@ -112,7 +113,7 @@ def read_setup(text: str, pcp: str, request: str) -> Setup:
 def cell(row: Mapping[str, str], kernel: Kernel) -> Verdict:
     """Return the verdict on one row of a table of cells; raises InputError."""
     row = {column: row[column].strip() for column in READ}
-    if not re.fullmatch(r"\d+", row["order"]):
+    if not re.fullmatch(r"[0-9]{1,9}", row["order"]):
         raise InputError(f"order {row['order']!r} is no number")
     request = read_request(row["request"], int(row["order"]), kernel)
     where = STACK_OF.get(row["context"], row["context"])

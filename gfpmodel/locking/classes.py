@@ -9,7 +9,9 @@ from typing import Literal
 #: Models: include/linux/lockdep_types.h:enum lockdep_wait_type (v5.8) with PROVE_RAW_LOCK_NESTING.
 LD_WAIT_INV, LD_WAIT_FREE, LD_WAIT_SPIN, LD_WAIT_CONFIG, LD_WAIT_SLEEP, LD_WAIT_MAX = range(6)
 
-Kind = Literal["raw_spinlock_t", "spinlock_t", "rwlock_t", "local_lock_t", "mutex", "rcu", "rcu_sched", "map"]
+Kind = Literal[
+    "raw_spinlock_t", "spinlock_t", "rwlock_t", "local_lock_t", "mutex", "rcu", "rcu_sched", "map", "wait_override"
+]
 
 #: The inner and the outer wait type of a kind of lock; outer INV means "the same as inner".
 WAIT_TYPES: dict[Kind, tuple[int, int]] = {
@@ -21,6 +23,7 @@ WAIT_TYPES: dict[Kind, tuple[int, int]] = {
     "rcu": (LD_WAIT_CONFIG, LD_WAIT_FREE),
     "rcu_sched": (LD_WAIT_SPIN, LD_WAIT_FREE),
     "map": (LD_WAIT_INV, LD_WAIT_INV),
+    "wait_override": (LD_WAIT_CONFIG, LD_WAIT_INV),  # DEFINE_WAIT_OVERRIDE_MAP() of kfree_rcu()
 }
 SLEEP_ON_RT = ("spinlock_t", "rwlock_t", "local_lock_t")
 
@@ -73,5 +76,5 @@ class LockClass:
 
     def text(self, nesting: bool) -> str:
         """Return the kind and the wait types, such as ``spinlock_t {3:3}``."""
-        shown = "" if self.kind in ("rcu", "rcu_sched", "map") else f"{self.kind} "
+        shown = "" if self.kind in ("rcu", "rcu_sched", "map", "wait_override") else f"{self.kind} "
         return f"{shown}{self.types(nesting)}"

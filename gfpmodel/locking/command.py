@@ -98,7 +98,7 @@ def describe(found: Verdict) -> str:
     lines.append(f"locks    {', '.join(found.locks) or 'none'}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
     if found.unsafe:
-        lines.append("unsafe   an NMI may have interrupted a change to these lists; no check looks for that")
+        lines.append("unsafe   an NMI may have interrupted who changes a list or holds a lock; no check says so")
     lines += [
         f"before   {report} (the context's own lock; the silence after it proves nothing)" for report in found.before
     ]

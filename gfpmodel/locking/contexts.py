@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -151,12 +152,13 @@ class Context:
 def context(text: str, preempt_depth: int = 0) -> Context:
     """Return a context by name, or by its stack from the task outward: ``mutex>hardirq>raw:krc.lock``.
 
+    The ``->`` of a lock's name (``raw:&p->pi_lock``) ends nothing.
     Arguments: the text; how often preemption is switched off besides.  Raises InputError for what cannot be.
     """
     text = text.strip()
     if text in STACKS:
         return stack(STACKS[text], text, driver=text not in PREEMPTIBLE, preempt_depth=preempt_depth)
-    words = [word.strip() for word in text.split(">")]
+    words = [word.strip() for word in re.split("(?<!-)>", text)]
     if len(words) == 1 and words[0].partition(":")[0] not in ITEMS:
         raise unknown("context", text, [*STACKS, *ITEMS])
     return stack(words, text, preempt_depth=preempt_depth)

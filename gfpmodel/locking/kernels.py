@@ -9,7 +9,7 @@ from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, config_names, layout
-from gfpmodel.gfp.layouts import kernel_name
+from gfpmodel.gfp.layouts import release
 from gfpmodel.locking.classes import Kind, LockClass
 from gfpmodel.mm.state import PAGE_ALLOC_COSTLY_ORDER
 
@@ -23,17 +23,31 @@ OPTIONS: dict[str, bool | None] = {
     "PAGE_OWNER": False,
     "MEMCG": False,
     "CMA": False,
+    "TRANSPARENT_HUGEPAGE": False,
 }
 WAIT_CONTEXT_SINCE, ALWAYS_CHECKED_SINCE = (5, 7), (5, 15)  # check_wait_context(); without its depth exception
 NESTING_SINCE = (6, 18)  # PROVE_RAW_LOCK_NESTING is no choice any more on x86: it follows PROVE_LOCKING
-LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 1)  # 6.1 as maintained: the trylock was carried back
+LOCAL_LOCK_SINCE, PCP_TRYLOCK_SINCE = (5, 14), (6, 0)  # only from v6.2 and 6.1.y on with interrupts left on
 RAW_DEPOT_SINCE, KSWAPD_GATED_SINCE, STACK_LIST_SINCE = (5, 15), (6, 6), (6, 8)
 SPIN_BY_MASK_SINCE = (6, 15)  # gfpflags_allow_spinning(): a mask without reclaim does not wait for a lock of page_owner
-PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3
+PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3, and for huge pages with TRANSPARENT_HUGEPAGE
+HPAGE_PMD_ORDER = 9  # x86-64
+# verify_lock_unused(): before v5.9 a typing error had it look at another bit of a class's usage
+NMI_CHECK_SINCE, NMI_CHECK_WORKS_SINCE = (5, 8), (5, 9)
 NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
 STOCK_LOCK_SINCE, STOCK_TRYLOCK_SINCE = (5, 18), (6, 15)  # memcg_stock.lock; the RT trees had it before
+RT_MERGED_SINCE = (6, 12)  # before, PREEMPT_RT was a tree of its own; these stand for others, too:
+RT_TREES: dict[tuple[int, ...], str] = {(5, 4): "5.4.84-rt47", (5, 8): "5.10.0-rt17", (5, 10): "5.10.0-rt17"}
+#: What the request is called in the kernel, latest first: the function that lockdep's lines and the reports name.
+ENTRIES = (
+    ((6, 14), "__alloc_frozen_pages_noprof"),
+    ((6, 10), "__alloc_pages_noprof"),
+    ((5, 13), "__alloc_pages"),
+    ((0, 0), "__alloc_pages_nodemask"),
+)
+IRQ_DISABLE_COUNT_SINCE = (7, 3)  # preempt_count counts spin_lock_irq_disable(), where hardirqs and NMIs were
 RT_WAIT_TYPES_SINCE = (5, 11)  # __rt_spin_lock_init() gives its locks a wait type: not in 5.10-rt17
 
 #: The locks of this cpu's slab in two caches.  lockdep numbers the classes by first use; so it did in a booted v6.18.
@@ -46,8 +60,9 @@ Pcp = Literal["irq", "local_lock", "trylock"]
 class Kernel:
     """A kernel of one version and configuration, as far as locks are concerned.
 
-    ``name`` is a name of the layouts, ``config`` the options in force, ``zone_lock`` the kind of zone->lock under
-    the proposal in question, ``prove`` is the sysctl kernel.prove_locking.
+    ``name`` is a name of the layouts, or a release: its own version counts, not that of its flag table; ``config`` the
+    options in force, ``zone_lock`` the kind of zone->lock under the proposal in question, ``prove`` is the sysctl
+    kernel.prove_locking.
     """
 
     name: str
@@ -74,6 +89,44 @@ class Kernel:
         """Return the version as numbers."""
         found = re.search(r"(\d+)\.(\d+)", self.name)
         return tuple(int(part) for part in found.groups()) if found else (0, 0)
+
+    @property
+    def release(self) -> str:
+        """Return the release that a report's banner names: a kernel that there was.
+
+        A release is named as it was asked for, a version by its first release, with ``+`` where a patch was applied
+        (as scripts/setlocalversion has it).  PREEMPT_RT was a tree of its own before v6.12.  Where such a tree was
+        read or booted, the banner has its release; there never was one of v5.8, so what is said of it is said by
+        5.10.0-rt17, with the RFC applied if it is asked for.  Elsewhere the series is named without a number, as in
+        5.15-rt.
+        """
+        if self.rt and self.version < RT_MERGED_SINCE and "-rt" not in self.name:
+            return RT_TREES.get(self.version, f"{'.'.join(map(str, self.version))}-rt")
+        found = re.fullmatch(r"v?(\d+\.\d+)(-rc\d+)?(\+.*)?", self.name)
+        if not found:
+            return self.name.split()[0].removeprefix("v")
+        return f"{found[1]}.0{found[2] or ''}{'+' if found[3] else ''}"
+
+    @property
+    def entry(self) -> str:
+        """Return the function that serves a request."""
+        return next(name for since, name in ENTRIES if self.version >= since)
+
+    @property
+    def hardirq_offset(self) -> int:
+        """Return what a hard interrupt adds to preempt_count.
+
+        Models: include/linux/preempt.h:HARDIRQ_OFFSET (v5.8 and v7.3).
+        """
+        return 0x1000000 if self.version >= IRQ_DISABLE_COUNT_SINCE else 0x10000
+
+    @property
+    def nmi_offset(self) -> int:
+        """Return what an NMI adds to preempt_count, a hard interrupt's share apart.
+
+        Models: include/linux/preempt.h:NMI_OFFSET (v5.8 and v7.3).
+        """
+        return 0x10000000 if self.version >= IRQ_DISABLE_COUNT_SINCE else 0x100000
 
     @property
     def checks_wait_context(self) -> bool:
@@ -114,10 +167,26 @@ class Kernel:
             return "try"
         return "acquire" if self.rt or self.version >= STOCK_LOCK_SINCE else ""
 
+    def lists(self, order: int) -> bool:
+        """Return whether the pcp lists serve an order.
+
+        Models: mm/page_alloc.c:pcp_allowed_order (v5.14; v6.15 says HPAGE_PMD_ORDER for pageblock_order).
+        """
+        if self.version < PCP_ORDERS_SINCE:
+            return order == 0
+        huge = self.on("TRANSPARENT_HUGEPAGE") and order == HPAGE_PMD_ORDER
+        return order <= PAGE_ALLOC_COSTLY_ORDER or huge
+
     @property
-    def highest_listed(self) -> int:
-        """Return the highest order that the pcp lists serve, huge pages apart."""
-        return PAGE_ALLOC_COSTLY_ORDER if self.version >= PCP_ORDERS_SINCE else 0
+    def nmi_conflict(self) -> str:
+        """Return the usage of a class that makes lockdep report it in an NMI: any, that of a typing error, or none.
+
+        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.8 as released; v5.9).  PREEMPT_RT of v5.8's time is
+        5.10-rt17, which has it right.
+        """
+        if self.version < NMI_CHECK_SINCE:
+            return "none"
+        return "any" if self.version >= NMI_CHECK_WORKS_SINCE or self.rt else "HARDIRQ-ON-R"
 
     @property
     def spins_by_mask(self) -> bool:
@@ -126,13 +195,13 @@ class Kernel:
 
     @property
     def has_cpu_slabs(self) -> bool:
-        """Return whether kmalloc() takes from a slab of this cpu."""
+        """Return whether kmalloc() takes from a slab of this cpu; later it takes from a sheaf."""
         return self.version < SHEAVES_ONLY_SINCE
 
     @property
     def models_slab(self) -> bool:
         """Return whether the model has this kernel's slab."""
-        return NOLOCK_SLAB_SINCE <= self.version < SHEAVES_ONLY_SINCE
+        return self.version >= NOLOCK_SLAB_SINCE
 
     @property
     def lists_stacks(self) -> bool:
@@ -155,11 +224,12 @@ class Kernel:
         return LockClass(name, kind, run_time, unchecked)
 
 
-#: Locks of slab and of kfree_rcu() where the model has them; earlier ones may be of another kind.
+#: Locks of slab where the model has it; earlier ones may be of another kind.
 SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
     "&n->list_lock": ("spinlock_t", True),
     "&pcs->lock": ("local_lock_t", True),
-    "krc.lock": ("raw_spinlock_t", False),
+    "&barn->lock": ("spinlock_t", True),
+    "kfree_rcu_sheaf_map": ("wait_override", False),
 }
 
 
@@ -186,6 +256,7 @@ def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
         "softirq_ctrl.lock": ("local_lock_t", False),
         KMALLOC_64: ("local_lock_t", True),
         KMALLOC_16: ("local_lock_t", True),
+        "krc.lock": ("raw_spinlock_t", False),  # since v5.9; a row with a cache brings it to an earlier kernel
         **(SLAB_LOCKS if kernel.models_slab else {}),
     }
 
@@ -196,17 +267,20 @@ def make_kernel(name: str, config: Mapping[str, bool] | None = None) -> Kernel:
     PROVE_LOCKING follows LOCKDEP, and PROVE_RAW_LOCK_NESTING follows PREEMPT_RT (from v6.18 on PROVE_LOCKING alone),
     unless given.
     """
-    full = kernel_name(name)
+    full = release(name).name
     known = {**OPTIONS, **dict.fromkeys(n for n in config_names(full) if n not in OPTIONS)}
     given = dict(config or {})
     for option in given:
         if option not in known:
             raise unknown("config", option, known)
+    version = Kernel(full, ()).version
+    checks, nesting = version >= WAIT_CONTEXT_SINCE, version >= NESTING_SINCE
+    if given.get("PROVE_RAW_LOCK_NESTING") and not checks:
+        raise InputError(f"{full} has no config PROVE_RAW_LOCK_NESTING, which came with v5.7")
     options = {option: bool(default) for option, default in known.items()} | given
     options["PROVE_LOCKING"] = given.get("PROVE_LOCKING", options["LOCKDEP"])
-    nesting = Kernel(full, ()).version >= NESTING_SINCE
     options["PROVE_RAW_LOCK_NESTING"] = given.get(
-        "PROVE_RAW_LOCK_NESTING", options["PROVE_LOCKING"] and (options["PREEMPT_RT"] or nesting)
+        "PROVE_RAW_LOCK_NESTING", checks and options["PROVE_LOCKING"] and (options["PREEMPT_RT"] or nesting)
     )
     for option, needed in (("PROVE_LOCKING", "LOCKDEP"), ("PROVE_RAW_LOCK_NESTING", "PROVE_LOCKING")):
         if options[option] and not options[needed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from gfpmodel.errors import InputError
@@ -15,12 +16,12 @@ from gfpmodel.locking.classes import (
     LockClass,
     wait_number,
 )
-from gfpmodel.locking.contexts import THREADABLE, Context, Entry
+from gfpmodel.locking.contexts import FIXED_NAMES, THREADABLE, Context, Entry
 from gfpmodel.locking.graph import LockGraph
 from gfpmodel.locking.kernels import Kernel, lock_kinds
 from gfpmodel.locking.reports import Held, Report
 
-SOFTIRQ_OFFSET, SOFTIRQ_DISABLE_OFFSET, HARDIRQ_OFFSET, NMI_OFFSET = 0x100, 0x200, 0x10000, 0x100000
+SOFTIRQ_OFFSET, SOFTIRQ_DISABLE_OFFSET = 0x100, 0x200
 
 RCU = ("rcu", "rcu_sched")  # sections nest, and lockdep is told not to check their order and use
 
@@ -99,7 +100,8 @@ class Cpu:
             self._bh_disable(SOFTIRQ_DISABLE_OFFSET)
         self._preempt_off(item.preempt_off)
         if item.lock:
-            known = entry.name in lock_kinds(self.kernel)
+            kind, _ = lock_kinds(self.kernel).get(entry.name, (None, False))
+            known = kind == item.lock or (kind and entry.word in FIXED_NAMES)
             lock = self.kernel.lock(entry.name) if known else LockClass(entry.name, item.lock)
             self.acquire(lock, "the caller", trylock=item.trylock, read=item.read, instance=entry.instance)
 
@@ -120,10 +122,10 @@ class Cpu:
             self._preempt_off(SOFTIRQ_OFFSET, "__do_softirq")
         elif level == "hardirq":
             self.irqs_on = False
-            self._preempt_off(HARDIRQ_OFFSET, "irq_enter_rcu")
+            self._preempt_off(self.kernel.hardirq_offset, "irq_enter_rcu")
         else:
             self.irqs_on = False
-            self._preempt_off(NMI_OFFSET + HARDIRQ_OFFSET, "nmi_enter")
+            self._preempt_off(self.kernel.nmi_offset + self.kernel.hardirq_offset, "nmi_enter")
 
     def _bh_disable(self, count: int) -> None:
         """Switch softirqs off: a count, but a per-CPU lock on PREEMPT_RT."""
@@ -188,7 +190,8 @@ class Cpu:
 
     def _push(self, lock: LockClass, where: str, companion: bool = False) -> None:
         usage = self.usage_text(lock.name)
-        self.held.append(Held(lock, self.irq_context, False, False, where, None, companion, usage))
+        seen = self.level != "nmi"
+        self.held.append(Held(lock, self.irq_context, False, False, where, None, companion, seen, usage))
 
     def _lockdep(self, lock: LockClass, where: str, trylock: bool, read: bool, instance: int | str | None) -> None:
         """Run lockdep's checks in its order, then remember the lock.
@@ -210,14 +213,15 @@ class Cpu:
         if not trylock and self.level != "nmi":
             self.graph.add((h.lock.name for h in self.held if h.irq_context == self.irq_context), lock.name, where)
         usage = self.usage_text(lock.name)
-        self.held.append(Held(lock, self.irq_context, trylock, read, where, instance, usage=usage))
+        seen = self.level != "nmi"
+        self.held.append(Held(lock, self.irq_context, trylock, read, where, instance, tracked=seen, usage=usage))
 
     def _report(self, kind: str, lock: LockClass | None, where: str, **more: Any) -> Report:
         return Report(
             kind,
             lock,
             where,
-            tuple(self.held),
+            tuple(held for held in self.held if held.tracked),
             self.kernel,
             self.usage_text(lock.name) if lock else "....",
             level=self.level,
@@ -233,18 +237,18 @@ class Cpu:
     def _check_wait_context(self, lock: LockClass, where: str, trylock: bool, read: bool) -> Report | None:
         """Report a lock that may wait longer than the context allows.
 
-        Models: kernel/locking/lockdep.c:check_wait_context (v5.8; from v5.15 on also for the first lock).
+        Models: kernel/locking/lockdep.c:check_wait_context (v5.8; from v5.15 on also for the first lock; v6.18, where
+        a map may override what the locks before it allow).
         """
         if not self.kernel.checks_wait_context or not lock.inner or trylock:
             return None
         if self.kernel.first_lock_exempt and not self.held:
             return None
         allowed = self.number(self.wait_context)
-        for held in reversed(self.held):
-            if held.irq_context != self.irq_context:
-                break
-            if held.lock.inner:
-                allowed = min(allowed, self.number(held.lock.inner))
+        here = takewhile(lambda held: held.irq_context == self.irq_context, reversed(self.held))
+        for held in reversed([held for held in here if held.lock.inner]):
+            inner = self.number(held.lock.inner)
+            allowed = inner if held.lock.kind == "wait_override" else min(allowed, inner)
         if self.number(lock.outer) <= allowed:
             return None
         return self._report("invalid_wait_context", lock, where, context_base=self.number(self.wait_context))
@@ -314,9 +318,11 @@ class Cpu:
     def _verify_lock_unused(self, lock: LockClass, where: str, trylock: bool, read: bool) -> Report | None:
         """Report a lock that waits in an NMI although it was ever used elsewhere: the NMI may have hit its holder.
 
-        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.8); lockdep sees nothing else of an NMI.
+        Models: kernel/locking/lockdep.c:verify_lock_unused (v5.9); lockdep sees nothing else of an NMI.  v5.8 asks for
+        a usage that none of the allocator's locks has, and earlier kernels do not ask.
         """
-        if trylock or lock.name not in self.usage:
+        conflict = self.kernel.nmi_conflict
+        if trylock or lock.name not in self.usage or conflict not in ("any", *self.usage[lock.name]):
             return None
         return self._report("inconsistent_lock_state", lock, where, conflict=("INITIAL USE", "IN-NMI"))
 
@@ -334,10 +340,11 @@ class Cpu:
         Models: kernel/sched/core.c:___might_sleep (v5.8) and __might_resched (v6.18) with DEBUG_ATOMIC_SLEEP.
         """
         said = any(report.kind == "sleeping_function" for report in self.reports)
-        in_rcu = self.kernel.counts_rcu_depth and any(held.lock.kind == "rcu" for held in self.held)
-        illegal = self.atomic or (in_rcu and not rtlock)
+        depth = sum(held.lock.kind == "rcu" for held in self.held)
+        illegal = self.atomic or (self.kernel.counts_rcu_depth and depth > 0 and not rtlock)
         if self.kernel.on("DEBUG_ATOMIC_SLEEP") and illegal and not said:
-            self.reports.append(self._report("sleeping_function", None, where))
+            rcu = (depth, depth if rtlock else 0)
+            self.reports.append(self._report("sleeping_function", None, where, rcu=rcu))
 
     def _block(self, lock: LockClass, where: str, mine: bool) -> None:
         """Wait for a lock that another CPU holds, or this one: the scheduler reports a task that has preemption off.

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import lru_cache
+from threading import get_ident
+from typing import NamedTuple
 
 from gfpmodel.errors import unknown
 from gfpmodel.mm import Machine, PageAllocator, Rule, Snapshot, Zone
-from gfpmodel.mm.state import ZONE_BOOSTED_WATERMARK
+from gfpmodel.mm.buddy import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
+from gfpmodel.mm.state import MAX_ORDER, ZONE_BOOSTED_WATERMARK, ZONE_NORMAL
 
 #: The guest of the recorded cells: 256 MiB, batch 15 and high 90 in DMA32, pageblocks of order 10.
 GUEST = Machine((Zone(0, 1, 4095), Zone(1, 4096, 61440)), pageblock_order=10)
 BIG_ZONE = 1
 UNMOVABLE, MOVABLE, RECLAIMABLE = 0xCC0, 0xCC8, 0xCD0
+FOR_DMA, MEMALLOC = 0x1, 0x20000
 SETTLED = 256  #: pages of each type taken once, so that each type has blocks of its own
 BOOST = 1024  #: pages, as set by hand in the recorded cells
 EVENTS = 1 << 12
@@ -46,49 +50,84 @@ def fill_to_high(a: PageAllocator) -> None:
         a.free_pages(pfn)
 
 
+def use_up(a: PageAllocator, mark: int) -> None:
+    """Take blocks until no zone is above a watermark, the lower zone first; the lists keep their pages.
+
+    Nothing is freed and no counter is set: the machine is one that uses its memory.
+    """
+    for zone, mask in ((0, UNMOVABLE | MEMALLOC | FOR_DMA), (BIG_ZONE, UNMOVABLE | MEMALLOC)):
+        while a.watermark_ok(zone, 0, mark, ZONE_NORMAL):
+            served = [order for order in range(1, MAX_ORDER) if a.watermark_ok(zone, order, mark, ZONE_NORMAL)]
+            a.alloc_pages(mask, max(served, default=1))
+
+
+class ListState(NamedTuple):
+    """A state of this CPU's lists: how they are filled, and what is set by hand in every zone.
+
+    That are the zone flags and the watermark boost (pages).  ``mark`` is the watermark at which free memory is, None
+    where there is plenty.
+    """
+
+    fill: Callable[[PageAllocator], None]
+    flags: int = 0
+    boost: int = 0
+    mark: int | None = None
+
+
 WARM = fill(UNMOVABLE, MOVABLE, RECLAIMABLE)
-#: The states of this CPU's lists: how to prepare one, the zone flags and the watermark boost (pages) set by hand.
-PCP: dict[str, tuple[Callable[[PageAllocator], None], int, int]] = {
-    "dry": (fill(), 0, 0),
-    "warm": (WARM, 0, 0),
-    "monly": (fill(MOVABLE), 0, 0),
-    "ronly": (fill(RECLAIMABLE), 0, 0),
-    "full": (fill_to_high, 0, 0),
-    "boost": (WARM, ZONE_BOOSTED_WATERMARK, 0),
-    "boostwm": (WARM, ZONE_BOOSTED_WATERMARK, BOOST),
+PCP: dict[str, ListState] = {
+    "dry": ListState(fill()),
+    "warm": ListState(WARM),
+    "monly": ListState(fill(MOVABLE)),
+    "ronly": ListState(fill(RECLAIMABLE)),
+    "full": ListState(fill_to_high),
+    "boost": ListState(WARM, ZONE_BOOSTED_WATERMARK),
+    "boostwm": ListState(WARM, ZONE_BOOSTED_WATERMARK, BOOST),
+    "low": ListState(WARM, mark=ALLOC_WMARK_LOW),
+    "min": ListState(WARM, mark=ALLOC_WMARK_MIN),
 }
 
 
-@lru_cache(maxsize=len(PCP))
-def prepared(pcp: str) -> tuple[Snapshot, int]:
+@lru_cache(maxsize=2 * len(PCP))
+def prepared(pcp: str, emptied: bool = False) -> tuple[Snapshot, int]:
     """Return the machine's state with the lists as named, and the pfn of a page in use that may be freed.
 
-    Raises InputError for an unknown name.
+    ``emptied`` leaves the lists without a page, and all else as named.  Raises InputError for an unknown name.
     """
     if pcp not in PCP:
         raise unknown("pcp state", pcp, PCP)
-    prepare, flags, boost = PCP[pcp]
-    a = PageAllocator(GUEST)
+    state = PCP[pcp]
+    a = PageAllocator(GUEST if state.mark is None else replace(GUEST, watermark_boost_factor=0))
     settle(a)
     page = a.alloc_pages(UNMOVABLE) or 0
     a.drain()
-    prepare(a)
+    state.fill(a)
+    if emptied:
+        a.drain()
+    if state.mark is not None:
+        use_up(a, state.mark)
     snapshot = a.snapshot()
-    return replace(snapshot, zones=tuple(replace(z, flags=flags, boost=boost) for z in snapshot.zones)), page
+    zones = tuple(replace(zone, flags=state.flags, boost=state.boost) for zone in snapshot.zones)
+    return replace(snapshot, zones=zones), page
 
 
-@lru_cache(maxsize=16)
 def allocator(rule: Rule | None) -> PageAllocator:
-    """Return the allocator that serves a row's requests; its state is whatever the last user left."""
+    """Return this thread's allocator that serves a row's requests; its state is whatever the last user left."""
+    return _allocator(rule, get_ident())
+
+
+@lru_cache(maxsize=64)
+def _allocator(rule: Rule | None, _thread: int) -> PageAllocator:
     return PageAllocator(GUEST, rule, events=EVENTS)
 
 
-def ready(rule: Rule | None, pcp: str, zones: Container[int]) -> tuple[PageAllocator, int]:
+def ready(rule: Rule | None, pcp: str, zones: Container[int], emptied: bool = False) -> tuple[PageAllocator, int]:
     """Return an allocator in a prepared state, and a page that may be freed.
 
-    Arguments: the row of the proposal; the state of the lists; the zones whose lock is taken already.
+    Arguments: the row of the proposal; the state of the lists; the zones whose lock is taken already; whether the
+    lists that count have no page all the same.
     """
-    snapshot, page = prepared(pcp)
+    snapshot, page = prepared(pcp, emptied)
     a = allocator(rule)
     a.restore(snapshot)
     for zone in a.sizes.zones:

@@ -1,7 +1,7 @@
 """What the kernel would print: the shape that a reviewer knows, filled in with what the model found.
 
-Addresses, offsets and call traces are the machine's and are left out; titles and field names are the kernel's, as
-section 3 of the reference quotes them.
+Addresses, offsets and call traces are the machine's and are left out; titles and field names are those of the kernel
+that is named, and so is the release in the banner (`Kernel.release`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,28 @@ from typing import Any
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
 
-TASK = "caller/1"
+TASK, CPU = "caller/1", 0
 TITLES = {
     "invalid_wait_context": "[ BUG: Invalid wait context ]",
     "inconsistent_lock_state": "WARNING: inconsistent lock state",
     "recursive_locking": "WARNING: possible recursive locking detected",
     "circular_locking": "WARNING: possible circular locking dependency detected",
 }
+INFO = {  # what v4.4 has in their place
+    "inconsistent_lock_state": "[ INFO: inconsistent lock state ]",
+    "recursive_locking": "[ INFO: possible recursive locking detected ]",
+    "circular_locking": "[ INFO: possible circular locking dependency detected ]",
+}
 PRINTED = {"pa_lock": "(l).lock", "softirq_ctrl.lock": "(softirq_ctrl.lock).lock"}
-RT_FILES = ((5, 15), "kernel/locking/spinlock_rt.c", "kernel/locking/rtmutex.c")
-PREEMPT_EXPECTED_SINCE = (6, 1)
+
+# Since when a line has its shape.
+WARNING_SINCE = (4, 11)  # lockdep's titles, but for that of the wait context, which is younger
+NON_BLOCK_SINCE = (5, 4)  # non_block_start()
+WAIT_TYPES_SINCE = (5, 7)  # a lock's line ends in its wait types
+SPINLOCK_RT_SINCE = (5, 15)  # sleeping spinlocks got a file of their own
+EXPECTED_SINCE = (5, 16)  # __might_resched() prints what it compares
+MIGHT_ALLOC_SINCE = (6, 0)  # the page allocator asks by might_alloc(), commit 446ec83805dd
+LAST_CPU_SINCE = (7, 3)  # the line above the locks held
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Held:
     where: str
     instance: int | str | None
     companion: bool = False  #: the RCU section that PREEMPT_RT opens with every sleeping spinlock
+    tracked: bool = True  #: lockdep has seen it: nothing of what an NMI takes
     usage: str = "...."
 
     def __str__(self) -> str:
@@ -47,7 +60,7 @@ class Report:
     """What the kernel would print: its kind, the lock and the function that took it, and the situation.
 
     ``lock`` is None where no lock is named; ``conflict`` the two usages that exclude each other, ``chain`` the locks
-    that were taken one under the other before.
+    that were taken one under the other before.  ``rcu`` is how deep RCU sections nest, and how deep they might.
     """
 
     kind: str
@@ -62,6 +75,7 @@ class Report:
     level: str = "task"
     preempt_count: int = 0
     preempt_off_at: str = ""
+    rcu: tuple[int, int] = (0, 0)
     irqs_on: bool = True
     softirqs_on: bool = True
     tainted: bool = False
@@ -105,14 +119,14 @@ class Report:
     # the parts
 
     def _header(self) -> Iterator[str]:
-        title = TITLES[self.kind]
+        title = TITLES[self.kind] if self.kernel.version >= WARNING_SINCE else INFO[self.kind]
         taint = "Tainted: G        W" if self.tainted else "Not tainted"
-        yield from ("", "=" * len(title), title, f"{self.kernel.name.removeprefix('v')} #1 {taint}", "-" * len(title))
+        yield from ("", "=" * len(title), title, f"{self.kernel.release} #1 {taint}", "-" * len(title))
 
     def _line(self, lock: LockClass, usage: str, where: str) -> str:
         """Return a lock as lockdep prints it, its address apart."""
-        name = PRINTED.get(lock.name, lock.name)
-        return f"({name}){{{usage}}}-{lock.types(self.kernel.nesting)}, at: {where}"
+        types = f"-{lock.types(self.kernel.nesting)}" if self.kernel.version >= WAIT_TYPES_SINCE else ""
+        return f"({PRINTED.get(lock.name, lock.name)}){{{usage}}}{types}, at: {where}"
 
     def _mine(self) -> str:
         return self._line(self.lock, self.usage, self.where) if self.lock else ""
@@ -120,7 +134,9 @@ class Report:
     def _held(self) -> Iterator[str]:
         """Yield the locks held, as far as lockdep still knows them.
 
-        Models: kernel/locking/lockdep.c:debug_show_held_locks (v5.8).
+        v7.3 has another first line.  Its source means "on CPU" for a task that runs and "last CPU" for one that
+        sleeps, but prints them the wrong way round; the caller runs, so it gets what that kernel prints.
+        Models: kernel/locking/lockdep.c:debug_show_held_locks (v5.8) and lockdep_print_held_locks (v5.8 and v7.3).
         """
         if not self.kernel.on("LOCKDEP"):
             return
@@ -128,7 +144,10 @@ class Report:
             yield "INFO: lockdep is turned off."
             return
         count = len(self.held)
-        yield f"{count or 'no'} lock{'s' if count != 1 else ''} held by {TASK}{':' if count else '.'}"
+        if self.kernel.version >= LAST_CPU_SINCE:
+            yield f"locks held by {TASK}: {count}, last CPU#{CPU}{':' if count else ''}"
+        else:
+            yield f"{count or 'no'} lock{'s' if count != 1 else ''} held by {TASK}{':' if count else '.'}"
         for number, held in enumerate(self.held):
             yield f" #{number}: {self._line(held.lock, held.usage, held.where)}"
 
@@ -178,16 +197,28 @@ class Report:
         yield from ("", "stack backtrace:")
 
     def _sleeping_function(self) -> Iterator[str]:
-        since, new, old = RT_FILES
-        rt_file = new if self.kernel.version >= since else old
-        file = "mm/page_alloc.c" if self.where == "__alloc_pages_nodemask" else rt_file
-        atomic, irqs = self.preempt_count != 0, not self.irqs_on
-        yield f"BUG: sleeping function called from invalid context at {file}"
-        yield f"in_atomic(): {atomic:d}, irqs_disabled(): {irqs:d}, non_block: 0, pid: 1, name: caller"
-        if self.kernel.version >= PREEMPT_EXPECTED_SINCE:
+        """Yield the report on a place that may sleep where it may not.
+
+        Models: kernel/sched/core.c:___might_sleep (v5.8) and __might_resched (v5.16), with PREEMPT_RCU, which every
+        preemptible kernel has; the line of the file is left out.
+        """
+        yield f"BUG: sleeping function called from invalid context at {self._file()}"
+        non_block = " non_block: 0," if self.kernel.version >= NON_BLOCK_SINCE else ""
+        atomic, irqs_off = self.preempt_count != 0, not self.irqs_on
+        yield f"in_atomic(): {atomic:d}, irqs_disabled(): {irqs_off:d},{non_block} pid: 1, name: caller"
+        if self.kernel.version >= EXPECTED_SINCE:
+            depth, expected = self.rcu
             yield f"preempt_count: {self.preempt_count:x}, expected: 0"
+            yield f"RCU nest depth: {depth}, expected: {expected}"
         yield from self._held()
         yield from self._preemption()
+
+    def _file(self) -> str:
+        """Return the file that says "might sleep": the page allocator's, or that of PREEMPT_RT's sleeping locks."""
+        if self.where == self.kernel.entry:
+            return "include/linux/sched/mm.h" if self.kernel.version >= MIGHT_ALLOC_SINCE else "mm/page_alloc.c"
+        new = self.kernel.version >= SPINLOCK_RT_SINCE
+        return f"kernel/locking/{'spinlock_rt' if new else 'rtmutex'}.c"
 
     def _scheduling_while_atomic(self) -> Iterator[str]:
         yield f"BUG: scheduling while atomic: {TASK}/0x{self.preempt_count + 1:08x}"

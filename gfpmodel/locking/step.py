@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from gfpmodel.locking.kernels import Kernel
 
-#: "busy" is a trylock that found the lock held.
-What = Literal["acquire", "try", "busy", "release", "irq_save", "irq_restore", "might_sleep"]
+#: "busy" is a trylock that found the lock held, "decline" a lock that the request would need and does not take.
+What = Literal["acquire", "try", "busy", "decline", "release", "irq_save", "irq_restore", "might_sleep"]
 
 
 class Step(NamedTuple):

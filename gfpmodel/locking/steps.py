@@ -29,8 +29,9 @@ class Walk:
 
     Arguments: the allocator, as the operation left it; the kernel; the request's mask in the engine's bits (its
     NOLOCKDEP bit apart); whether the zone lock is only tried; whether page_owner is on and meets a new stack, and
-    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").  ``listed`` says
-    whether this kernel's pcp lists serve the order, ``taken`` what somebody holds already.
+    whether stackdepot's slab is used up; what becomes of a memcg charge ("none", "ok", "fail").  ``declines`` says
+    that the request does without the zone lock, ``listed`` whether this kernel's pcp lists serve the order, ``taken``
+    what somebody holds already.
     """
 
     allocator: PageAllocator
@@ -41,6 +42,7 @@ class Walk:
     slab_due: bool = False
     charge: Literal["none", "ok", "fail"] = "none"
     trylock: bool = False
+    declines: bool = False
     warns: bool = True
     listed: bool = True
     taken: Taken = NOTHING
@@ -67,9 +69,9 @@ class Walk:
         if not self.mask & GFP_DIRECT_RECLAIM:
             return
         if self.mask & GFP_FS and not self.nolockdep:
-            yield Step("acquire", "fs_reclaim", "__alloc_pages_nodemask")
+            yield Step("acquire", "fs_reclaim", self.kernel.entry)
             yield Step("release", "fs_reclaim")
-        yield Step("might_sleep", where="__alloc_pages_nodemask")
+        yield Step("might_sleep", where=self.kernel.entry)
 
     def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
         """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
@@ -84,6 +86,8 @@ class Walk:
             elif event.kind == ev.TRYLOCK:
                 if not event.values[0]:
                     yield Step("busy", "&zone->lock", where, event.zone)
+            elif event.kind == ev.DECLINE:
+                yield Step("decline", "&zone->lock", where, event.zone)
             elif event.kind == ev.LOCK:
                 yield from self.zone_lock(where, event.zone)
             elif event.kind == ev.UNLOCK:
@@ -95,7 +99,8 @@ class Walk:
     def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
         """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
 
-        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later.
+        Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later; in
+        v6.0 interrupts are off by then.
         """
         off = self.kernel.pcp == "trylock" and not self.kernel.rt
         self.opened.append([Step("irq_restore")] if off else [])
@@ -106,7 +111,8 @@ class Walk:
     def open(self, function: str, zone: int) -> Iterator[Step]:
         """Yield what protects this CPU's lists, and remember what ends it.
 
-        Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2.
+        Models: local_irq_save() of v5.8; pa_lock of the RT trees; pagesets.lock of v5.14; pcp->lock of v6.2 (v6.0
+        tries it with interrupts off).
         """
         plain = function == "reserve_highatomic_pageblock"
         begin, end = [Step("irq_save", where=function)], [Step("irq_restore")]
@@ -190,11 +196,15 @@ class Walk:
     def warn_alloc(self, events: list[Event]) -> Iterator[Step]:
         """Yield the zone locks that the failure report takes to count free blocks.
 
+        A request that declines them has them declined here, too, and its report lacks the counts.
         Models: mm/page_alloc.c:warn_alloc and show_free_areas (v5.8), the rate limit not reached.
         """
         if not events:
             return  # an order that no zone can serve returns at once
         for index in self.allocator.sizes.zones:
+            if self.declines:
+                yield Step("decline", "&zone->lock", "show_free_areas", index)
+                continue
             yield from locked(self.kernel, "&zone->lock", "show_free_areas", index)
 
     def memcg_charge(self, page: int, order: int) -> Iterator[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import Layout, encode
@@ -13,11 +13,11 @@ from gfpmodel.gfp import layout as layout_of
 from gfpmodel.gfp.names import parse_mask
 from gfpmodel.locking.contexts import Context, context
 from gfpmodel.locking.graph import LockGraph
-from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.slab import RESULTS, Call, check_call, refuses, slab_steps
+from gfpmodel.locking.slab import Call, calls, check_call, lock_cache, slab_call
 from gfpmodel.locking.step import NOTHING, Step, Taken
 from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
@@ -27,7 +27,7 @@ from gfpmodel.proposals import proposal
 FAST_TRY, NOLOCKDEP = "__GFP_FAST_TRY", "__GFP_NOLOCKDEP"
 IRQ_OFF_SECTIONS = ("get_page_from_freelist", "free_unref_page")
 Result = Literal["page", "NULL", "freed", "object", "queued"]
-DRY_BEYOND_ORDER_1 = {"warm": "dry", "full": "dry"}  #: of the lists, only those of orders 0 and 1 hold pages
+HIGHEST_FILLED = 1  #: of the lists, only those of orders 0 and 1 hold pages
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class Request:
             return ORDINARY
         return self.rule
 
+    def on_engine(self, kernel: Kernel) -> tuple[Rule | None, int]:
+        """Return the row that the engine knows of on a kernel, and the mask that asks for it."""
+        rule = self.rule and self.rule.on(kernel.rt)
+        return rule, self.mask | (rule.flag if rule and self.served_by is self.rule else 0)
+
 
 def engine_mask(mask: int, layout: Layout, rule: Rule | None) -> int:
     """Return a mask of any kernel in the bits of v5.8, which are the engine's; flags it does not know are left out.
@@ -84,6 +89,7 @@ def engine_mask(mask: int, layout: Layout, rule: Rule | None) -> int:
 class Verdict:
     """What a request came to: its result, what the kernel would print, and the steps it took.
 
+    ``work`` are the steps of the work item that fills the cache of a row which has one; it runs in a task.
     ``deadlock`` says that the CPU waits for itself, so that there is no result in fact.  ``before`` are the reports
     on the context's own locks, made before the request; ``graph`` is what lockdep knows of lock order afterwards.
     """
@@ -94,14 +100,16 @@ class Verdict:
     result: Result
     reports: tuple[Report, ...]
     steps: tuple[Step, ...]
+    work: tuple[Step, ...] = ()
     before: tuple[Report, ...] = ()
     deadlock: bool = False
     graph: LockGraph = field(default_factory=LockGraph, compare=False, repr=False)
 
     @property
     def locks(self) -> list[str]:
-        """Return the names of the locks taken, or tried, in their order, each once."""
-        return list(dict.fromkeys(step.lock for step in self.steps if step.what in ("acquire", "try", "busy")))
+        """Return the names of the locks taken, or tried, in their order, each once; a work item's come last."""
+        steps = (*self.steps, *self.work)
+        return list(dict.fromkeys(step.lock for step in steps if step.what in ("acquire", "try", "busy")))
 
     @property
     def printed(self) -> tuple[Report, ...]:
@@ -124,13 +132,16 @@ class Verdict:
 
     @property
     def unsafe(self) -> bool:
-        """Return whether an NMI touches lists that only switched-off interrupts protect: nothing is printed then.
+        """Return whether an NMI does what it may not, although no check says so.
 
-        A section of order > 0 has the zone lock besides, and lockdep speaks up.
+        It touches lists that only switched-off interrupts protect (a section of order > 0 has the zone lock besides),
+        or it waits for a lock, and lockdep is off or does not look.
         """
+        if self.context.level != "nmi":
+            return False
         bare = any(step.what == "irq_save" and step.where in IRQ_OFF_SECTIONS for step in self.steps)
-        here = self.context.level == "nmi" and self.request.served_by.runs == "caller"
-        return here and self.request.order == 0 and bare and not pcp_lock(self.kernel)
+        waits = any(step.what == "acquire" for step in self.steps) and not self.lockdep
+        return waits or (self.request.order == 0 and bare and not pcp_lock(self.kernel))
 
     @property
     def clean(self) -> bool:
@@ -159,30 +170,31 @@ class Verdict:
         }
 
 
-def on_engine(request: Request, setup: Setup, kernel: Kernel, taken: Taken) -> tuple[int, str]:
-    """Return the order and the state of the lists that make v5.8's engine take a kernel's way to a page.
+def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool]:
+    """Return the order that makes v5.8's engine take a kernel's way to a page, and whether its lists are empty.
 
     Orders that have lists of their own go the way of order 0; one whose lists are locked away goes that of order 1,
     straight to the free lists.  An order that the row refuses stays as it is.
     Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
     """
-    order = request.order
-    if order > min(kernel.highest_listed, request.served_by.highest_order):
-        return order, setup.pcp
+    order, rule = request.order, request.served_by
+    allowed = order <= rule.highest_order or (rule.pmd_order and order == HPAGE_PMD_ORDER)
+    if not (kernel.lists(order) and allowed):
+        return order, False
     if taken.pcp:
-        return max(order, 1), setup.pcp
-    return 0, DRY_BEYOND_ORDER_1.get(setup.pcp, setup.pcp) if order > 1 else setup.pcp
+        return min(max(order, 1), max(rule.highest_order, 1)), False
+    return 0, order > HIGHEST_FILLED
 
 
 @lru_cache(maxsize=4096)
 def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING) -> tuple[Result, tuple[Step, ...]]:
     """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
     if request.call:
-        steps = tuple(slab_steps(request.call, kernel, setup.pcp == "dry"))
-        return RESULTS.get(request.call, "object"), steps
-    order, pcp = on_engine(request, setup, kernel, taken)
-    a, page = ready(request.rule, pcp, taken.zones)
-    rule = request.served_by
+        return slab_call(request.call, kernel, setup.pcp == "dry")
+    order, emptied = on_engine(request, kernel, taken)
+    served, mask = request.on_engine(kernel)
+    a, page = ready(served, setup.pcp, taken.zones, emptied)
+    rule = request.served_by.on(kernel.rt)
     walk = Walk(
         a,
         kernel,
@@ -192,14 +204,15 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
         slab_due=setup.slab_due,
         charge=setup.memcg,
         trylock=tries(rule, kernel),
+        declines=rule.refill == "decline",
         warns=rule.slow_path,
-        listed=request.order <= kernel.highest_listed or kernel.pcp == "irq",
+        listed=kernel.lists(request.order) or kernel.pcp == "irq",
         taken=taken,
     )
     if request.free:
         a.free_pages(page)
         return "freed", tuple(walk.free(a.events()))
-    got = a.alloc_pages(request.mask, order)
+    got = a.alloc_pages(mask, order)
     steps = tuple(walk.request(a.events(), got, order))
     uncharged = setup.memcg == "fail" and request.mask & GFP_ACCOUNT
     return ("NULL" if got is None or uncharged else "page"), steps
@@ -261,9 +274,10 @@ def learned(kernel: Kernel) -> tuple[dict[str, set[str]], LockGraph]:
         (Request(kmalloc, 1), warm),
         (Request(kmalloc), Setup("boostwm")),
         (Request(0, free=True), Setup("full")),
-        *((Request(0, call=call), dry) for call in get_args(Call) if kernel.models_slab),
+        *((Request(0, call=call), setup) for call in calls(kernel) for setup in (warm, dry)),
     ):
         execute(cpu, path(request, setup, kernel)[1])
+    execute(cpu, lock_cache(kernel))
     if kernel.rt:
         cpu.slowtrylock(kernel.lock("&zone->lock"))
     if cpu.reports:
@@ -285,7 +299,7 @@ def verdict(
 ) -> Verdict:
     """Say what becomes of a request in a context; nothing in the answer is looked up.
 
-    A row that runs in a work item takes its locks in a task, whatever the caller's context is.
+    The caller of a row that runs in a work item takes the lock of its cache; the item takes its locks in a task.
     Arguments: the request; the context or its name; what the machine is like; the kernel; the order of locks that
     was observed before, beside what boot shows.  Raises InputError.
     """
@@ -294,22 +308,25 @@ def verdict(
     where = context(where) if isinstance(where, str) else where
     rule = request.served_by
     kernel = replace(with_rule(kernel, rule), prove=setup.prove)
-    here = context("task") if rule.runs == "work" else where
-    if not charges(kernel, here):
-        setup = replace(setup, memcg="none")
-    if here.holds_pcp_lock and kernel.pcp != "trylock":
+    if where.holds_pcp_lock and kernel.pcp != "trylock":
         raise InputError(f"impossible context: {kernel.name} has no pcp->lock")
     cpu = new_cpu(kernel, setup.contended, known)
-    cpu.enter(here)
+    cpu.enter(where)
     before = len(cpu.reports)
-    result, steps = path(request, setup, kernel, Taken(here.zones, here.holds_pcp_lock))
-    if rule.runs == "work" and (setup.pcp == "dry" or request.order > rule.highest_order):
-        result = "NULL"  # the caller's cache is empty until the work item has run, and never holds a larger block
+    work: tuple[Step, ...] = ()
+    if rule.runs == "work":
+        result, steps, work = from_cache(request, where, setup, kernel)
+        item = new_cpu(kernel, setup.contended, known)
+        execute(item, work)
+        cpu.reports += item.reports
+    else:
+        setup = setup if charges(kernel, where) else replace(setup, memcg="none")
+        result, steps = path(request, setup, kernel, Taken(where.zones, where.holds_pcp_lock))
     if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
         # a sleeping lock cannot even be tried there: its unlock may wait; a free only puts the page on a lockless list
         result, steps = "freed" if request.free else "NULL", ()
-    if request.call and refuses(request.call, kernel, cpu):
-        result, steps = "NULL", ()
+    if request.call:
+        result, steps = slab_call(request.call, kernel, setup.pcp == "dry", cpu)
     execute(cpu, steps)
     return Verdict(
         kernel,
@@ -318,10 +335,27 @@ def verdict(
         "NULL" if cpu.deadlock else result,
         tuple(cpu.reports[before:]),
         steps,
+        work,
         tuple(cpu.reports[:before]),
         cpu.deadlock,
         cpu.graph,
     )
+
+
+def from_cache(
+    request: Request, where: Context, setup: Setup, kernel: Kernel
+) -> tuple[Result, tuple[Step, ...], tuple[Step, ...]]:
+    """Return what the caller gets from a cache that a work item fills, the caller's steps, and the item's.
+
+    The cache is as the lists: empty if they are, until the item has run.  It never holds a larger block, and nobody
+    asks it for one.  A caller that holds its lock already is inside kvfree_call_rcu().
+    Models: kernel/rcu/tree.c:get_cached_bnode and fill_page_cache_func (v5.11).
+    """
+    if request.order > request.served_by.highest_order:
+        return "NULL", (), ()
+    result, work = path(request, setup, kernel)
+    held = any(entry.name == "krc.lock" for entry in where.entries)
+    return "NULL" if setup.pcp == "dry" else result, () if held else tuple(lock_cache(kernel)), work
 
 
 def make_request(

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from gfpmodel import __version__
 from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp.layouts import kernel_name, parse_config
-from gfpmodel.locking import Setup, Verdict, context, make_kernel
+from gfpmodel.locking import Verdict, context, make_kernel
 from gfpmodel.locking.command import Question, ask
 from gfpmodel.locking.machine import PCP, ready
 from gfpmodel.locking.step import Taken
@@ -224,11 +224,11 @@ def way_of(found: Verdict, pcp: str) -> Picture:
 
 def walked(found: Verdict, pcp: str) -> Step:
     """Run the request of a verdict on the engine once more and return its events as a step."""
-    request, rule = found.request, found.request.served_by
+    request, rule = found.request, found.request.served_by.on(found.kernel.rt)
     here = context("task") if rule.runs == "work" else found.context
-    order, pcp = on_engine(request, Setup(pcp), found.kernel, Taken(here.zones, here.holds_pcp_lock))
+    order, emptied = on_engine(request, found.kernel, Taken(here.zones, here.holds_pcp_lock))
     mask = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
-    allocator, _ = ready(rule if rule.flag else mask, pcp, here.zones)
+    allocator, _ = ready(rule if rule.flag else mask, pcp, here.zones, emptied)
     return next(iter(run_script(allocator, f"+{order}!")))
 
 
@@ -340,7 +340,7 @@ def page(got: Answer) -> dict[str, str]:
 def warning(found: Verdict) -> str:
     """Return what the reports do not say of themselves."""
     if found.unsafe:
-        return "an NMI may have interrupted a change to these lists; no check looks for that"
+        return "an NMI may have interrupted who changes a list or holds a lock; no check says so"
     return "the first is on the context's own lock; the silence after it proves nothing" if found.before else ""
 
 

@@ -71,6 +71,7 @@ from gfpmodel.mm.state import (
     NR_HIGHATOMIC,
     NULL,
     ORDER_MASK,
+    OWN_LOOP,
     PAGE_ALLOC_COSTLY_ORDER,
     PAGEBLOCK_ORDER,
     PAGES_END,
@@ -78,6 +79,7 @@ from gfpmodel.mm.state import (
     PG_LRU,
     REFILL,
     REFILL_TRYLOCK,
+    REFILL_YES,
     RESERVE,
     RULE_BIT,
     RULE_WORDS,
@@ -299,6 +301,20 @@ def rmqueue_buddy(
     return page
 
 
+@compiled
+def may_split(zones: Zones, trace: Trace, zone: int, refill: int) -> Any:
+    """Return whether a rule that does not wait gets the zone lock for a block; one that declines it stops inside.
+
+    Models: mm/page_alloc.c:rmqueue_buddy (v6.15) with ALLOC_TRYLOCK; the declined lock is no kernel's.
+    """
+    if refill == REFILL_TRYLOCK:
+        return may_lock(zones, trace, zone, refill)
+    local_irq_save(trace, zone)
+    may_lock(zones, trace, zone, refill)
+    local_irq_restore(trace, zone)
+    return False
+
+
 @inlined
 def rmqueue(
     pages: Pages,
@@ -322,12 +338,14 @@ def rmqueue(
         first, last = (migratetype if first < 0 else first), (migratetype if last < 0 else last)
         page = rmqueue_pcplist(pages, zones, blocks, trace, zone, cpu, first, last, alloc_flags, refill)
     else:
-        if refill == REFILL_TRYLOCK and not may_lock(zones, trace, zone, refill):
+        if refill > REFILL_YES and not may_split(zones, trace, zone, refill):
             return NULL
         page = rmqueue_buddy(pages, zones, blocks, trace, zone, order, migratetype, alloc_flags)
         if page == NULL:
             return NULL
     if zget(zones, zone, ZONE_FLAGS) & ZONE_BOOSTED_WATERMARK:  # not asked whether the mask allows it
+        if zget(zones, MACHINE, rule + OWN_LOOP):
+            return page
         zput(zones, zone, ZONE_FLAGS, zget(zones, zone, ZONE_FLAGS) & ~ZONE_BOOSTED_WATERMARK)
         wakeup_kswapd(trace, zone, 0, zone)
     return page
@@ -348,13 +366,15 @@ def get_page_from_freelist(
 ) -> Any:
     """Walk the zonelist: the first zone above its watermark that has a page gives it.
 
+    A proposal's own loop over the zones ends with the last one, and does nothing for the zone it took from; both are
+    asked only where the ordinary path does something rare.
     Models: mm/page_alloc.c:get_page_from_freelist (v5.8); leaves out cpusets, dirty limits, node reclaim.
     """
     first = zget(zones, MACHINE, FIRST_ZONE + highest)
     zone = first
     while True:
         if zone < 0:
-            if not alloc_flags & ALLOC_NOFRAGMENT:
+            if not alloc_flags & ALLOC_NOFRAGMENT or zget(zones, MACHINE, rule + OWN_LOOP):
                 return NULL
             alloc_flags &= ~ALLOC_NOFRAGMENT  # fragmenting is better than nothing: once more
             zone = first
@@ -555,7 +575,7 @@ def is_block_in_use(pages: Pages, zones: Zones, page: int, order: int) -> Any:
     """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
     if page < zget(zones, MACHINE, FIRST_PAGE) or page >= zget(zones, MACHINE, PAGES_END):
         return False
-    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE | order
+    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE + order  # of an order above 15 none has it
 
 
 @entry

@@ -7,6 +7,7 @@ from typing import Any
 from gfpmodel.mm.buddy import __free_one_page, __rmqueue
 from gfpmodel.mm.events import (
     BULK_FREE,
+    DECLINE,
     MM_PAGE_PCPU_DRAIN,
     REFILL_DONE,
     TRYLOCK,
@@ -35,6 +36,7 @@ from gfpmodel.mm.state import (
     NULL,
     ON_PCP,
     PREV,
+    REFILL_DECLINE,
     REFILL_NO,
     REFILL_TRYLOCK,
     REFILL_YES,
@@ -96,12 +98,17 @@ def rmqueue_bulk(
 
 @inlined
 def may_lock(zones: Zones, trace: Trace, zone: int, rule: int) -> Any:
-    """Return whether a refill or split under this rule gets the zone lock: a trylock fails while another cpu has it."""
+    """Return whether a refill or split under this rule gets the zone lock.
+
+    A trylock fails while another cpu has it; a rule that declines it never asks.
+    """
     if rule == REFILL_TRYLOCK:
         taken = zget(zones, zone, CONTENDED) == 0
         if trace is not None:
             trace_event(trace, TRYLOCK, zone, 1 if taken else 0, 0, 0, 0, 0, 0)
         return taken
+    if trace is not None and rule == REFILL_DECLINE:
+        trace_event(trace, DECLINE, zone, 0, 0, 0, 0, 0, 0)
     return rule == REFILL_YES
 
 

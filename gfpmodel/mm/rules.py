@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from gfpmodel.errors import InputError
 from gfpmodel.gfp import encode, layout
+from gfpmodel.mm import gates
 from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
-from gfpmodel.mm.state import MAX_ORDER, REFILL_NO, REFILL_TRYLOCK, REFILL_YES, SCAN_OWN, ZONE_MOVABLE
+from gfpmodel.mm.state import (
+    MAX_ORDER,
+    MIGRATE_PCPTYPES,
+    REFILL_DECLINE,
+    REFILL_NO,
+    REFILL_TRYLOCK,
+    REFILL_YES,
+    SCAN_OWN,
+    ZONE_MOVABLE,
+)
 
 #: Set in a mask beside the 32 bits of a gfp_t: "through the proposal's own function", as __alloc_page_lockless() was.
 OWN_FUNCTION = 1 << 32
 
-REFILLS = {"no": REFILL_NO, "yes": REFILL_YES, "trylock": REFILL_TRYLOCK}
+REFILLS = {"no": REFILL_NO, "yes": REFILL_YES, "trylock": REFILL_TRYLOCK, "decline": REFILL_DECLINE}
 WATERMARKS = {"low": ALLOC_WMARK_LOW, "min": ALLOC_WMARK_MIN, "none": ALLOC_NO_WATERMARKS}
 
 
@@ -22,10 +33,15 @@ class Rule:
 
     ``request`` is the mask as names of ``kernel``; ``flag`` the bit (or OWN_FUNCTION) that makes the allocator
     follow this row, 0 if the request goes the ordinary path.  ``scan`` is the first and the last pcp list looked at,
-    None standing for the requested type.  ``refill`` says whether an empty list may be refilled under the zone lock,
-    ``watermark`` which mark of a zone counts, ``highest_zone`` and ``highest_order`` what is asked at most.
-    ``lock`` and ``lock_rt`` are the kind of the zone lock without and with PREEMPT_RT, ``runs`` whose context the
-    request runs in: the caller's, or a work item's, which fills a cache from which the caller takes.
+    None standing for the requested type.  ``refill`` says whether an empty list may be refilled under the zone lock;
+    "decline" refuses a block of order > 0 as well, which needs the same lock.  ``watermark`` is the mark of a zone
+    that counts, ``highest_zone`` and ``highest_order`` what is asked at most; ``pmd_order`` allows the order of a huge
+    page besides, where TRANSPARENT_HUGEPAGE gives it a list.  ``walk`` is the kernel's own, or a loop of the row's
+    function: each zone once, and nothing follows what it finds.  ``lock`` and ``lock_rt`` are the kind of the zone
+    lock without and with PREEMPT_RT, where "decline" leaves it as it is and has the request not take it.  ``runs``
+    says whose context the request runs in: the caller's, or a work item's, which fills a cache from which the caller
+    takes.
+    Raises InputError for what the engine has no list, zone or order for.
     """
 
     name: str
@@ -34,19 +50,47 @@ class Rule:
     flag: int = 0
     kernel: str = "v5.8-rc3"
     scan: tuple[int | None, int | None] = (None, None)
-    refill: Literal["no", "yes", "trylock"] = "yes"
+    refill: Literal["no", "yes", "trylock", "decline"] = "yes"
     watermark: Literal["low", "min", "none"] = "low"
     slow_path: bool = True
     highest_zone: int = ZONE_MOVABLE
     highest_order: int = MAX_ORDER - 1
+    pmd_order: bool = False
+    walk: Literal["kernel", "own loop"] = "kernel"
     lock: Literal["spin", "raw", "try"] = "spin"
-    lock_rt: Literal["sleeping", "raw", "try"] = "sleeping"
+    lock_rt: Literal["sleeping", "raw", "try", "decline"] = "sleeping"
     runs: Literal["caller", "work"] = "caller"
+
+    def __post_init__(self) -> None:
+        gates.settle(
+            self,
+            InputError,
+            flag=(0, (OWN_FUNCTION << 1) - 1),
+            highest_zone=(0, ZONE_MOVABLE),
+            highest_order=(0, MAX_ORDER - 1),
+        )
+        if not isinstance(self.scan, tuple) or len(self.scan) != 2:
+            raise InputError(f"scan is {gates.shown(self.scan)}; expected the first and the last list")
+        first, last = (
+            None if end is None else gates.within(end, "scan", 0, MIGRATE_PCPTYPES - 1, InputError) for end in self.scan
+        )
+        if first is not None and last is not None and first > last:
+            raise InputError(f"scan is {(first, last)}: no list would be looked at")
+        object.__setattr__(self, "scan", (first, last))
+        gates.settle_words(self, InputError)
+        if self.slow_path not in (True, False):
+            raise InputError(f"slow_path is {gates.shown(self.slow_path)}; expected True or False")
 
     @property
     def mask(self) -> int:
         """Return the mask of a request that follows this row."""
         return encode(self.request, layout(self.kernel)) | self.flag
+
+    def on(self, preempt_rt: bool) -> Rule:
+        """Return the row as a kernel serves it: one that declines the zone lock on PREEMPT_RT is told from others."""
+        if preempt_rt and self.lock_rt == "decline":
+            return replace(self, flag=self.flag or OWN_FUNCTION, refill="decline")
+        return self
 
     def numbers(self) -> tuple[int, ...]:
         """Return the row as the engine reads it."""
@@ -59,6 +103,7 @@ class Rule:
             int(self.slow_path),
             self.highest_zone,
             self.highest_order,
+            int(self.walk == "own loop"),
         )
 
 

@@ -78,9 +78,9 @@ RULES = 32  # two request rules of eight words each
 RULE_WORDS = 8
 
 # The words of a request rule (a row of gfpmodel.proposals as numbers).
-SCAN_FIRST, SCAN_LAST, REFILL, MARK, SLOW_PATH, MAX_ZONE, TOP_ORDER = range(7)
+SCAN_FIRST, SCAN_LAST, REFILL, MARK, SLOW_PATH, MAX_ZONE, TOP_ORDER, OWN_LOOP = range(8)
 SCAN_OWN = -1
-REFILL_NO, REFILL_YES, REFILL_TRYLOCK = 0, 1, 2
+REFILL_NO, REFILL_YES, REFILL_TRYLOCK, REFILL_DECLINE = 0, 1, 2, 3
 
 
 @inlined

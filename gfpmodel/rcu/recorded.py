@@ -10,17 +10,17 @@ from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import forget_cached, kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.rcu.state import Mm, Rcu
+from gfpmodel.rcu.state import VMALLOC, Mm, Rcu
 
 EVENTS_OF_A_CALL = 1 << 10
 
 
 @entry
 @compiled
-def queue_many(mm: Mm, rcu: Rcu, cpu: int, first: int, count: int, flags: int) -> None:
-    """Queue objects of which a log says nothing, each with the same flags."""
+def queue_many(mm: Mm, rcu: Rcu, cpu: int, first: int, count: int, flags: int, mixed: int) -> None:
+    """Queue objects of which a log says nothing, each with the same flags; if ``mixed``, every second by vmalloc()."""
     for obj in range(first, first + count):
-        kvfree_call_rcu(mm, rcu, cpu, obj, flags)
+        kvfree_call_rcu(mm, rcu, cpu, obj, flags | VMALLOC * (mixed & (obj - 1)))
 
 
 class RecordedChain(KfreeRcu):

@@ -38,6 +38,7 @@ TOLD = {
     ev.IRQ_SAVE: ("local_irq_save", "interrupts off on this cpu"),
     ev.IRQ_RESTORE: ("local_irq_restore", "interrupts on"),
     ev.TRYLOCK: ("spin_trylock(&zone->lock)", "{trylock}"),
+    ev.DECLINE: ("zone_lock(zone)", "declines: the request does without &zone->lock"),
 }
 
 

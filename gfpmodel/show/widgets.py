@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets as W
 
 from gfpmodel.errors import InputError
-from gfpmodel.gfp.layouts import Layout, config_text, kernels, variants
+from gfpmodel.gfp.layouts import MILESTONES, Layout, config_text, variants
 from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
 from gfpmodel.locking import Kernel
@@ -79,8 +79,8 @@ def live_only(*children: W.Widget) -> W.VBox:
 
 
 def layout_browser(kernel: str) -> W.VBox:
-    """Return a browser of the gfp word of every kernel and configuration, opening on ``kernel``."""
-    names = kernels()
+    """Return a browser of the gfp word of every milestone in every configuration, opening on ``kernel``."""
+    names = MILESTONES
     boxes = []
     for name in names:
         layouts = list(variants(name))

@@ -126,7 +126,7 @@ def test_an_enum_series_may_undo_itself() -> None:
             "include/linux/gfp.h",
             "in the #if around ___GFP_NEW",
         ),
-        (" #define ___GFP_ACCOUNT 0x100000u\n+x", "v5.8-rc3", "include/linux/gfp.h", "it fits v4.19"),
+        (" #define ___GFP_ACCOUNT 0x100000u\n+x", "v5.8-rc3", "include/linux/gfp.h", "it fits v4.5 to v4.19"),
         (
             " #define ___GFP_ACCOUNT 0x400000u\n+x",
             "v5.8-rc3",

@@ -71,6 +71,11 @@ class TestTheMail:
         assert [layout["bits_left"] for layout in facts["layouts"]] == [5, 4]
 
 
+def lint_of(name: str) -> Report:
+    """Return the report on a patch of the corpus, against the kernel that is expected there."""
+    return lint((CORPUS / name).read_bytes(), name, EXPECTED[name]["kernel"])
+
+
 def edited(*changes: tuple[str, str]) -> bytes:
     """Return the mail with lines replaced; each must be there."""
     text = MAIL.read_text()
@@ -147,6 +152,97 @@ def test_the_corpus_tries_every_rule() -> None:
 def test_a_wrong_kernel_is_named_with_the_right_one() -> None:
     with pytest.raises(InputError, match=r"mail:\d+: .*is not in v6.1's gfp header; it fits .*v5.8-rc3.*use --kernel"):
         lint(MAIL.read_bytes(), "mail", "v6.1")
+
+
+@pytest.mark.parametrize("name", GOOD[::5])
+@pytest.mark.parametrize("kernel", ["v4.19", "v6.1", "v6.18"])
+def test_the_advice_of_a_refusal_is_never_refused(name: str, kernel: str) -> None:
+    data = (CORPUS / name).read_bytes()
+    error = lint_or_refuse(data, name, kernel)
+    if isinstance(error, InputError) and "it fits " in error.message:
+        spoken = error.message.rsplit("it fits ", 1)[1].removesuffix(": use --kernel")
+        for first in (span.split(" to ")[0] for span in spoken.split(", ")):
+            assert isinstance(lint_or_refuse(data, name, first), Report), first
+
+
+def test_a_patch_of_no_known_tree_says_so() -> None:
+    body = "-#define ___GFP_ACCOUNT 0x4000000u\n+#define ___GFP_ACCOUNT 0x8000000u"
+    with pytest.raises(InputError, match="no known kernel's header has all the old lines"):
+        lint(small("include/linux/gfp.h", body))
+
+
+def test_a_release_can_be_named_as_the_base() -> None:
+    report = lint(small("mm/x.c", " a\n+b"), "x", "6.8.0-31-generic")
+    assert report.base == "v6.8"
+    assert "6.8.0-31-generic, grade B" in report.base_why
+
+
+def test_what_a_removal_changes_is_named() -> None:
+    [left] = [f for f in lint_of("removed-v6.2-atomic-mask-left.patch").findings if f.rule == "flag-removed"]
+    assert "GFP_ATOMIC 0xa20 -> 0x820" in left.message
+    assert "GFP_RECLAIM_MASK 0xbeee0 -> 0xbece0" in left.message
+    assert "tools/perf/builtin-kmem.c (still there: a dead row)" in left.message
+    assert "mmflags.h (taken out)" in left.message
+    report = lint_of("removed-v7.2-row-and-copy-left.patch")
+    [gone] = [f for f in report.findings if f.rule == "flag-removed"]
+    assert "mmflags.h (still there)" in gone.message
+    assert "tools/include/linux/gfp_types.h (not touched)" in gone.message
+    assert [(w.old_shift, w.shift) for w in report.words][:2] == [(25, 24), (25, 24)]
+    assert "no new flag; shift 25 -> 24" in report.to_text()
+    assert report.to_json()["gone_flags"] == ["__GFP_NO_OBJ_EXT"]
+
+
+def test_a_renamed_flag_leaves_its_bit_to_another() -> None:
+    body = "-#define ___GFP_REPEAT 0x400u\n+#define ___GFP_RETRY_MAYFAIL 0x400u"
+    [gone] = [f for f in lint(small("include/linux/gfp.h", body), "x", "4.12").findings if f.rule == "flag-removed"]
+    assert "its bit is __GFP_RETRY_MAYFAIL's now" in gone.message
+
+
+@pytest.mark.parametrize(
+    ("code", "flag"),
+    [
+        ("if (gfp && __GFP_IO)", "__GFP_IO"),
+        ("if (__GFP_IO && gfp)", "__GFP_IO"),
+        ("return gfp_flags && GFP_KERNEL;", "GFP_KERNEL"),
+        ("return __GFP_FS && gfp;", "__GFP_FS"),
+        ("x = a && (__GFP_IO | __GFP_FS);", "__GFP_IO"),
+        ("if ((gfp && ~__GFP_IO) == 0)", "__GFP_IO"),
+        ("while (order || __GFP_HIGH)", "__GFP_HIGH"),
+        ("mask = __GFP_IO && __GFP_FS;", "__GFP_IO"),
+        ("f(gfp && __GFP_IO, GFP_KERNEL);", "__GFP_IO"),
+        ("x = a && (__GFP_IO && b);", "__GFP_IO"),
+        ("gfp = (__force gfp_t)(x && ___GFP_IO);", "___GFP_IO"),
+    ],
+)
+def test_a_flag_beside_a_logical_operator(code: str, flag: str) -> None:
+    found = [f for f in lint(small("mm/x.c", f" a;\n+{code}\n b;")).findings if f.rule == "logical-and"]
+    assert found[0].flag == flag
+    assert len({f.flag for f in found}) == len(found)
+    assert (found[0].file, found[0].line) == ("mm/x.c", 2)
+    removed = lint(small("mm/x.c", f" a;\n-{code}\n b;")).findings
+    assert [f.rule for f in removed] == ["no-gfp-change"]  # a line that goes is no fault
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if ((gfp & __GFP_IO) && (gfp & __GFP_FS))",
+        "if (gfp & __GFP_IO && gfp & __GFP_FS)",
+        "if (gfp == GFP_KERNEL && order)",
+        "if (order && gfp == GFP_KERNEL)",
+        "p = ok && kmalloc(8, GFP_KERNEL);",
+        "f(a && b, GFP_KERNEL);",
+        "gfp = a && b ? GFP_KERNEL : GFP_ATOMIC;",
+        "gfp = a || b ? GFP_KERNEL : GFP_ATOMIC;",
+        "if (gfpflags_allow_blocking(gfp) && !(gfp & __GFP_NOFAIL))",
+        "gfp = GFP_KERNEL; ok = a && b;",
+        'pr_info("a && __GFP_IO");',
+        "x; /* gfp && __GFP_IO */",
+        "#if defined(A) && GFP_X",
+    ],
+)
+def test_logical_operators_between_tests_are_silent(code: str) -> None:
+    assert [f.rule for f in lint(small("mm/x.c", f" a;\n+{code}\n b;")).findings] == ["no-gfp-change"]
 
 
 def test_a_part_that_is_missing_shows_against_the_diffstat() -> None:

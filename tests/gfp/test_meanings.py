@@ -112,10 +112,29 @@ def test_answers_are_words_for_every_case() -> None:
     assert "GFP_ZONE_BAD" in bad.answers["zone"]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "high_alone", "atomic_alone"),
+    [
+        ("5.17", "1/2", "3/4"),
+        ("6.0", "1/2", "3/4"),
+        ("6.1.192", "3/8", "1"),
+        ("6.2", "1/2", "3/4"),
+        ("v6.3", "3/8", None),
+    ],
+)
+def test_which_flag_opens_the_extra_quarter_goes_by_the_release(
+    kernel: str, high_alone: str, atomic_alone: str | None
+) -> None:
+    it = layout(kernel)
+    assert str(meaning(it.bits["__GFP_HIGH"], it).watermark) == high_alone
+    if atomic_alone:
+        assert str(meaning(it.bits["__GFP_ATOMIC"], it).watermark) == atomic_alone
+
+
 def test_retry_flags_do_nothing_without_direct_reclaim() -> None:
     assert asks("GFP_NOWAIT|__GFP_NORETRY").idle == ("__GFP_NORETRY",)
     assert asks("GFP_KERNEL|__GFP_NORETRY").idle == ()
-    assert "without __GFP_DIRECT_RECLAIM" in asks("__GFP_RETRY_MAYFAIL").answers["no effect"]
+    assert "without direct reclaim" in asks("__GFP_RETRY_MAYFAIL").answers["no effect"]
 
 
 def test_fast_try_may_sleep_but_never_reclaims() -> None:

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gfpmodel.cli import cli, main
+from gfpmodel.proposals import PROPOSALS
 
 DATA = Path(__file__).parents[2] / "book/data"
 PATCHED = ["--kernel", "v5.8-rc3+FAST_TRY"]
@@ -107,7 +108,7 @@ def test_a_report_on_the_contexts_own_lock_is_an_error() -> None:
 def test_the_matrix() -> None:
     lines = run("--all").stdout.splitlines()
     assert lines[0] == "proposal,order,context,pcp,config,result,reports,locks,deadlock,unsafe"
-    assert len(lines) == 1 + 9 * 2 * 27 * 2 * 4
+    assert len(lines) == 1 + len(PROPOSALS) * 2 * 27 * 2 * 4
 
 
 def test_requests_that_the_model_lacks_are_left_blank_and_counted() -> None:

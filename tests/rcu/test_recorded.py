@@ -10,6 +10,7 @@ import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.io import boot59
+from gfpmodel.io.golden import DifferenceFound
 from gfpmodel.io.verify import verify_file
 from gfpmodel.locking.reports import Report
 from gfpmodel.mm import Machine, PageAllocator, Zone
@@ -45,7 +46,9 @@ def test_a_cache_emptied_by_hand_is_named() -> None:
 
 SMALL = BOOK / "v5.9.1-gpbug-mode2-0.events.txt.xz"
 FLOOD = DATA / "v5.9.1-flood-smp1-100k-p05.events.txt.xz"
+MIXED = DATA / "v5.9.1-flood-smp2-20k-mixed-p0.events.txt.xz"
 ONE_BY_ONE = DATA / "v5.9.1-ev-smp1-2000-slab-p05.events.txt.xz"
+TOO_EARLY = DATA / "v5.11.4-flood-smp2-100k-p0.events.txt.xz"
 
 
 def text_of(path: Path) -> list[str]:
@@ -82,21 +85,46 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("path", [FLOOD, ONE_BY_ONE], ids=["flood", "each object"])
+def lines_of(rows: list[str], name: str) -> list[int]:
+    return [number for number, row in enumerate(rows) if row.split()[3:4] == [name]]
+
+
+def changed(row: str, column: int, change: int) -> str:
+    """Return a line with a figure changed: column -3 is the cpu, -1 gp_seq, 0 to 7 are a0 to a7."""
+    words = row.split()
+    words[5 + column] = str(int(words[5 + column]) + change)
+    return " ".join(words)
+
+
+@pytest.mark.parametrize("path", [FLOOD, MIXED, ONE_BY_ONE], ids=["flood", "mixed flood", "each object"])
 @pytest.mark.parametrize(("name", "column", "change"), CHANGES)
 def test_a_changed_figure_is_a_difference(tmp_path: Path, path: Path, name: str, column: int, change: int) -> None:
     rows = text_of(path)
-    at = [number for number, row in enumerate(rows) if row.split()[3:4] == [name]]
-    words = rows[at[len(at) // 2]].split()
-    words[5 + column] = str(int(words[5 + column]) + change)
-    rows[at[len(at) // 2]] = " ".join(words)
+    at = lines_of(rows, name)
+    rows[at[len(at) // 2]] = changed(rows[at[len(at) // 2]], column, change)
     assert not verify_file(written(tmp_path, rows)).ok
 
 
-@pytest.mark.parametrize("name", ["B", "Q", "M", "H", "R", "W", "K", "D", "C", "L", "E", "RCUCB"])
-def test_a_missing_line_is_a_difference(tmp_path: Path, name: str) -> None:
-    rows = text_of(DATA / "v5.9.1-ev-smp1-6000-mixed-burst-p05-readers60.events.txt.xz")
-    at = [number for number, row in enumerate(rows) if row.split()[3:4] == [name]]
+@pytest.mark.parametrize(("name", "column", "change"), [("Q", 4, -4), ("Q", 4, 4), ("D", 1, 1)])
+def test_a_changed_snapshot_or_early_free_is_a_difference(tmp_path: Path, name: str, column: int, change: int) -> None:
+    rows = text_of(ONE_BY_ONE)
+    at = lines_of(rows, name)[700]
+    rows[at] = changed(rows[at], column, change)
+    assert not verify_file(written(tmp_path, rows)).ok
+
+
+MISSING = ["B", "M", "H", "R", "W", "K", "C", "E", "RCUCB"]
+EACH = DATA / "v5.9.1-ev-smp1-6000-mixed-burst-p05-readers60.events.txt.xz"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [*((EACH, name) for name in [*MISSING, "Q", "D", "L"]), *((MIXED, name) for name in [*MISSING, "T", "F"])],
+    ids=lambda value: value if isinstance(value, str) else value.name.split("-")[1],
+)
+def test_a_missing_line_is_a_difference(tmp_path: Path, path: Path, name: str) -> None:
+    rows = text_of(path)
+    at = lines_of(rows, name)
     del rows[at[len(at) // 2]]
     rows[2] = re.sub(r"n=(\d+)", lambda m: f"n={int(m[1]) - 1}", rows[2])
     assert not verify_file(written(tmp_path, rows)).ok
@@ -106,6 +134,55 @@ def test_an_early_free_that_was_none_is_a_difference(tmp_path: Path) -> None:
     rows = [row.replace(" D -312 1 1", " D -312 1 0") for row in text_of(SMALL)]
     rows = [re.sub(r"( D -?\d+ 1) 1 ", r"\1 0 ", row) for row in rows]
     assert not verify_file(written(tmp_path, rows)).ok
+
+
+def test_an_early_free_is_told_before_its_line_reads_gp_seq(tmp_path: Path) -> None:
+    """A grace period that ends between the two is no difference; one that had ended by the work's last line is."""
+    rows = text_of(SMALL)
+    at = lines_of(rows, "D")[1]
+    assert rows[at].split()[3:8] == ["D", "-803", "1", "1", "-800"]
+    rows[at] = changed(rows[at], -1, 3)
+    assert verify_file(written(tmp_path, rows)).ok
+    rows[at - 1] = changed(rows[at - 1], -1, 3)
+    verdict = verify_file(written(tmp_path, rows))
+    assert verdict.difference is not None
+    assert (verdict.difference.line, verdict.difference.field) == (at + 1, "D a1")
+
+
+# what may be logged later than it was decided, and no more
+
+
+def test_a_callback_runs_when_its_node_knows_and_not_a_period_before(tmp_path: Path) -> None:
+    """Line 469 waits for the end of the period that still runs by its gp_seq; before that period began, it may not."""
+    rows = text_of(TOO_EARLY)
+    at, begins = 468, 422
+    assert rows[at].split()[2:7] == ["0", "RCUCB", "-967", "0", "1"]
+    assert rows[begins].split()[2:6] == ["1", "GPstart", "-967", "-967"]
+    rows.insert(begins, changed(rows.pop(at), -1, -1))
+    verdict = verify_file(written(tmp_path, rows, "v5.11.4-changed.events.txt"))
+    assert verdict.difference is not None
+    assert (verdict.difference.line, verdict.difference.got) == (begins + 1, "it waits for -964")
+
+
+def test_a_flood_bounds_its_early_frees() -> None:
+    """95 and 734 linked objects, and of a batch's 1104 all but those queued before the period began: 1633 recorded."""
+    log = boot59.read_log(TOO_EARLY)
+    replay = boot59.Replay(log)
+    replay.run()
+    assert log.summary["early"] == 1633
+    assert (replay.early.least, replay.early.most) == (95 + 734 + 1104 - 511, 95 + 734 + 1104)
+    for wrong in (0, replay.early.least - 1, replay.early.most + 1):
+        log.summary["early"] = wrong
+        with pytest.raises(DifferenceFound, match="early"):
+            replay.compare_early()
+
+
+def test_a_flood_without_early_frees_bounds_them_exactly(tmp_path: Path) -> None:
+    rows = text_of(MIXED)
+    rows[1] = rows[1].replace("early=0", "early=1")
+    verdict = verify_file(written(tmp_path, rows))
+    assert verdict.difference is not None
+    assert (verdict.difference.field, verdict.difference.expected, verdict.difference.got) == ("early", 1, 0)
 
 
 def test_the_kernel_is_told_by_what_it_does(tmp_path: Path) -> None:
@@ -189,7 +266,7 @@ def test_v5_8_is_told_off_for_its_own_lock() -> None:
 # the model's own runs, written as logs, replay as well: also for versions and cpus of which no log is here
 
 
-def as_log(rcu: KfreeRcu, cached: int, each: bool) -> list[str]:
+def as_log(rcu: KfreeRcu, cached: int, each: bool, form: str = "c") -> list[str]:
     """Return a run as a log; without each object, as the floods are logged."""
     c = rcu.counters
     events = [e for e in rcu.events() if each or e.name not in ("Q", "D", "L")]
@@ -197,7 +274,7 @@ def as_log(rcu: KfreeRcu, cached: int, each: bool) -> list[str]:
         events = [e for e in events if e.name != "B" or e.a[2] in (1, 2)]
     rows = [f"E 0 0 S {events[0].gp_seq} 0 {c.queued} 0 0 {cached} 0 0 0", *map(str, events)]
     return [
-        "FLOOD form=c reader_ms=0",
+        f"FLOOD form={form} reader_ms=0",
         f"SUM flood freed={c.freed} early={c.early} cache_hits={c.cache_hits} pages_alloc={c.pages_alloc} "
         f"alloc_failed={c.alloc_failed} pages_freed={c.pages_freed} to_cache={c.to_cache} fallbacks={c.head_objects} "
         f"capacity={rcu.capacity} min_cached={rcu.version.cache_limit}",
@@ -256,3 +333,78 @@ def test_a_block_put_away_outside_the_lock_may_have_its_line_later(
     verdict = verify_file(written(tmp_path, rows, f"{name}-late.events.txt"))
     assert verdict.ok, str(verdict)
     assert late
+
+
+EARLY = ("v5.12", 0.5, Timing(gp_ns=60_000_000, fill_delay_ns=30_000_000))
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["one channel", "mixed"])
+@pytest.mark.parametrize(
+    ("name", "fail", "timing"),
+    [
+        ("v5.9", 0.0, Timing(gp_ns=9_000_000, free_ns=500)),
+        ("v5.9", 0.5, Timing(gp_ns=9_000_000, free_ns=3_000)),
+        ("v5.9", 1.0, Timing(gp_ns=60_000_000)),
+        ("v5.11", 0.3, Timing(gp_ns=20_000_000, fill_delay_ns=3_000_000)),
+        EARLY,
+    ],
+)
+def test_a_flood_is_queued_in_its_order(tmp_path: Path, name: str, fail: float, timing: Timing, mixed: bool) -> None:
+    """Which objects are in which block follows from the order alone, and how many go early from the lines around."""
+    rcu = KfreeRcu(name, fail=fail, seed=146, events=1 << 16, timing=timing)
+    cached = len(rcu.krc().cache)
+    numbers = np.arange(1, 9001, dtype=np.int64)
+    rcu.kmalloc(len(numbers))
+    rcu.schedule(numbers * 9_000, numbers * 0, numbers, (numbers - 1) % 2 * mixed * st.VMALLOC)
+    rcu.settle()
+    rows = as_log(rcu, cached, False, "m" if mixed else "c")
+    verdict = verify_file(written(tmp_path, rows, f"{name}-model.events.txt"))
+    assert verdict.ok, str(verdict)
+    assert rcu.counters.early or (name, fail, timing) != EARLY
+
+
+@pytest.fixture(scope="module")
+def two_cpus() -> list[str]:
+    """Return a log of single objects; its grace periods are another cpu's, as with two cpus."""
+    rcu = KfreeRcu("v5.9", events=1 << 15, timing=Timing(gp_ns=9_000_000, free_ns=500))
+    cached = len(rcu.krc().cache)
+    rcu.queue(4000, every_ns=9_000)
+    rcu.settle()
+    rows = as_log(rcu, cached, True)
+    for at in lines_of(rows, "GPstart") + lines_of(rows, "GPend"):
+        rows[at] = changed(rows[at], -3, 1)
+    return rows
+
+
+def test_a_snapshot_is_older_than_its_line_and_no_older_than_the_line_before(
+    tmp_path: Path, two_cpus: list[str]
+) -> None:
+    """GPstart came between the snapshot and the line only if another cpu logged it, and for one object only."""
+    rows = two_cpus
+    begins = lines_of(rows, "GPstart")[0]
+    first, second = [at for at in lines_of(rows, "Q") if at > begins][:2]
+
+    def verdict(*changes: tuple[int, int, int]) -> bool:
+        log = list(rows)
+        for at, column, change in changes:
+            log[at] = changed(log[at], column, change)
+        return verify_file(written(tmp_path, log, "v5.9-model.events.txt")).ok
+
+    assert verdict()
+    assert verdict((first, 4, -4))
+    assert not verdict((first, 4, -4), (begins, -3, -1))
+    assert not verdict((first, 4, -4), (second, 4, -4))
+    assert not verdict((first, 4, -8))
+    assert not verdict((first, 4, 4))
+
+
+def test_a_callback_comes_before_the_end_is_logged_but_not_before_the_beginning(
+    tmp_path: Path, two_cpus: list[str]
+) -> None:
+    rows = two_cpus
+    ends = next(at for at in lines_of(rows, "GPend") if rows[at + 1].split()[3] == "RCUCB")
+    begins = next(at for at in reversed(lines_of(rows, "GPstart")) if at < ends)
+    for to, seq, ok in ((ends, -3, True), (begins + 1, -3, True), (begins, -4, False)):
+        log = list(rows)
+        log.insert(to, changed(log.pop(ends + 1), -1, seq))
+        assert verify_file(written(tmp_path, log, "v5.9-model.events.txt")).ok == ok

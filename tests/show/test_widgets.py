@@ -10,7 +10,8 @@ import ipywidgets as W
 import nbformat
 import pytest
 
-from gfpmodel.gfp import kernels, layout, variants
+from gfpmodel.gfp import layout, variants
+from gfpmodel.gfp.layouts import MILESTONES
 from gfpmodel.show.pictures import Picture, facts
 from gfpmodel.show.widgets import explorer, grid_explorer, layout_browser, mask_reader, shift_slider
 from gfpmodel.sim import Sweep
@@ -65,9 +66,9 @@ def test_every_control_has_a_label_and_starts_where_its_stack_does(make) -> None
 
 def test_layout_browser_has_every_kernel_and_config() -> None:
     outer = stacks(layout_browser("v6.1"))[0]
-    assert outer.selected_index == kernels().index("v6.1")
+    assert outer.selected_index == MILESTONES.index("v6.1")
     inner = [stacks(box)[0] for box in outer.children]
-    assert sum(len(stack.children) for stack in inner) == 53
+    assert sum(len(stack.children) for stack in inner) == 49
 
 
 def test_shift_slider_has_a_frame_a_shift() -> None:
