@@ -1,7 +1,7 @@
 """Build the library of compiled entries with Numba: ``python -m gfpmodel.mm.build [ROOM ...]``.
 
-Numba makes LLVM's code of each entry, a gate with the call of `library` is put before it, and LLVM makes one object file
-of a room.  It holds no Python: nothing of Numba is needed to run it.
+Numba makes LLVM's code of each entry, a gate with the call of `library` is put before it, and LLVM makes one object
+file of a room.  It holds no Python: nothing of Numba is needed to run it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from gfpmodel.mm.library import CPUS, Array, Items, Kind, kinds_of, variants
 
 def numba_type(kind: Kind) -> Any:
     """Return an argument's type as Numba names it."""
-    from numba import from_dtype, types
-
+    types: Any = importlib.import_module("numba.core.types")
     if isinstance(kind, Items):
         items = [numba_type(one) for one in kind.items]
         return types.BaseTuple.from_types(items, None if kind.cls is tuple else kind.cls)
     if isinstance(kind, Array):
-        return types.Array(from_dtype(kind.dtype), kind.ndim, "C")
+        return types.Array(importlib.import_module("numba").from_dtype(kind.dtype), kind.ndim, "C")
     return types.none if kind is None else types.int64
 
 
@@ -73,14 +72,14 @@ def gate(symbol: str, target: str, kinds: list[Kind]) -> str:
 
 def gives(of: Any) -> str:
     """Return what a function returns, in the letters of `struct`."""
-    from numba import types
-
+    types: Any = importlib.import_module("numba.core.types")
     if isinstance(of, types.BaseTuple):
         return "".join(map(gives, of.types))
     if isinstance(of, types.Boolean):
         return "?"
     if isinstance(of, types.Integer):
-        return {1: "b", 2: "h", 4: "i", 8: "q"}[of.bitwidth // 8].upper() if not of.signed else "q"
+        letter = {8: "b", 16: "h", 32: "i", 64: "q"}[of.bitwidth]
+        return letter if of.signed else letter.upper()
     if isinstance(of, types.Omitted | types.NoneType):
         return ""
     raise TypeError(f"an entry cannot return {of}")
@@ -91,18 +90,17 @@ def dispatcher(copy: Any) -> Any:
 
     It makes no version of its own for an argument that is a constant: there would be one for every word of a zone.
     """
-    import numba
-    from numba import types
+    numba: Any = importlib.import_module("numba")
 
     # _nrt=False: the functions own no array, so nothing need be counted; counting costs an order of magnitude
     made: Any = numba.njit(
         nogil=True, error_model="numpy", _nrt=False, forceinline=copy.forceinline,
         no_cpython_wrapper=True, no_cfunc_wrapper=True,
     )(copy)  # fmt: skip
-    template = made.get_call_template
+    template, unliteral_type = made.get_call_template, numba.types.unliteral
 
     def unliteral(args: Any, kws: Any) -> Any:
-        return template(tuple(map(types.unliteral, args)), {k: types.unliteral(v) for k, v in kws.items()})
+        return template(tuple(map(unliteral_type, args)), {k: unliteral_type(v) for k, v in kws.items()})
 
     made.get_call_template = unliteral
     return made
@@ -170,7 +168,7 @@ def build(room: str, folder: Path) -> None:
     ir, functions = compile_entries(entries_of(room), instance)
     code = emit(ir)
     said = {
-        "source": jit.source_hash(room),
+        "source": jit.code_hash(room),
         "machine": platform.machine(),
         "file": f"{room}.o",
         "sha256": hashlib.sha256(code).hexdigest(),

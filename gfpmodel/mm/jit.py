@@ -26,6 +26,8 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 
+from gfpmodel.errors import unknown
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Way = Literal["ahead", "here", "interpreted"]
 
@@ -125,7 +127,7 @@ def entry(function: Function) -> Function:
 
 
 def view(argument: Any) -> Any:
-    """Return an argument as interpreted code takes it: a NumPy scalar would overflow silently, a memoryview's cannot."""
+    """Return an argument as interpreted code takes it: a NumPy scalar overflows in silence, a memoryview's item not."""
     if isinstance(argument, np.ndarray):
         return memoryview(cast(Any, argument))
     if isinstance(argument, tuple):
@@ -142,18 +144,31 @@ def source_hash(room: str = "mm") -> str:
 
     Argument: one of ROOMS; ``mm`` is the engine alone.
     """
+    return hash_of(room, lambda text: True)
+
+
+@cache
+def code_hash(room: str) -> str:
+    """Return the same of the files alone that hold engine functions, or say how a library is made and called."""
+    return hash_of(room, lambda text: b"gfpmodel.mm.jit import" in text or b"llvmlite" in text)
+
+
+def hash_of(room: str, counts: Callable[[bytes], bool]) -> str:
+    """Return a hash of those files of a room and of the rooms before it whose text counts."""
     digest = hashlib.sha256()
     for folder in ROOMS[: ROOMS.index(room) + 1]:
         for file in sorted((PACKAGE / folder).rglob("*.py")):
-            digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes())
+            text = file.read_bytes()
+            if counts(text):
+                digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + text)
     return digest.hexdigest()[:16]
 
 
-def cache_dir(room: str = "mm") -> Path:
+def cache_dir(room: str) -> Path:
     """Return where this machine keeps a room's library: below GFPMODEL_CACHE, or the user's cache."""
     base = os.environ.get("GFPMODEL_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(base) if base else Path(home) / "gfpmodel") / source_hash(room)
+    return (Path(base) if base else Path(home) / "gfpmodel") / code_hash(room)
 
 
 def room_of(name: str) -> str:
@@ -163,35 +178,37 @@ def room_of(name: str) -> str:
 
 
 @cache
-def library(room: str) -> tuple[Any, Way]:
-    """Return a room's library and the way it is, None and interpreted if there is none that fits."""
-    from gfpmodel.mm.library import Unfit, load
-
-    forced = forced_way()
-    for kind, manifest in (("ahead", PACKAGE / "engine" / f"{room}.json"), ("here", cache_dir(room) / f"{room}.json")):
-        if forced in (None, kind) and manifest.exists():
-            try:
-                return load(manifest, source_hash(room)), cast(Way, kind)
-            except Unfit as error:
-                say(f"{manifest} is not used: {error}")
-    return None, "interpreted"
-
-
-def way(room: str = "mm") -> Way:
-    """Return how a room's entries run now."""
-    return library(room)[1]
-
-
 def forced_way() -> Way | None:
     """Return the way that the environment forces, if it does; raises InputError for a word that is none."""
     word = os.environ.get("GFPMODEL_ENGINE", "")
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "interpreted"
     if word and word not in get_args(Way):
-        from gfpmodel.errors import unknown
-
         raise unknown("GFPMODEL_ENGINE", word, get_args(Way))
     return cast(Way, word) or None
+
+
+@cache
+def library(room: str) -> tuple[Any, Way]:
+    """Return a room's library and the way it is; None and interpreted if there is none that fits."""
+    from gfpmodel.mm.library import Unfit, load
+
+    forced = forced_way()
+    places = (("ahead", PACKAGE / "engine" / f"{room}.json"), ("here", cache_dir(room) / f"{room}.json"))
+    for kind, manifest in places:
+        if forced in (None, kind) and manifest.exists():
+            try:
+                return load(manifest, code_hash(room)), cast(Way, kind)
+            except Unfit as error:
+                say(f"{manifest} is not used: {error}")
+    if forced == "here" and build_now(room, "GFPMODEL_ENGINE asks for it"):
+        return library.__wrapped__(room)
+    return None, "interpreted"
+
+
+def way(room: str = "mm") -> Way:
+    """Return how a room's entries run now."""
+    return library(room)[1]
 
 
 def runner(one: Entry) -> Callable[..., Any]:
@@ -205,6 +222,46 @@ def runner(one: Entry) -> Callable[..., Any]:
     return lambda *arguments: function(*map(view, arguments))
 
 
+#: Operations (calls, events, lines) from which on a room's library pays: interpreted, they take as long to run.
+PAYS = {"mm": 800_000, "rcu": 2_000_000, "sim": 2_000_000, "io": 500_000}
+_expected = dict.fromkeys(ROOMS, 0)
+
+
+def expect(room: str, operations: int) -> None:
+    """Say that so many operations are to be run by a room's entries: from many on, its library is built first."""
+    before = _expected[room]
+    _expected[room] += operations
+    if before < PAYS[room] <= _expected[room] and forced_way() is None and way(room) == "interpreted":
+        build_now(room, f"{_expected[room]:,} operations are to be run")
+
+
+def build_now(room: str, why: str) -> bool:
+    """Build a room's library in this process, and say so; returns whether there is one then."""
+    try:
+        from gfpmodel.mm.build import build
+    except ImportError:
+        say(f"{why}: they run interpreted, which is slow; with Numba installed they would be compiled")
+        return False
+    say(f"compiling the engine ({room}) with Numba, once on this machine, because {why}: about a minute or two")
+    try:
+        build(room, cache_dir(room))
+    except OSError as error:
+        say(
+            f"it cannot be kept, {cache_dir(room)}: {error.strerror}; it runs interpreted (GFPMODEL_CACHE names a folder)"
+        )
+        return False
+    library.cache_clear()
+    for name, one in ENTRIES.items():
+        if room_of(name) == room:
+            one.forget()
+    return True
+
+
 def say(line: str) -> None:
-    """Print one line for the user, on stderr."""
-    print(f"gfpmodel: {line}", file=sys.stderr)
+    """Print one line for the user, on stderr, once."""
+    if sys.stderr and line not in _said:
+        _said.add(line)
+        print(f"gfpmodel: {line}", file=sys.stderr)
+
+
+_said: set[str] = set()

@@ -1,8 +1,8 @@
 """The library of compiled entries: what a call looks like, and loading one without Numba.
 
-A library is a file of machine code for each room and a manifest beside it, which says from which source it was made and
-what each function gives.  A shared object, of a wheel, is loaded by ctypes; an object file, built on this machine, where
-there may be no linker, by llvmlite.
+A library is a file of machine code for each room and a manifest beside it, which says from which source it was made
+and what each function gives.  A shared object, of a wheel, is loaded by ctypes; an object file, built on this machine,
+where there may be no linker, by llvmlite.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Library:
         if made is None:
             return None
         kinds = kinds_of(function)
-        calls = []
+        calls: list[tuple[Callable[..., int], str]] = []
         for (symbol, letters), variant in zip(made, variants(kinds), strict=True):
             prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, *map(c_type, words_in(variant)))
             calls.append((prototype(self.address(symbol)), letters))
@@ -185,7 +185,7 @@ def c_type(word: str) -> Any:
 
 
 def load(manifest: Path, source: str) -> Library:
-    """Load a library by its manifest, if it was made from this source for this machine; raises Unfit with the reason."""
+    """Load a library by its manifest, if it was made from this source for this machine; raises Unfit."""
     try:
         said = json.loads(manifest.read_text(encoding="utf-8"))
         file = manifest.with_name(said["file"])

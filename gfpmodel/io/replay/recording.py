@@ -120,8 +120,8 @@ class Packer:
         self.before = grown(self.before, int(self.state[pk.UNKNOWN]) + rows)
         room = 2 * rows + SPARE
         out = np.zeros(WIDTH * room, np.int64)
-        arrays = (self.where, self.blocks, self.handles, self.before, self.runs, self.state, out)
-        pk.pack(np.concatenate(columns), rows, *(array for array in arrays), room)  # type: ignore[call-arg]
+        history = (self.handles, self.before, self.runs, self.state, out)
+        pk.pack(np.concatenate(columns), rows, self.where, self.blocks, *history, room)
         self.operations.append(out.reshape(WIDTH, -1)[:, : int(self.state[pk.OPS])])
 
     def _measure(self, pfns: NDArray[np.int64]) -> None:
