@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import GeometryError, InputError, MisuseError
 from gfpmodel.gfp import Layout, encode, layout
-from gfpmodel.mm import gates
+from gfpmodel.mm import gates, jit
 from gfpmodel.mm import state as st
 from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, fill_pcp_list, list_pages
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
@@ -255,6 +255,7 @@ class PageAllocator:
 
     def _run(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool) -> int:
         """Run operations that were checked."""
+        jit.expect("mm", stop - start)
         self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
         columns = (ops, results.pfns, results.irq_off)
         stopped = int(run_ops(*self._arrays, self._trace, *columns, start, stop))

@@ -6,6 +6,7 @@ file of a room.  It holds no Python: nothing of Numba is needed to run it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import itertools
@@ -163,7 +164,19 @@ def entries_of(room: str) -> dict[str, jit.Entry]:
 
 
 def build(room: str, folder: Path) -> None:
-    """Build a room's library for this machine into a folder; a reader never sees half of it."""
+    """Build a room's library for this machine into a folder, unless it is there; a reader never sees half of it.
+
+    Who comes while another process builds it waits for that one.  Raises OSError if the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{room}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / f"{room}.json").exists():
+            build_alone(room, folder)
+
+
+def build_alone(room: str, folder: Path) -> None:
+    """Build a room's library into a folder in which nobody else does."""
     instance = jit.instances(dispatcher, jit.COMPILED_CASTS)
     ir, functions = compile_entries(entries_of(room), instance)
     code = emit(ir)
@@ -174,7 +187,6 @@ def build(room: str, folder: Path) -> None:
         "sha256": hashlib.sha256(code).hexdigest(),
         "functions": functions,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for name, data in ((f"{room}.o", code), (f"{room}.json", json.dumps(said, indent=1).encode())):
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(data)
@@ -182,10 +194,9 @@ def build(room: str, folder: Path) -> None:
 
 
 def main(rooms: list[str]) -> None:
-    """Build the libraries of rooms, of all without a name, where they are missing."""
+    """Build the libraries of rooms, of all without a name."""
     for room in rooms or jit.ROOMS:
-        if not (jit.cache_dir(room) / f"{room}.json").exists():
-            build(room, jit.cache_dir(room))
+        build(room, jit.cache_dir(room))
 
 
 if __name__ == "__main__":

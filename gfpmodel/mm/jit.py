@@ -246,9 +246,8 @@ def build_now(room: str, why: str) -> bool:
     try:
         build(room, cache_dir(room))
     except OSError as error:
-        say(
-            f"it cannot be kept, {cache_dir(room)}: {error.strerror}; it runs interpreted (GFPMODEL_CACHE names a folder)"
-        )
+        why = f"{cache_dir(room)}: {error.strerror}"
+        say(f"it cannot be kept in {why}; it runs interpreted, and GFPMODEL_CACHE can name a folder")
         return False
     library.cache_clear()
     for name, one in ENTRIES.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.gfp import encode
-from gfpmodel.mm import Machine, PageAllocator, Rule, Zone, gates
+from gfpmodel.mm import Machine, PageAllocator, Rule, Zone, gates, jit
 from gfpmodel.mm.events import MAX_EVENTS
 from gfpmodel.mm.gates import locked
 from gfpmodel.mm.mmzone import MAX_PFN
@@ -457,6 +457,7 @@ class KfreeRcu:
         for flag in (st.VMALLOC, st.ONE_ARGUMENT):
             if len(flagged := np.flatnonzero(columns[3] & flag)):
                 self._check(int(columns[2][flagged[0]]), 0, flag == st.VMALLOC, flag == st.ONE_ARGUMENT)
+        jit.expect("rcu", len(columns[0]))
         done = 0
         when, where, which, how = columns
         while True:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
-from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone
+from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.proposals import proposal
@@ -156,6 +156,7 @@ def simulate(run: Run, seed: int) -> Result:
     arrays = make_arrays(run, flows, allocator, seed)
     arrays |= chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(*allocator.arrays[:3], *(array for array in arrays.values()))
+    jit.expect("sim", int(run.expected_events()))
     loop.preload(world)
     start_flows(arrays, flows)
     while loop.run(world) and chain:

@@ -19,6 +19,7 @@ from gfpmodel.mm import jit
 
 CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner runs interpreted
 PIECE = 1 << 16
+BYTES_A_LINE = 100  #: about
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -191,6 +192,7 @@ class TraceReader:
         start: int,
     ) -> int:
         """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
+        jit.expect("io", (len(text) - start) // BYTES_A_LINE)
         columns, problems, comments = (array for array in (table.reshape(-1), notes[0], notes[1]))
         reasons = self._reasons
         more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
