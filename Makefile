@@ -16,10 +16,7 @@ BOOK   := _build/.book
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
-# inside the project, so that a read-only install caches its compiled code too
-export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
-
-.PHONY: help book test lab meeting bench record grids lint clean distclean setup chromium
+.PHONY: help engine book test lab meeting bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -30,7 +27,7 @@ book: $(BOOK) ## build the book into _build/html; any warning is an error
 	@echo 'The book is built. Open it with a browser (no server needed):'
 	@echo '_build/html/index.html'
 
-test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
+test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
 	@mkdir -p _build/reports; status=0; \
 	echo '== package and tools'; \
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
@@ -46,12 +43,14 @@ test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the 
 	exit $$status
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
+	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
 meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, take it into a mail or a notebook
+	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -61,10 +60,10 @@ bench: $(READY) ## measure start-up, the book's pages, live widgets, the meeting
 	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
 
-record: $(READY) ## run the notebooks and store their outputs
+record: engine ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
 
-grids: $(READY) ## remake the result grids that the book ships, where the source changed
+grids: engine ## remake the result grids that the book ships, where the source changed
 	@$(PY) tools/make_grids.py
 
 lint: $(READY) ## ruff and mypy
@@ -78,6 +77,10 @@ clean: ## remove what was built, keep .venv and the fetched JavaScript
 
 distclean: clean ## remove .venv and the fetched JavaScript too
 	rm -rf .venv book/assets/vendor tests/vendor
+
+# the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
+engine: $(READY)
+	@$(PY) -m gfpmodel.mm.build mm sim & other=$$!; $(PY) -m gfpmodel.mm.build rcu io && wait $$other
 
 setup: $(READY) $(VENDOR) $(AXE)
 

@@ -111,8 +111,18 @@ def chosen_layout(kernel: str, config: tuple[str, ...]) -> Layout:
     return gfp_layouts.layout(kernel, gfp_layouts.parse_config(config))
 
 
+def print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the versions of the package and of its JSON, and how each room's engine runs here."""
+    if asked:
+        from gfpmodel.mm import jit
+
+        ways = ", ".join(f"{room} {jit.way(room)}" for room in jit.ROOMS)
+        click.echo(f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA}); engine: {ways}")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message=f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA})")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print it.")
 def cli() -> None:
     """Run the argument about __GFP_FAST_TRY.
 
