@@ -100,12 +100,8 @@ def engine_row(folder: Path) -> Row:
     for _ in range(ROUNDS):
         for name, tree in trees.items():
             command = [sys.executable, "-c", ENGINE]
-            environment = {
-                "PYTHONPATH": str(tree),
-                "GFPMODEL_CACHE": str(tree / "cache"),
-                "GFPMODEL_ENGINE": "here",
-                "PATH": "/usr/bin:/bin",
-            }
+            engine = {"GFPMODEL_CACHE": str(tree / "cache"), "GFPMODEL_ENGINE": "here"}
+            environment = {"PYTHONPATH": str(tree), "PATH": "/usr/bin:/bin", **engine}
             out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree, env=environment).stdout
             best[name] = min(best[name], float(out))
     return {"what": "engine", "unit": "ns", **best, "how": f"compiled, best of {ROUNDS} processes"}
