@@ -50,7 +50,7 @@ def calibration(length: int = 100_000, steps: int = 2_000_000) -> float:
     order = np.random.default_rng(SEED).permutation(length)
     links = np.empty(length, np.uint32)
     links[order] = np.roll(order, -1)
-    compiled: Any = numba.njit(walk)  # type: ignore[type-var]
+    compiled: Any = numba.njit(walk)
     compiled(links, 1)
     best = min(timed(lambda: compiled(links, steps)) for _ in range(5))
     return steps / best / 1e6

@@ -55,6 +55,15 @@ def test_wheel_works_without_the_repository(clean: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_wheel_answers_without_a_compiler(clean: Path, tmp_path: Path) -> None:
+    """Numba is not among what the package needs: small work runs interpreted."""
+    asked = ("verdict", "--proposal", "fast_try", "--order", "1", "--context", "raw", "--kernel", "v5.8-rc3+FAST_TRY")
+    assert "page" in run(clean / "gfpmodel", *asked, cwd=tmp_path)
+    code = "import importlib.util as u; print(u.find_spec('numba'))"
+    assert run(clean / "python", "-c", code, cwd=tmp_path).strip() == "None"
+
+
+@pytest.mark.slow
 def test_wheel_holds_the_package_only(clean: Path, tmp_path: Path) -> None:
     code = "import importlib.metadata as m; print('\\n'.join(map(str, m.files('gfpmodel'))))"
     files = run(clean / "python", "-c", code, cwd=tmp_path).split()
@@ -71,7 +80,7 @@ def test_import_is_light(module: str, tmp_path: Path) -> None:
 
 def test_lock_fits_what_the_package_asks_for() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
-    asked = [*PYPROJECT["project"]["dependencies"], *extras["show"], *extras["book"]]
+    asked = [*PYPROJECT["project"]["dependencies"], *extras["compile"], *extras["show"], *extras["book"]]
     for requirement in requirements(asked):
         if requirement.name != "gfpmodel":
             assert requirement.specifier.contains(LOCK[requirement.name]), requirement

@@ -129,3 +129,24 @@ def test_a_view_shares_the_array() -> None:
     array = np.zeros(3, np.uint32)
     jit.view((array, None, 5))[0][1] = 7
     assert array[1] == 7
+
+
+def test_a_library_is_built_when_the_work_is_worth_it_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(build, "build", lambda room, folder: built.append(room))
+    monkeypatch.setattr(jit, "forced_way", lambda: None)
+    monkeypatch.setattr(jit, "way", lambda room: "interpreted")
+    monkeypatch.setattr(jit, "_expected", dict.fromkeys(jit.ROOMS, 0))
+    monkeypatch.setattr(jit, "_said", set())
+    jit.expect("mm", jit.PAYS["mm"] - 1)
+    assert built == []
+    assert capsys.readouterr().err == ""
+    jit.expect("mm", 1)
+    jit.expect("mm", 1)
+    assert built == ["mm"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "compiling the engine (mm) with Numba" in line
+    assert f"{jit.PAYS['mm']:,} operations are to be run" in line
+    jit.library.cache_clear()
