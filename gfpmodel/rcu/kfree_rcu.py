@@ -367,7 +367,7 @@ class KfreeRcu:
         if ptr is None:
             return
         ptr, cpu = self._check(ptr, cpu, vmalloc, offset is None)
-        offset = None if offset is None else gates.whole(offset, "offset")
+        offset = None if offset is None else gates.within(offset, "offset", 0, MAX_COUNT)
         where = f"kvfree_call_rcu({ptr})"
         flags = st.VMALLOC * bool(vmalloc) | st.BAD_OFFSET * (offset is not None and offset >= 4096)
         if offset is None:

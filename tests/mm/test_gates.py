@@ -241,6 +241,8 @@ def test_a_ring_that_cannot_be_is_refused(ring: dict[str, Any]) -> None:
         lambda rcu: rcu.blocks_of(-1),
         lambda rcu: rcu.was_early(99),
         lambda rcu: rcu.kfree_rcu(1, offset=0.5),
+        lambda rcu: rcu.kvfree_call_rcu(1, offset=10**5000),
+        lambda rcu: rcu.kvfree_call_rcu(1, offset=-1),
     ],
 )
 def test_a_chain_does_not_reach_outside(call: Callable[[KfreeRcu], object]) -> None:
