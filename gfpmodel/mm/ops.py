@@ -21,7 +21,7 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
 )
-from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.mm.rules import NO_RECLAIM
 
 __all__ = [
     "NO_RESULT",
@@ -79,7 +79,7 @@ def pack_ops(
 
 def check_mask(mask: int) -> None:
     """Raise InputError for a mask that is no gfp_t, or asks for two zones or two migratetypes."""
-    if not 0 <= mask < OWN_FUNCTION << 1:
+    if not 0 <= mask < NO_RECLAIM << 1:
         raise InputError(f"mask {mask:#x} is no gfp_t (32 bits)")
     if mask & GFP_ZONEMASK not in ZONE_OF_MASK:
         raise InputError(f"mask {mask:#x} asks for two zones that exclude each other")

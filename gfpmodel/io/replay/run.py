@@ -56,7 +56,7 @@ FROM_LIST, UNDER_LOCK, NOTHING, NOT_ASKED = 0, 1, 2, 255
 REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
 
 SECOND_RULE = st.RULES + st.RULE_WORDS
-ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
+ASK_BIT = 1 << 34  # above a gfp_t and what a row may set above it
 LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
 SAMPLES = 200
 MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
