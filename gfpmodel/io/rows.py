@@ -142,14 +142,18 @@ def read_row(text: str | bytes, name: str = "row") -> Rule:
         except InputError as error:
             raise InputError(f"{field}: {error.message}", name, entry.line) from None
     row = Rule(**found)
-    masks = {"request": row.request, "request_rt": row.request if row.request_rt == SAME else row.request_rt}
-    for field, text in masks.items():
-        try:
-            masks[field] = encode(text, layout(row.kernel))
-        except InputError as error:
-            raise InputError(f"{field}: {error.message}", name, entries[field].line) from None
-    check(row, masks["request"], name, entries)
+    check(row, read_mask(row.request, row, "request", name, entries), name, entries)
+    if row.request_rt != SAME:
+        read_mask(row.request_rt, row, "request_rt", name, entries)
     return row
+
+
+def read_mask(request: str, row: Rule, field: str, name: str, entries: Mapping[str, Entry]) -> int:
+    """Return the mask of a request in the bits of the row's kernel; raises InputError."""
+    try:
+        return encode(request, layout(row.kernel))
+    except InputError as error:
+        raise InputError(f"{field}: {error.message}", name, entries[field].line) from None
 
 
 def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
@@ -290,7 +294,7 @@ MEANS: dict[str, dict[str, str]] = {
         "none": "no new interface: the request takes the ordinary path",
         "bit": "takes a bit of every gfp_t, for whoever passes it; the linter says what is left",
         "own function": "takes no bit, and cannot leak into another caller's mask",
-        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served so, whoever passes it and whatever for",
+        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served so, whoever passes it and for what",
     },
     "refill": {
         "no": "an empty list stays empty: NULL until somebody else refills it",
