@@ -34,6 +34,16 @@ def test_elsewhere_it_is_gfp_atomic_and_so_are_its_reports() -> None:
     assert mine.row()["lock"] == ZONE
 
 
+def test_a_matrix_shows_where_it_changes_anything() -> None:
+    table = matrix(["atomic", ROW], (0,), contexts=["task", "raw"])
+    assert table.select(proposal=ROW).changed().cells == ()
+    changed = table.changed().cells
+    assert {(cell.config, cell.context) for cell in changed} == {
+        (f"PREEMPT_RT {when}", "raw") for when in ("2020", "today")
+    }
+    assert len(changed) == 8  # two rows, two states of the lists
+
+
 @pytest.mark.parametrize("kernel", [RT, NESTING], ids=["RT", "nesting"])
 @pytest.mark.parametrize("gfp", ["none", "__GFP_NOWARN", "__GFP_HIGH|__GFP_ZERO"])
 def test_every_mask_without_a_reclaim_bit_becomes_a_try(kernel: Kernel, gfp: str) -> None:
