@@ -1,34 +1,46 @@
-# Boot a pinned Debian kernel in QEMU (TCG) with a busybox and run a script in it.  Sourced; needs apt, qemu-system-x86_64.
-# guest PACKAGE=VERSION < SCRIPT   prints what the script prints.  About a minute and a half on two slow cores.
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+# Boot a pinned Debian kernel in QEMU (TCG) with a busybox and run a script in it.  Sourced; needs Debian 12 or another
+# apt that knows its packages and security updates, and qemu-system-x86_64; not root.  A guest takes up to some minutes.
+# guest PACKAGE=VERSION [PROGRAM...] < SCRIPT   prints what the script prints; 2 if it does not come to its end.
+# APPEND is put at the end of the command line of the kernel.
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+OLD=linux-image-6.1.0-50-cloud-amd64=6.1.176-1
+NEW=linux-image-6.12.100+deb12-cloud-amd64=6.12.100-1~deb12u1
 BUSYBOX=busybox-static=1:1.35.0-4+deb12u1+b1
+APPEND=
 
+# Put the files of PACKAGE=VERSION into $work/PACKAGE, once.
 unpack() {
-	(cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$1" && dpkg-deb -x "${1%%=*}"_*.deb "root-${1%%=*}")
+	[ -d "$work/${1%%=*}" ] || (cd "$work" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" "$1" > /dev/null &&
+		dpkg-deb -x "${1%%=*}"_*.deb "${1%%=*}") || return 2
 }
 
 guest() {
-	local initrd="$work/initrd-$RANDOM"
-	mkdir -p "$initrd/bin" "$initrd/proc" "$initrd/sys"
+	local kernel=$1 initrd program
+	shift
+	unpack "$BUSYBOX" && unpack "$kernel" && initrd=$(mktemp -d "$work/initrd-XXXX") || return 2
+	mkdir "$initrd/bin" "$initrd/proc" "$initrd/sys" "$initrd/dev" "$initrd/tmp"
 	cat > "$initrd/guest.sh"
-	[ -d "$work/root-busybox-static" ] || unpack "$BUSYBOX" || return
-	[ -d "$work/root-${1%%=*}" ] || unpack "$1" || return
-	cp "$work/root-busybox-static/bin/busybox" "$initrd/bin/"
+	cp "$work/busybox-static/bin/busybox" "$initrd/bin/"
+	for program; do
+		ldd "$program" | grep 'not found' >&2 && return 2
+		cp "$program" "$initrd/bin/" && ldd "$program" | grep -o '/lib[^ ]*' | xargs -I@ cp -L --parents @ "$initrd" || return 2
+	done
 	cat > "$initrd/init" <<-'END'
 		#!/bin/busybox sh
 		/bin/busybox --install -s /bin
-		mount -t proc p /proc && mount -t sysfs s /sys && mount -t tracefs t /sys/kernel/tracing
+		mount -t devtmpfs d /dev && mount -t proc p /proc && mount -t sysfs s /sys &&
+			mount -t tracefs t /sys/kernel/tracing
 		echo 1 > /proc/sys/kernel/printk
 		cd /sys/kernel/tracing
 		echo; echo BEGIN; sh /guest.sh; echo END
 		poweroff -f
 	END
 	chmod +x "$initrd/init"
-	(cd "$initrd" && find . | bin/busybox cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initrd.gz"
-	timeout 600 qemu-system-x86_64 -accel tcg -cpu Nehalem -smp 2 -m 1024 -nographic -no-reboot \
-		-kernel "$work/root-${1%%=*}"/boot/vmlinuz-* -initrd "$work/initrd.gz" \
-		-append "console=ttyS0 quiet panic=-1" < /dev/null | tr -d '\r' | sed -n '/^BEGIN$/,/^END$/p' | sed '1d;$d'
+	(cd "$initrd" && find . | bin/busybox cpio -o -H newc 2> /dev/null | gzip -1) > "$initrd.gz"
+	timeout --foreground 600 qemu-system-x86_64 -accel tcg -smp 2 -m 1024 -nic none -nographic -no-reboot \
+		-kernel "$work/${kernel%%=*}"/boot/vmlinuz-* -initrd "$initrd.gz" \
+		-append "console=ttyS0 quiet panic=-1 $APPEND" < /dev/null 2> "$work/qemu.log" | tr -d '\r' > "$work/console"
+	grep -qx END "$work/console" || { cat "$work/qemu.log" "$work/console" >&2; return 2; }
+	sed '1,/^BEGIN$/d;/^END$/,$d' "$work/console"
 }
-
-OLD=linux-image-6.1.0-50-cloud-amd64=6.1.176-1
-NEW=linux-image-6.12.100+deb12-cloud-amd64=6.12.100-1~deb12u1

@@ -20,16 +20,16 @@ from gfpmodel.files import unreadable
 from gfpmodel.gfp import encode, layout
 from gfpmodel.gfp.layouts import kernel_name
 from gfpmodel.mm import Rule
-from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
+from gfpmodel.mm.rules import NO_RECLAIM, ORDINARY, OWN_FUNCTION, SAME
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
-from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
+from gfpmodel.proposals import PATCHED, ROWS, proposal
 
 MOST = 4096  #: bytes of a row's file: many times what twenty lines need
 DEEPEST = 64  #: times that a text of one level opens a list: each level takes the parser longer than the last
 ENDINGS = (".yaml", ".yml")
 BIT = 0x800000  #: the engine has one bit to give away; what number a patch takes is the linter's matter
 
-FLAGS = {"none": 0, "bit": BIT, "own function": OWN_FUNCTION}
+FLAGS = {"none": 0, "bit": BIT, "own function": OWN_FUNCTION, "no reclaim bit": NO_RECLAIM}
 TYPES: dict[str, int | None] = {
     "own": None,
     **{f"MIGRATE_{name}": number for number, name in enumerate(MIGRATE_NAMES[:MIGRATE_PCPTYPES])},
@@ -116,6 +116,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "name": read_name,
     "title": read_line,
     "request": read_line,
+    "request_rt": read_line,
     "kernel": read_kernel,
     "scan": read_scan,
     "highest_order": read_order,
@@ -143,12 +144,18 @@ def read_row(text: str | bytes, name: str = "row") -> Rule:
         except InputError as error:
             raise InputError(f"{field}: {error.message}", name, entry.line) from None
     row = Rule(**found)
-    try:
-        mask = encode(row.request, layout(row.kernel))
-    except InputError as error:
-        raise InputError(f"request: {error.message}", name, entries["request"].line) from None
-    check(row, mask, name, entries)
+    check(row, read_mask(row.request, row, "request", name, entries), name, entries)
+    if row.request_rt != SAME:
+        read_mask(row.request_rt, row, "request_rt", name, entries)
     return row
+
+
+def read_mask(request: str, row: Rule, field: str, name: str, entries: Mapping[str, Entry]) -> int:
+    """Return the mask of a request in the bits of the row's kernel; raises InputError."""
+    try:
+        return encode(request, layout(row.kernel))
+    except InputError as error:
+        raise InputError(f"{field}: {error.message}", name, entries[field].line) from None
 
 
 def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
@@ -240,7 +247,7 @@ def file_row(name: str) -> Rule | None:
     except (OSError, ValueError) as error:
         raise unreadable(error, name) from None
     row = read_row(data, name)
-    known = PROPOSALS.get(row.name)
+    known = ROWS.get(row.name)
     if known is not None and known != row:
         raise InputError(f"name: {row.name} is a row of the book, and differs from this; take another name", name)
     return row
@@ -293,6 +300,7 @@ MEANS: dict[str, dict[str, str]] = {
         "none": "no new interface: the request takes the ordinary path",
         "bit": "takes a bit of every gfp_t, for whoever passes it; the linter says what is left",
         "own function": "takes no bit, and cannot leak into another caller's mask",
+        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served so, whoever passes it and for what",
     },
     "refill": {
         "no": "an empty list stays empty: NULL until somebody else refills it",
@@ -335,6 +343,7 @@ FREE = {
     "title": "another title",
     "kernel": "the flags have other numbers",
     "request": "another mask: the command decode says what else it asks for",
+    "request_rt": "another mask on PREEMPT_RT, where the same name then asks for something else",
     "highest_zone": "other zones count",
     "highest_order": "another order is the highest that it may ask for",
 }

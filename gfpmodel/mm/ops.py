@@ -22,7 +22,7 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
 )
-from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
 
 __all__ = [
     "NO_RESULT",
@@ -90,9 +90,9 @@ def pack_ops(
 def check_mask(mask: int, flag: int = 0) -> None:
     """Raise InputError for a mask that is no gfp_t, or asks for two zones or two migratetypes.
 
-    ``flag`` is that of the proposal: with its own function, OWN_FUNCTION may stand beside the 32 bits.
+    ``flag`` is that of the proposal: OWN_FUNCTION or NO_RECLAIM, if it is one of them, may stand beside the 32 bits.
     """
-    if not 0 <= mask & ~(flag & OWN_FUNCTION) < OWN_FUNCTION:
+    if not 0 <= mask & ~(flag & (OWN_FUNCTION | NO_RECLAIM)) < OWN_FUNCTION:
         number = hex(mask) if mask.bit_length() <= 64 else f"of {mask.bit_length()} bits"
         raise InputError(f"mask {number} is no gfp_t (32 bits)")
     if mask & GFP_ZONEMASK not in ZONE_OF_MASK:

@@ -12,7 +12,7 @@ from typing import Literal
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
-from gfpmodel.proposals import PROPOSALS, proposal
+from gfpmodel.proposals import ROWS, proposal
 from gfpmodel.sim import kfree_experiments as kfree
 from gfpmodel.sim.plans import Experiment, Record, Results, Runs, ordinary, pick, share
 from gfpmodel.sim.run import ZONE_NORMAL_START, Run, one_zone
@@ -200,10 +200,10 @@ def scan_rule(policy: str | Rule) -> Rule | None:
     """Return the row of a scan policy: fast_try's, with other lists, or a proposal's own.  Raises InputError."""
     if policy == "ordinary":
         return None
-    if isinstance(policy, Rule) or policy in PROPOSALS:
+    if isinstance(policy, Rule) or policy in ROWS:
         return proposal(policy)
     if policy not in POLICIES:
-        raise unknown("policy", policy, [*POLICIES, "ordinary", *PROPOSALS])
+        raise unknown("policy", policy, [*POLICIES, "ordinary", *ROWS])
     return replace(proposal("fast_try"), name=policy, scan=POLICIES[policy])
 
 

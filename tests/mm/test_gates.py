@@ -171,7 +171,7 @@ def test_a_snapshot_of_another_machine_is_refused(machine: PageAllocator) -> Non
         {"highest_zone": -5},
         {"highest_zone": -(10**9)},
         {"highest_order": 11},
-        {"flag": 1 << 33},
+        {"flag": 1 << 34},
         {"flag": 0.5},
         {"refill": "perhaps"},
         {"watermark": "high"},

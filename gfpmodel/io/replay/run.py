@@ -60,7 +60,7 @@ REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
 LARGEST_BATCH = 63  #: of v5.8's lists, whatever the memory (zone_batchsize(), 4 KiB pages)
 
 SECOND_RULE = st.RULES + st.RULE_WORDS
-ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
+ASK_BIT = 1 << 34  # above a gfp_t and what a row may set above it
 LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
 SAMPLES = 200
 MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
