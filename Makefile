@@ -39,8 +39,7 @@ test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the 
 	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/io tests/sim tests/test_cli_mm.py \
 	    --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
-	$(PYTEST) -q book --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=60 -n auto --dist loadfile \
+	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
 	$(PYTEST) -q -m pages --junitxml=_build/reports/pages.xml || status=1; \
@@ -87,7 +86,7 @@ $(READY): requirements.txt pyproject.toml
 	    { echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.x'; exit 1; }
 	@echo 'setting up .venv (a minute or two)'
 	@$(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -56,7 +56,7 @@ def build(folder: Path) -> dict[str, Path]:
 
 def instructions(program: Path, pairs: int) -> int:
     """Return how many instructions a run executes."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, str(pairs)]
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program), str(pairs)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     return int(re.findall(r"Collected : (\d+)", said)[0])
 

@@ -89,3 +89,21 @@ def test_lock_has_one_version_of_each_package() -> None:
     names = re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert len(names) == len(set(names))
     assert "://" not in (ROOT / "requirements.txt").read_text()
+
+
+def test_every_pin_has_its_sums_and_is_installed_by_them() -> None:
+    blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(LOCK)
+    assert not [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block]
+    assert "--require-hashes -r requirements.txt" in (ROOT / "Makefile").read_text()
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = [
+        line.split("uses:")[1].strip()
+        for file in (ROOT / ".github/workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert not [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action)]

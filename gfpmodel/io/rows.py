@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 import yaml
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.files import unreadable
 from gfpmodel.gfp import encode, layout
 from gfpmodel.gfp.layouts import kernel_name
 from gfpmodel.mm import Rule
@@ -24,6 +25,7 @@ from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_N
 from gfpmodel.proposals import PATCHED, ROWS, proposal
 
 MOST = 4096  #: bytes of a row's file: many times what twenty lines need
+DEEPEST = 64  #: times that a text of one level opens a list: each level takes the parser longer than the last
 ENDINGS = (".yaml", ".yml")
 BIT = 0x800000  #: the engine has one bit to give away; what number a patch takes is the linter's matter
 
@@ -162,8 +164,10 @@ def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for key, value in read_mapping(text, name).value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.value not in known:
-            raise InputError(unknown("field", str(key.value)[:40], known).message, name, line)
+        if not isinstance(key, yaml.ScalarNode):  # not quoted: with aliases in it, its text has no end
+            raise InputError("a field's name is a list or a mapping; expected `field: word` lines", name, line)
+        if key.value not in known:
+            raise InputError(unknown("field", key.value, known).message, name, line)
         if key.value in found:
             raise InputError(f"{key.value} is said twice; line {found[key.value].line} has it, too", name, line)
         found[key.value] = Entry(plain(value, key.value, name), line)
@@ -179,6 +183,8 @@ def read_mapping(text: str | bytes, name: str) -> yaml.MappingNode:
         raise InputError(f"more than {MOST} bytes; expected the twenty lines of a row", name)
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        if max(text.count(opened) for opened in "[{&*?") > DEEPEST:
+            raise RecursionError
         node = yaml.compose(text, Loader=yaml.BaseLoader)
     except UnicodeDecodeError:
         raise InputError("no text; expected YAML in UTF-8", name) from None
@@ -238,8 +244,8 @@ def file_row(name: str) -> Rule | None:
     try:
         with Path(name).open("rb") as file:
             data = file.read(MOST + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, name) from None
     row = read_row(data, name)
     known = ROWS.get(row.name)
     if known is not None and known != row:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar, cast
 
 import numba
@@ -44,7 +46,7 @@ def source_hash(room: str = "mm") -> str:
 
 
 def cache_dir(room: str = "mm") -> Path:
-    """Return the folder for compiled code: ``NUMBA_CACHE_DIR``, else _build of a source tree, else the user's cache.
+    """Return the folder for compiled code: ``NUMBA_CACHE_DIR``, else .cache of a source tree, else the user's cache.
 
     Numba looks at the age of one file only and would not see that a function called from another file changed, so
     the folder is named after the hash of all of them.
@@ -52,15 +54,39 @@ def cache_dir(room: str = "mm") -> Path:
     if os.environ.get("NUMBA_CACHE_DIR"):
         base = Path(os.environ["NUMBA_CACHE_DIR"])
     elif (TREE / "pyproject.toml").exists() and os.access(TREE, os.W_OK):
-        base = TREE / "_build" / "numba"
+        base = TREE / ".cache" / "numba"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gfpmodel"
     return base / source_hash(room)
 
 
+def can_write(folder: Path) -> bool:
+    """Return whether files can be made in a folder, which is made first."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 @cache
-def _known_cache_dir(room: str) -> Path:
-    return cache_dir(room)
+def _known_cache_dir(room: str) -> Path | None:
+    """Return the folder for compiled code, None if it cannot be written (then it is compiled anew in each process)."""
+    folder = cache_dir(room)
+    if INTERPRETED or can_write(folder):
+        return folder
+    _say_once(folder.parent)
+    return None
+
+
+@cache
+def _say_once(base: Path) -> None:
+    if sys.stderr:
+        print(
+            f"gfpmodel: {base} cannot be written, so code is compiled anew each time; NUMBA_CACHE_DIR names a folder",
+            file=sys.stderr,
+        )
 
 
 def room_of(module: str) -> str:
@@ -80,13 +106,13 @@ def inlined(function: Function) -> Function:
 
 
 def _jit(function: Function, *, forceinline: bool) -> Function:
-    before = _numba.config.CACHE_DIR
-    _numba.config.CACHE_DIR = str(
-        _known_cache_dir(room_of(function.__module__))
-    )  # read when the decorator runs; other users of Numba keep theirs
+    before, folder = _numba.config.CACHE_DIR, _known_cache_dir(room_of(function.__module__))
+    _numba.config.CACHE_DIR = str(folder)  # read when the decorator runs; other users of Numba keep theirs
     try:
         # _nrt=False: the functions own no array, so nothing need be counted; counting costs an order of magnitude
-        decorator = _numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=forceinline)
+        decorator = _numba.njit(
+            cache=folder is not None, nogil=True, error_model="numpy", _nrt=False, forceinline=forceinline
+        )
         return cast(Function, decorator(function))
     finally:
         _numba.config.CACHE_DIR = before

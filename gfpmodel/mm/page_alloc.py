@@ -574,7 +574,7 @@ def is_block_in_use(pages: Pages, zones: Zones, page: int, order: int) -> Any:
     """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
     if page < zget(zones, MACHINE, FIRST_PAGE) or page >= zget(zones, MACHINE, PAGES_END):
         return False
-    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE | order
+    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE + order  # of an order above 15 none has it
 
 
 @compiled

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gfpmodel.errors import InputError
 from gfpmodel.gfp import encode, layout
+from gfpmodel.mm import gates
 from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
 from gfpmodel.mm.state import (
     MAX_ORDER,
+    MIGRATE_PCPTYPES,
     REFILL_DECLINE,
     REFILL_NO,
     REFILL_TRYLOCK,
@@ -43,6 +46,7 @@ class Rule:
     lock without and with PREEMPT_RT, where "decline" leaves it as it is and has the request not take it.  ``runs``
     says whose context the request runs in: the caller's, or a work item's, which fills a cache from which the caller
     takes.
+    Raises InputError for what the engine has no list, zone or order for.
     """
 
     name: str
@@ -62,6 +66,26 @@ class Rule:
     lock: Literal["spin", "raw", "try"] = "spin"
     lock_rt: Literal["sleeping", "raw", "try", "decline"] = "sleeping"
     runs: Literal["caller", "work"] = "caller"
+
+    def __post_init__(self) -> None:
+        gates.settle(
+            self,
+            InputError,
+            flag=(0, (NO_RECLAIM << 1) - 1),
+            highest_zone=(0, ZONE_MOVABLE),
+            highest_order=(0, MAX_ORDER - 1),
+        )
+        if not isinstance(self.scan, tuple) or len(self.scan) != 2:
+            raise InputError(f"scan is {gates.shown(self.scan)}; expected the first and the last list")
+        first, last = (
+            None if end is None else gates.within(end, "scan", 0, MIGRATE_PCPTYPES - 1, InputError) for end in self.scan
+        )
+        if first is not None and last is not None and first > last:
+            raise InputError(f"scan is {(first, last)}: no list would be looked at")
+        object.__setattr__(self, "scan", (first, last))
+        gates.settle_words(self, InputError)
+        if self.slow_path not in (True, False):
+            raise InputError(f"slow_path is {gates.shown(self.slow_path)}; expected True or False")
 
     @property
     def mask(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gfpmodel.mm.events import trace_op
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
+from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages, is_block_in_use
 from gfpmodel.mm.state import COUNT as PCP_COUNT
 from gfpmodel.mm.state import COUNTS_ROW, MAX_NR_ZONES, get, page_to_pfn, per_cpu_pages
 from gfpmodel.mm.state import NEXT as PAGE_NEXT
@@ -68,6 +68,7 @@ from gfpmodel.rcu.state import (
     FIRST_CALLBACK,
     FIXED,
     FORCED_FAILED,
+    FOREIGN,
     FREE_ROW,
     FREE_ROWS,
     FREED,
@@ -205,11 +206,15 @@ def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
 
 
 @compiled
-def free_page(mm: Mm, cpu: int, pfn: int) -> None:
-    """Give a page back to the allocator."""
+def free_page(mm: Mm, cpu: int, pfn: int) -> Any:
+    """Give a page back to the allocator; returns whether it was in use: if not, it is left alone."""
     pages, zones, blocks, trace = mm
+    page = pfn - page_to_pfn(zones, 0)
+    if not is_block_in_use(pages, zones, page, 0):
+        return False
     trace_op(trace, 0, cpu)
-    free_pages(pages, zones, blocks, trace, cpu, pfn - page_to_pfn(zones, 0), 0)
+    free_pages(pages, zones, blocks, trace, cpu, page, 0)
+    return True
 
 
 @compiled
@@ -292,8 +297,9 @@ def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
 def free_block(mm: Mm, rcu: Rcu, cpu: int, block: int) -> None:
     """Give a block's page back."""
     krc, bulk, _, _ = rcu
-    if not krc[RECORDED]:
-        free_page(mm, cpu, bulk[row_of(krc, block) + PFN])
+    pfn = bulk[row_of(krc, block) + PFN]
+    if not krc[RECORDED] and not free_page(mm, cpu, pfn):
+        krc[FOREIGN] = pfn + 1
     krc[PAGES_FREED] += 1
     give_row(krc, bulk, block)
 

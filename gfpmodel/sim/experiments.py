@@ -153,11 +153,18 @@ def plan_cross_cpu(p: CrossCpu) -> Runs:
 
 
 def read_cross_cpu(_: CrossCpu, results: Results) -> Record:
-    """Return how often the asker fails, after how many pages first, and where the pages are in the end."""
+    """Return how often the asker fails, after how many pages first and how often then, and where the pages are."""
     result = results["run"]
     lists = {f"list_pages.cpu{cpu}": float(count) for cpu, count in enumerate(result.lists[:2])}
     return lists | pick(
-        result, "ops.asker", "failed_share.asker", "before_null.asker", "live.asker", "refills.asker", "live_pages"
+        result,
+        "ops.asker",
+        "failed_share.asker",
+        "before_null.asker",
+        "late_failed_share.asker",
+        "live.asker",
+        "refills.asker",
+        "live_pages",
     )
 
 
@@ -400,7 +407,7 @@ def read_co_tenant(p: CoTenant, results: Results) -> Record:
         for figure in ("mean_op_ns", "refills_per_1000", "zone_locks_per_1000")
     }
     if p.raid_rate:
-        record["failed_share.raid"] = results["raided"].record["failed_share.raid"]
+        record |= pick(results["raided"], "ops.raid", "failed_share.raid")
     return record
 
 

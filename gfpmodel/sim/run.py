@@ -276,7 +276,7 @@ def request_mask(flow: Flow, allocator: PageAllocator) -> int:
     else:
         mask = encode(flow.gfp, layout)
     mask |= TYPES[flow.migratetype] << TYPE_SHIFT
-    check_mask(mask)
+    check_mask(mask, allocator.proposal.flag if allocator.proposal else 0)
     return mask
 
 
@@ -420,6 +420,7 @@ def flow_figures(arrays: dict[str, NDArray[Any]], rows: list[int]) -> dict[str, 
         "failed": failed,
         "failed_share": per(failed, ops),
         "before_null": int(total[st.BEFORE_NULL]),
+        "late_failed_share": per(failed, ops - int(total[st.BEFORE_NULL])) if failed else 0.0,  # from the first NULL on
         "failed_lock": int(total[st.FAILED_LOCK]),
         "held_back": int(total[st.HELD_BACK]),
         "freed": int(total[st.FREED]),

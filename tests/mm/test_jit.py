@@ -19,7 +19,7 @@ def test_a_place_that_can_be_written_is_found(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert jit.cache_dir() == tmp_path / "cache" / "gfpmodel" / jit.source_hash()
     (tmp_path / "pyproject.toml").touch()
-    assert jit.cache_dir() == tmp_path / "_build" / "numba" / jit.source_hash()
+    assert jit.cache_dir() == tmp_path / ".cache" / "numba" / jit.source_hash()
 
 
 def test_the_hash_is_over_all_of_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import layout
 from gfpmodel.io.ftrace import masks
-from gfpmodel.io.ftrace.reader import Columns, Problem, TraceReader, open_trace
+from gfpmodel.io.ftrace.reader import EXCERPT, Columns, Problem, TraceReader, open_trace
 from gfpmodel.io.replay import pack as pk
 from gfpmodel.mm.jit import view
 
@@ -183,11 +183,12 @@ def finish(reader: TraceReader, packer: Packer, names: Any) -> Recording:
         raise InputError(f"{why}; {first}" if first else why, reader.name, first.line if first else None)
     found = reader.masks()
     texts = [text for text, _ in found.values()]
-    chosen = masks.choice(names, texts) if names else masks.choose(texts, reader.since)
+    chosen = masks.choice(names, texts) if names else masks.choose(texts, reader.since, reader.release)
     problems = reader.problems
-    for text, line in found.values():
-        if text in chosen.unknown[:5]:
-            problems.append(Problem(f"a mask that {chosen.layout} does not have", line, 1, text[:60]))
+    lines = dict(found.values())
+    for text, remark in chosen.remarks():
+        line = lines[text] if text is not None else min(lines.values())
+        problems.append(Problem(remark, line, 1, text[:EXCERPT] if text and text in chosen.unknown else ""))
     return Recording(
         name=reader.name,
         events=reader.events,
