@@ -198,6 +198,8 @@ def read_cross(results: Results, row: Rule, _: float) -> Score:
 def read_pool(rows: Sequence[Row]) -> Score:
     """Read what share of objects finds no block in the cache, at each time that its refill needs to begin."""
     by = {late: share([r["fallback_share"] for r in chosen(rows, latency_us=late)]) for late in delays(rows)}
+    if not by:
+        return gap("pool: no such point")
     said = [f"{100 * found.mean:.2g} % at {late} us" for late, found in by.items()]
     value = Interval(*(100 * end for end in next(iter(by.values()))))
     source = "pool, policy deferred, an object each us; falls back, by how late the refill begins: " + ", ".join(said)
