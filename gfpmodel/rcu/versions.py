@@ -64,7 +64,7 @@ class Version:
         gates.settle(
             self,
             InputError,
-            header_words=(0, 8),
+            header_words=(0, PAGE_SIZE // POINTER_SIZE - 1),
             channels=(1, len(CHANNELS)),
             cache_limit=(0, MOST_CACHED),
             preloaded=(0, MOST_CACHED),
@@ -84,7 +84,10 @@ class Version:
         page_size = gates.within(page_size, "page_size", 16 * pointer_size, MAX_PAGE, InputError)
         if pointer_size not in (4, 8):
             raise InputError(f"pointers of {pointer_size} bytes; expected 4 or 8")
-        return page_size // pointer_size - self.header_words
+        capacity = page_size // pointer_size - self.header_words
+        if capacity < 1:
+            raise InputError(f"a page of {page_size} bytes has no room beside {self.header_words} words of header")
+        return capacity
 
 
 NOWAIT = "GFP_NOWAIT|__GFP_NOWARN"
