@@ -22,10 +22,9 @@ from tornado.web import HTTPError, RequestHandler, authenticated
 
 from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
-from gfpmodel.gfp.layouts import MILESTONES
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
-from gfpmodel.meeting.case import LOADS, Answer, Case, answer, notebook, page, parse
+from gfpmodel.meeting.case import KERNELS, LOADS, Answer, Case, answer, notebook, page, parse
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
 
@@ -79,7 +78,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
                 contexts={name: ">".join(words) for name, words in STACKS.items()},
-                kernels=MILESTONES,
+                kernels=KERNELS,
                 configs=CONFIGS,
                 states={name: STATES[name] for name in PCP},
                 loads={name: load.title for name, load in LOADS.items()},

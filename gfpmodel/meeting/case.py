@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from html import escape
 from textwrap import wrap
@@ -16,26 +16,30 @@ from urllib.parse import parse_qsl, urlencode
 
 from gfpmodel import __version__
 from gfpmodel.errors import InputError, NotModelledError, unknown
-from gfpmodel.gfp.layouts import kernel_name, parse_config
-from gfpmodel.locking import Verdict, context, make_kernel
+from gfpmodel.gfp.layouts import MILESTONES, kernel_name, parse_config
+from gfpmodel.locking import Kernel, Verdict, make_kernel
 from gfpmodel.locking.command import Question, ask
 from gfpmodel.locking.machine import PCP, ready
 from gfpmodel.locking.step import Taken
-from gfpmodel.locking.verdict import on_engine
+from gfpmodel.locking.verdict import on_engine, tries
 from gfpmodel.mm import Rule
+from gfpmodel.mm.rules import ORDINARY
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 from gfpmodel.show import stepper
 from gfpmodel.show.measured import measured
 from gfpmodel.show.pictures import Picture, table, to_repeat
-from gfpmodel.show.stacks import outcome, printed, result, stack_of, took
+from gfpmodel.show.stacks import outcome, printed, result, stack_of, took, way, way_of_work
 from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
 LONGEST = 200  #: of a value in an address
 COLUMNS = 72  #: of a mail
-REFUSED = "no step: the request is refused before it looks at a list"
+PATH_SINCE = (5, 8)  #: the allocator's path is that of v5.8; what later kernels changed is known
+RT_PATHS = ((5, 4),)  #: earlier, of RT trees that were read
+#: The kernels that the page offers.
+KERNELS = tuple(name for name in MILESTONES if make_kernel(name).version >= min(PATH_SINCE, *RT_PATHS))
 
 
 @dataclass(frozen=True)
@@ -101,20 +105,20 @@ LOADS = {
 
 @dataclass(frozen=True)
 class Case:
-    """What a meeting asks.
+    """What a meeting asks; by default the RFC's own trouble, a raw lock held and an empty list.
 
     ``gfp`` is a mask that is asked instead of the proposal, if not empty; ``config`` options as ``NAME,NAME=n``;
     ``pcp`` the state of this CPU's lists; ``contended`` whether another CPU holds every lock that is waited for.
     """
 
-    proposal: str = "fast_try"
+    proposal: str = "nowait"
     gfp: str = ""
     order: int = 0
     context: str = "raw"
-    pcp: str = "warm"
+    pcp: str = "dry"
     contended: bool = False
     kernel: str = PATCHED
-    config: str = ""
+    config: str = "PROVE_RAW_LOCK_NESTING"
     load: str = "none"
 
     @property
@@ -197,7 +201,7 @@ def checked(case: Case) -> Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """A case, its verdict, what the load gave (or why it is not known), and the engine's way to the page."""
+    """A case, its verdict, what the load gave (or why it is not known), and its way to the page."""
 
     case: Case
     found: Verdict
@@ -209,7 +213,7 @@ class Answer:
 @lru_cache(maxsize=256)
 def answer(case: Case) -> Answer:
     """Answer a case; raises InputError."""
-    found = ask(case.question, make_kernel(case.kernel, case.options))
+    found = ask(case.question, modelled(make_kernel(case.kernel, case.options), case))
     way = way_of(found, case.pcp)
     try:
         return Answer(case, found, way, under_load(case))
@@ -217,18 +221,69 @@ def answer(case: Case) -> Answer:
         return Answer(case, found, way, {}, str(error))
 
 
+def modelled(kernel: Kernel, case: Case) -> Kernel:
+    """Return the kernel if the model has its path, and the case's proposal fits it; raises InputError."""
+    if kernel.version >= PATH_SINCE:
+        return kernel
+    if not (kernel.rt and kernel.version in RT_PATHS):
+        raise InputError(
+            f"{case.kernel}: the model has no such path to a page; expected v5.8 or later, or v5.4 with PREEMPT_RT"
+        )
+    if not case.gfp and not is_mask(PROPOSALS[case.proposal]):
+        raise InputError(
+            f"{case.kernel} is older than {case.proposal}; expected v5.8-rc3 or later, or a mask that there is already"
+        )
+    return kernel
+
+
+def is_mask(rule: Rule) -> bool:
+    """Return whether a row changes nothing: it asks with a mask that exists, under the locks as they are."""
+    return replace(ORDINARY, name=rule.name, title=rule.title, request=rule.request) == rule
+
+
 def way_of(found: Verdict, pcp: str) -> Picture:
-    """Draw the way of a request through v5.8's allocator; a kernel with more lists goes that of a listed order."""
-    return stepper.path(walked(found, pcp)) if found.steps else Picture(f"<p>{REFUSED}</p>", REFUSED)
+    """Draw the way of a request on its kernel, as the verdict has it, and what became of pages."""
+    if found.request.served_by.runs == "work":
+        taken = way(found) if found.steps else _said(cache_only(found))
+        return taken + _titled("the work item, in a task", way_of_work(found)) if found.work else taken
+    if not found.steps:
+        return _said(refusal(found))
+    if found.deadlock:
+        return way(found)
+    return way(found) + _titled("pages, as v5.8 moves them", stepper.pages(walked(found, pcp)))
+
+
+def _said(text: str) -> Picture:
+    return Picture(f"<p>{escape(text)}</p>", text)
+
+
+def _titled(text: str, picture: Picture) -> Picture:
+    return Picture(f'<p class="gfp-key">{escape(text)}</p>', text) + picture
+
+
+def cache_only(found: Verdict) -> str:
+    """Return how a request to a cache ends whose lock the caller has, or that has no block of the order."""
+    if found.request.order > found.request.served_by.highest_order:
+        return "no step: the cache has single pages only; returns NULL"
+    return f"no step: the caller holds the lock of the cache; returns {found.result}"
+
+
+def refusal(found: Verdict) -> str:
+    """Return why a request took no step."""
+    rule = found.request.served_by.on(found.kernel.rt)
+    if found.request.order > rule.highest_order:
+        return f"no step: order {found.request.order} is refused; returns {found.result}"
+    if tries(rule, found.kernel) and found.kernel.rt:
+        return f"no step: a sleeping lock cannot even be tried here; returns {found.result}"
+    return f"no step: no zone is far enough above its watermark; returns {found.result}"
 
 
 def walked(found: Verdict, pcp: str) -> Step:
     """Run the request of a verdict on the engine once more and return its events as a step."""
     request, rule = found.request, found.request.served_by.on(found.kernel.rt)
-    here = context("task") if rule.runs == "work" else found.context
-    order, emptied = on_engine(request, found.kernel, Taken(here.zones, here.holds_pcp_lock))
+    order, emptied = on_engine(request, found.kernel, Taken(found.context.zones, found.context.holds_pcp_lock))
     mask = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
-    allocator, _ = ready(rule if rule.flag else mask, pcp, here.zones, emptied)
+    allocator, _ = ready(rule if rule.flag else mask, pcp, found.context.zones, emptied)
     return next(iter(run_script(allocator, f"+{order}!")))
 
 
@@ -320,7 +375,7 @@ def page(got: Answer) -> dict[str, str]:
     figures = table(("figure", "value", "unit"), load_rows(case, got.figures) or [(got.gap or "no load", "", "")])
     lines = "\n".join(shell(words) for words in commands(case))
     parts = [
-        ("Path", got.way, "through v5.8's allocator, as the engine ran it"),
+        ("Path", got.way, f"the locks of {got.found.kernel.release}, step by step, as in the list of locks below"),
         ("Context", stack_of(found.context, found.kernel), "what is held, outermost first"),
         ("Locks", took(found), "those of this kernel, in their order"),
         ("Report", printed(found.printed), warning(found)),

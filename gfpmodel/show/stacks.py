@@ -10,7 +10,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 
-from gfpmodel.locking import Context, Cpu, Kernel, LockClass, LockGraph, Report, Setup, Verdict, make_request, verdict
+from gfpmodel.locking import (
+    Context,
+    Cpu,
+    Kernel,
+    LockClass,
+    LockGraph,
+    Report,
+    Setup,
+    Verdict,
+    context,
+    make_request,
+    verdict,
+)
+from gfpmodel.locking.step import Step
 from gfpmodel.show.pictures import Picture, table
 
 HELD, TAKES, SAID, NOTHING = "●", "→", "✕\N{NO-BREAK SPACE}", "-"
@@ -24,6 +37,20 @@ SHORT = {
     "sleeping_function": "sleeping function",
     "scheduling_while_atomic": "scheduling while atomic",
 }
+#: What a step does, by its kind.
+DOES = {
+    "acquire": "takes {lock}",
+    "try": "tries {lock} and gets it",
+    "busy": "tries {lock}, finds it taken, and does not wait",
+    "decline": "declines to take {lock}",
+    "release": "gives {lock} back",
+    "irq_save": "interrupts off on this CPU",
+    "irq_restore": "interrupts on",
+    "might_sleep": "says that it may sleep",
+}
+ASKED = ("acquire", "try", "busy", "might_sleep")  #: steps at which a check may speak
+WAY = ("held", "function", "does")
+STUCK = "; this CPU holds it, and waits for itself"
 WORDS = {
     "softirq": "a softirq comes in",
     "hardirq": "a hardirq comes in",
@@ -88,11 +115,58 @@ def took(found: Verdict) -> Picture:
             f"{TAKES} {'takes' if what == 'acquire' else 'tries'}",
             lock,
             found.kernel.lock(lock).text(found.kernel.nesting),
-            ", ".join(f"{SAID}{SHORT[r.kind]}" for r in found.reports if names(r, lock, where)) or NOTHING,
+            ", ".join(f"{SAID}{SHORT[r.kind]}" for r in found.reports if names(r, what, lock, where)) or NOTHING,
         )
         for what, lock, where in taken
     ]
     return whole(table(["request", "lock", "type", "reported"], rows or [["takes no lock", "", "", ""]]))
+
+
+def way(found: Verdict) -> Picture:
+    """Draw the way of a request: its steps in order, and what the CPU holds before each; reports stand at their step.
+
+    A request that waits for itself ends there.
+    """
+    rows = list(_way(found.steps, found))
+    if not found.deadlock:
+        rows.append((NOTHING, found.kernel.entry, f"returns {'a page' if found.result == 'page' else found.result}"))
+    return whole(table(WAY, rows))
+
+
+def way_of_work(found: Verdict) -> Picture:
+    """Draw the steps of the work item that fills a row's cache; it runs later, in a task."""
+    return whole(table(WAY, _way(found.work, replace(found, context=context("task"), reports=()))))
+
+
+def _way(steps: Iterable[Step], found: Verdict) -> Iterator[tuple[str, str, str]]:
+    """Yield what the request holds, the kernel function, and what it does, step by step."""
+    mine = [("&zone->lock", zone) for entry in found.context.entries if entry.item.lock for zone in entry.item.zones]
+    held: list[Step] = []
+    reports = list(found.reports)
+    for step in steps:
+        opened = next((one for one in reversed(held) if _opens(one, step)), None)
+        said = [report for report in reports if step.what in ASKED and names(report, step.what, step.lock, step.where)]
+        reports = [report for report in reports if report not in said]
+        does = "; ".join([DOES[step.what].format(lock=step.lock), *(f"{SAID}{SHORT[report.kind]}" for report in said)])
+        stuck = found.deadlock and step.what == "acquire" and (step.lock, step.zone) in mine
+        yield _holds(held), step.where or (opened.where if opened else ""), does + STUCK * stuck
+        if stuck:
+            return
+        if opened:
+            held.remove(opened)
+        elif step.what in ("acquire", "try", "irq_save"):
+            held.append(step)
+
+
+def _opens(one: Step, step: Step) -> bool:
+    """Return whether a step ends what another began."""
+    if step.what == "irq_restore":
+        return one.what == "irq_save"
+    return step.what == "release" and one.lock == step.lock
+
+
+def _holds(held: Iterable[Step]) -> str:
+    return " + ".join(step.lock or "irqs off" for step in held) or NOTHING
 
 
 def whole(picture: Picture) -> Picture:
@@ -100,8 +174,13 @@ def whole(picture: Picture) -> Picture:
     return Picture(ARROW.sub(r'<span style="white-space:nowrap">\g<0></span>', picture.html), picture.text)
 
 
-def names(report: Report, lock: str, where: str) -> bool:
-    """Return whether a report is about a lock taken in a function."""
+def names(report: Report, what: str, lock: str, where: str) -> bool:
+    """Return whether a report is about a lock taken, or tried, in a function.
+
+    On PREEMPT_RT a lock that is tried has a raw one inside, which is what the report names then.
+    """
+    if report.where == "rt_mutex_slowtrylock":
+        return what in ("try", "busy")
     return report.where == where and (report.lock is None or report.lock.name == lock)
 
 

@@ -41,6 +41,9 @@ TOLD = {
     ev.DECLINE: ("zone_lock(zone)", "declines: the request does without &zone->lock"),
 }
 
+#: The events of locks and of interrupts.
+LOCKING = (ev.LOCK, ev.UNLOCK, ev.IRQ_SAVE, ev.IRQ_RESTORE, ev.TRYLOCK, ev.DECLINE, ev.WAKE_KSWAPD)
+
 
 def _words(event: Event) -> dict[str, int | str]:
     """Return an event's fields, with names for migratetypes and words for what is a choice."""
@@ -109,6 +112,13 @@ def path(step: Step) -> Picture:
     """Draw the way of one operation: what is held, kernel function, what it does."""
     drawn = table(("held", "function", "does"), rows(step))
     return Picture(drawn.html, f"{step.op.text}: {step.call}\n{drawn.text}")
+
+
+def pages(step: Step) -> Picture:
+    """Draw what one operation did with pages, without the locks: those are another kernel's, perhaps."""
+    refilled = step.count(ev.REFILL_DONE)
+    silent = {TOLD[kind][0] for kind in LOCKING} | ({TOLD[ev.MM_PAGE_ALLOC_ZONE_LOCKED][0]} if refilled else set())
+    return table(("function", "does"), [row[1:] for row in rows(step) if row[1] not in silent])
 
 
 def _named_lists(state: ZoneState) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 
@@ -16,10 +17,10 @@ from gfpmodel.gfp.layouts import kernels
 from gfpmodel.locking import STACKS, Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.machine import PCP
 from gfpmodel.locking.matrix import CONFIGS
-from gfpmodel.locking.verdict import tries
-from gfpmodel.meeting.case import COLUMNS, LOADS, REFUSED, Case, answer, block, commands, notebook, page, parse, query
+from gfpmodel.meeting.case import COLUMNS, KERNELS, LOADS, Case, answer, block, commands, notebook, page, parse, query
 from gfpmodel.meeting.case import shell as shell_line
 from gfpmodel.proposals import PROPOSALS
+from gfpmodel.show.stacks import SAID
 from tests.conftest import PATIENCE
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=60)
@@ -83,6 +84,11 @@ def test_bad_parameters(text: str, said: str) -> None:
         ("config=NO_SUCH", "unknown config"),
         ("config=LOCKDEP=n,PROVE_LOCKING", "needs LOCKDEP=y"),
         ("gfp=GFP_NOSUCH", "GFP_NOSUCH"),
+        ("kernel=v4.4&proposal=fast_try&config=", "no such path to a page; expected v5.8 or later"),
+        ("kernel=v4.19&gfp=GFP_KERNEL&config=PREEMPT_RT", "no such path to a page"),
+        ("kernel=v5.4&config=", "or v5.4 with PREEMPT_RT"),
+        ("kernel=v5.4&config=PREEMPT_RT&proposal=fast_try", "older than fast_try"),
+        ("kernel=v5.4&config=PREEMPT_RT&proposal=raw_zone_lock", "older than raw_zone_lock"),
     ],
 )
 def test_cases_that_cannot_be(text: str, said: str) -> None:
@@ -102,6 +108,28 @@ def test_every_proposal_in_every_context(proposal: str, config: str) -> None:
             check(case, found.result, found.locks, [report.text() for report in found.printed], found.deadlock)
 
 
+def test_it_opens_on_the_telling_case() -> None:
+    got = answer(parse(""))
+    assert [report.kind for report in got.found.reports] == ["invalid_wait_context"]
+    assert got.found.context.name == "raw"
+    assert f"takes &zone->lock; {SAID}Invalid wait context" in got.way.text
+
+
+def test_the_path_is_that_of_the_kernel() -> None:
+    rt = answer(Case("fast_try", pcp="warm", config="PREEMPT_RT")).way.text
+    assert "takes pa_lock" in rt
+    assert "irqs off" not in rt
+    today = answer(Case(pcp="low", kernel="v6.18")).way.text
+    assert today.index("takes &pgdat->kswapd_wait") < today.index("tries &pcp->lock")
+    older = answer(Case(kernel="v5.4", config="PREEMPT_RT")).way.text
+    assert "takes pa_lock" in older
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_on_the_page_has_an_answer(kernel: str) -> None:
+    assert answer(Case(kernel=kernel, config="PREEMPT_RT" if kernel == "v5.4" else "")).found.result == "page"
+
+
 def check(case: Case, result: str, locks: list[str], reports: list[str], deadlock: bool) -> None:
     """Compare page and mail block of a case with the verdict."""
     got = answer(case)
@@ -115,14 +143,14 @@ def check(case: Case, result: str, locks: list[str], reports: list[str], deadloc
     shown = page(got)
     assert shown["query"] == query(case)
     assert "<h2>Path</h2>" in shown["html"]
-    if got.way.text == REFUSED:
-        assert result == "NULL"
-    elif (
-        not deadlock
-        and PROPOSALS[case.proposal].runs == "caller"
-        and not tries(PROPOSALS[case.proposal], got.found.kernel)
-    ):
-        assert ("returns NULL" in got.way.text or "skipped" in got.way.text) == (result == "NULL"), got.way.text
+    path, taken = got.way.text, locks if not deadlock else locks[: locks.index("&zone->lock") + 1]
+    seen = list(dict.fromkeys(re.findall(r"(?:takes|tries) ([^;, ]+?)(?=;|,|$| and gets)", path, re.MULTILINE)))
+    assert seen == taken, path
+    assert path.count(SAID) == len(got.found.reports), path
+    assert ("waits for itself" in path) == deadlock
+    if not deadlock:
+        assert ("returns NULL" in path) == (result == "NULL"), path
+        assert (re.search("returns (a )?page", path) is not None) == (result == "page"), path
 
 
 def test_the_load_is_the_command_that_it_names(run) -> None:

@@ -54,31 +54,33 @@ def answered(page: Page, text: str) -> None:
 
 def test_a_case_by_keyboard(visit) -> None:
     page = visit()
-    answered(page, "proposal fast_try, order 0, in raw: page; nothing is printed")
+    answered(page, "proposal nowait, order 0, in raw: page; ✕ Invalid wait context")
     assert "token" not in page.url
     page.locator("#request").focus()
-    page.keyboard.type("nowait")
-    answered(page, "proposal nowait")
+    page.keyboard.type("gfp0")
+    answered(page, "proposal gfp0")
     page.keyboard.press("Tab")
     page.keyboard.type("1")
     page.keyboard.press("Tab")
     page.keyboard.type("hrt_raw")
     page.locator("#config").focus()
+    page.keyboard.press("ArrowUp")
+    answered(page, "proposal gfp0, order 1, in hrt_raw: page; nothing is printed")
     page.keyboard.press("ArrowDown")
-    answered(page, "proposal nowait, order 1, in hrt_raw: page; ✕ Invalid wait context")
+    answered(page, "proposal gfp0, order 1, in hrt_raw: page; ✕ Invalid wait context")
     assert "BUG: Invalid wait context" in page.locator("#shown").inner_text()
     before, there = page.locator("#shown").inner_html(), page.url
     page.reload()
-    answered(page, "proposal nowait, order 1")
+    answered(page, "proposal gfp0, order 1")
     assert page.locator("#shown").inner_html() == before
     page.locator("#copy").focus()
     page.keyboard.press("Enter")
     page.get_by_text("The text is copied.").wait_for()
     copied = page.evaluate("() => navigator.clipboard.readText()")
     assert copied == page.locator("#block").inner_text()
-    assert "python -m gfpmodel verdict --proposal=nowait" in copied
+    assert "python -m gfpmodel verdict --proposal=gfp0" in copied
     page.go_back()
-    answered(page, "proposal nowait, order 1, in hrt_raw: page; nothing is printed")
+    answered(page, "proposal gfp0, order 1, in hrt_raw: page; nothing is printed")
     page.go_forward()
     answered(page, "✕ Invalid wait context")
     assert page.url == there
