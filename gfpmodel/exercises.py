@@ -13,6 +13,7 @@ from typing import TypeVar
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, layout, meaning, shift_report, variants, with_shift
 from gfpmodel.locking import Cpu, Kernel, Setup, Verdict, make_kernel, make_request, verdict
+from gfpmodel.locking.classes import wait_text
 from gfpmodel.locking.matrix import CONFIGS
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm.exercises import Exercise, exercise, numbers, small_machine
@@ -261,7 +262,7 @@ def why(found: Verdict) -> str:
     """Return what decides a verdict, without the verdict: what the stack leaves and what the request takes."""
     cpu = Cpu(found.kernel)
     cpu.enter(found.context)
-    left = min([cpu.number(cpu.wait_context), *(cpu.number(h.lock.inner) for h in cpu.held if h.lock.inner)])
+    left = wait_text(min([cpu.wait_context, *(h.lock.inner for h in cpu.held if h.lock.inner)]), found.kernel.nesting)
     locks = ", ".join(found.kernel.lock(name).text(found.kernel.nesting) + " " + name for name in found.locks)
     off = ["preemption"] * (cpu.preempt_count > 0) + ["interrupts"] * (not cpu.irqs_on)
     switched = f"{' and '.join(off)} off" if off else "nothing is off"

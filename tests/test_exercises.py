@@ -95,7 +95,7 @@ def test_a_raw_lock_is_reported_and_a_spinlock_is_not() -> None:
     assert (lines["raw"].truth, lines["spin"].truth) == ("yes", "no")
     assert (
         lines["raw"].hint
-        == "the stack leaves 2; the request takes or tries spinlock_t {3:3} &zone->lock; preemption off"
+        == "the stack leaves 2 (LD_WAIT_SPIN); the request takes or tries spinlock_t {3:3} &zone->lock; preemption off"
     )
 
 

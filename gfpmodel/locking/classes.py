@@ -8,6 +8,7 @@ from typing import Literal
 #: Wait types, strictest last but INV, which is "not checked".
 #: Models: include/linux/lockdep_types.h:enum lockdep_wait_type (v5.8) with PROVE_RAW_LOCK_NESTING.
 LD_WAIT_INV, LD_WAIT_FREE, LD_WAIT_SPIN, LD_WAIT_CONFIG, LD_WAIT_SLEEP, LD_WAIT_MAX = range(6)
+WAIT_NAMES = ("LD_WAIT_INV", "LD_WAIT_FREE", "LD_WAIT_SPIN", "LD_WAIT_CONFIG", "LD_WAIT_SLEEP", "LD_WAIT_MAX")
 
 Kind = Literal[
     "raw_spinlock_t", "spinlock_t", "rwlock_t", "local_lock_t", "mutex", "rcu", "rcu_sched", "map", "wait_override"
@@ -35,6 +36,11 @@ def wait_number(wait: int, nesting: bool) -> int:
     Models: include/linux/lockdep_types.h:enum lockdep_wait_type (v5.8).
     """
     return wait if nesting or wait < LD_WAIT_CONFIG else wait - 1
+
+
+def wait_text(wait: int, nesting: bool) -> str:
+    """Return a wait type for a reader: its number with its name; arguments as of `wait_number`."""
+    return f"{wait_number(wait, nesting)} ({WAIT_NAMES[wait]})"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from gfpmodel.locking import (
     make_request,
     verdict,
 )
+from gfpmodel.locking.classes import wait_text
 from gfpmodel.locking.step import Step
 from gfpmodel.show.pictures import Picture, table
 
@@ -85,17 +86,17 @@ class Ask:
 
 def levels(where: Context, kernel: Kernel) -> Iterator[tuple[str, str, str, str]]:
     """Yield the levels of a stack from the task: at which interrupt level, what, its type, and what it leaves."""
-    yield "task", NOTHING, "", str(Cpu(kernel).number(Cpu(kernel).wait_context))
+    yield "task", NOTHING, "", wait_text(Cpu(kernel).wait_context, kernel.nesting)
     known = 0
     for at, entry in enumerate(where.entries, 1):
         cpu = Cpu(kernel)
         cpu.enter(replace(where, entries=where.entries[:at]))
         if entry.word in WORDS:
-            leaves = str(cpu.number(cpu.wait_context)) if entry.item.level else "as before"
+            leaves = wait_text(cpu.wait_context, kernel.nesting) if entry.item.level else "as before"
             threaded = " (RT: in a task)" * (kernel.rt and entry.item.level not in ("", cpu.level))
             yield cpu.level, f"{WORDS[entry.word]}{threaded}", "", leaves
         for held in cpu.held[known:]:
-            leaves = str(cpu.number(held.lock.inner)) if held.lock.inner else "as before"
+            leaves = wait_text(held.lock.inner, kernel.nesting) if held.lock.inner else "as before"
             yield cpu.level, f"{HELD} {held.lock.name}", held.lock.text(kernel.nesting), leaves
         known = len(cpu.held)
 

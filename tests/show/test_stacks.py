@@ -51,10 +51,12 @@ def test_wait_types_are_those_of_the_enum() -> None:
 @pytest.mark.parametrize(("kernel", "task", "mutex", "hardirq"), [(PLAIN, "4", "3", "2"), (PROVING, "5", "4", "2")])
 def test_each_level_says_what_it_leaves(kernel, task, mutex, hardirq) -> None:
     lines = stack_of(context("mutex>irqoff"), kernel).text.splitlines()[1:]
-    assert [line.split()[-1] for line in lines] == [task, mutex, "before"]
+    ends = [f"{task} (LD_WAIT_MAX)", f"{mutex} (LD_WAIT_SLEEP)", "as before"]
+    assert [" ".join(line.split()[-2:]) for line in lines] == ends
     lines = stack_of(context("mutex>hardirq>raw:krc.lock"), kernel).text.splitlines()[1:]
     assert [line.split()[0] for line in lines] == ["task", "task", "hardirq", "hardirq"]
-    assert [line.split()[-1] for line in lines] == [task, mutex, hardirq, "2"]
+    ends[2:] = [f"{hardirq} (LD_WAIT_SPIN)", "2 (LD_WAIT_SPIN)"]
+    assert [" ".join(line.split()[-2:]) for line in lines] == ends
 
 
 def test_a_softirq_is_a_task_with_a_lock_on_rt() -> None:
