@@ -89,7 +89,7 @@ $(READY): requirements.txt pyproject.toml
 	    { echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.x'; exit 1; }
 	@echo 'setting up .venv (a minute or two)'
 	@$(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
