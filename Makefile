@@ -16,10 +16,7 @@ BOOK   := _build/.book
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
-# inside the project, so that a read-only install caches its compiled code too
-export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
-
-.PHONY: help book test lab meeting bench record grids lint clean distclean setup chromium
+.PHONY: help engine book test lab meeting bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -30,7 +27,7 @@ book: $(BOOK) ## build the book into _build/html; any warning is an error
 	@echo 'The book is built. Open it with a browser (no server needed):'
 	@echo '_build/html/index.html'
 
-test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
+test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
 	@mkdir -p _build/reports; status=0; \
 	echo '== package and tools'; \
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
@@ -39,20 +36,21 @@ test: $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the 
 	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/io tests/sim tests/test_cli_mm.py \
 	    --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
-	$(PYTEST) -q book --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=60 -n auto --dist loadfile \
+	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
 	$(PYTEST) -q -m pages --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
+	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@.venv/bin/jupyter lab book --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
 meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, take it into a mail or a notebook
+	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: $(READY) ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -62,10 +60,10 @@ bench: $(READY) ## measure start-up, the book's pages, live widgets, the meeting
 	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
 
-record: $(READY) ## run the notebooks and store their outputs
+record: engine ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
 
-grids: $(READY) ## remake the result grids that the book ships, where the source changed
+grids: engine ## remake the result grids that the book ships, where the source changed
 	@$(PY) tools/make_grids.py
 
 lint: $(READY) ## ruff and mypy
@@ -80,6 +78,10 @@ clean: ## remove what was built, keep .venv and the fetched JavaScript
 distclean: clean ## remove .venv and the fetched JavaScript too
 	rm -rf .venv book/assets/vendor tests/vendor
 
+# the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
+engine: $(READY)
+	@$(PY) -m gfpmodel.mm.build mm sim & other=$$!; $(PY) -m gfpmodel.mm.build rcu io && wait $$other
+
 setup: $(READY) $(VENDOR) $(AXE)
 
 $(READY): requirements.txt pyproject.toml
@@ -87,7 +89,7 @@ $(READY): requirements.txt pyproject.toml
 	    { echo '$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.x'; exit 1; }
 	@echo 'setting up .venv (a minute or two)'
 	@$(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

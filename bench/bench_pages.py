@@ -1,8 +1,9 @@
 """How soon the built book's pages answer: each page in Chromium, from opening the file to its first control's answer.
 
 Prints for every page the size of its HTML, and the seconds from opening it until its widgets are there and until its
-first dropdown or slider has changed what they show; each the best of three.  Needs the built book (``make book``) and
-/usr/bin/chromium; says so and leaves out if one is missing.
+first dropdown or slider has changed what they show; each the best of three.  Exits 1, after the table, if a page needs
+more than three seconds.  Needs the built book (``make book``) and /usr/bin/chromium; says so and leaves out if one is
+missing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 SITE, OUT = ROOT / "_build" / "html", ROOT / "_build" / "bench-pages.json"
 TRIES = 3
+MOST_SECONDS = 3
 READY = """() => {
     const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
     return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
@@ -65,7 +67,7 @@ def measure(browser: Browser, name: str) -> dict[str, float | None]:
 
 
 def main() -> int:
-    """Print the table; return 0."""
+    """Print the table; return 1 if a page answers too late."""
     names = sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("book/*.html"))
     if not CHROMIUM.exists() or not names:
         print(f"pages: left out, there is no {'book (make book)' if CHROMIUM.exists() else CHROMIUM}")
@@ -79,7 +81,10 @@ def main() -> int:
         control = "-" if row["control_s"] is None else f"{row['control_s']:.2f}"
         print(f"{name:<30}{(row['html_bytes'] or 0) / 1000:>9.0f}{row['widgets_s']:>11.2f}{control:>11}")
     OUT.write_text(json.dumps({"pages": results}, indent=1) + "\n", encoding="utf-8")
-    return 0
+    late = [name for name, row in results.items() if max(row["control_s"] or 0, row["widgets_s"] or 0) > MOST_SECONDS]
+    if late:
+        print(f"slower than {MOST_SECONDS} s: {', '.join(late)}")
+    return bool(late)
 
 
 if __name__ == "__main__":

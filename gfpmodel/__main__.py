@@ -1,6 +1,10 @@
 """Run the command line as ``python -m gfpmodel``."""
 
-from gfpmodel.cli import main
+import sys
 
 if __name__ == "__main__":
+    try:
+        from gfpmodel.cli import main
+    except KeyboardInterrupt:  # before the command line is there to say so
+        sys.exit(130)
     main()

@@ -7,15 +7,17 @@ error or a warning was found), 2 the input cannot be used, with one line that sa
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from gfpmodel import JSON_SCHEMA, __version__
 from gfpmodel.errors import InputError
+from gfpmodel.files import read_bytes, whole
 from gfpmodel.gfp import layouts as gfp_layouts
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
 from gfpmodel.gfp.releases import GRADES
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
+PAGE_SIZES = ("4096", "8192", "16384", "65536", "262144")
+MOST_TEXT, MOST_OPS = 1 << 26, 1 << 28  #: bytes of a patch or a table, and of an op script
 INTERRUPTED = 130  # as a shell says it
 
 
@@ -32,6 +36,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     try:
         status = cli.main(args=argv, prog_name="gfpmodel", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except InputError as error:
         status = fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
@@ -45,19 +51,31 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader left (as in "| head"): nothing more to say, not even at exit
         status = NO
+    except OSError as error:  # a full disk, mostly: of stdout, or of the folder for compiled code
+        fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of the output is not tried again at exit
+        status = UNUSABLE
+    except MemoryError:
+        status = fail("not enough memory")
     sys.exit(status if isinstance(status, int) else FINE)
 
 
 def fail(message: str) -> int:
     """Print the one line that says what cannot be used, and return the exit status for it."""
     line = " ".join(message.split())
-    click.echo(f"gfpmodel: {line}", err=True)
+    if sys.stderr:
+        click.echo(printable(f"gfpmodel: {line}"), err=True)
     return UNUSABLE
+
+
+def printable(text: str) -> str:
+    """Return a text that can be written: a byte of a file's name that is no text becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def emit(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Print facts as text or as one JSON object."""
-    click.echo(json.dumps(facts, indent=1) if as_json else text)
+    click.echo(json.dumps(facts, indent=1) if as_json else printable(text))
 
 
 def rows(pairs: list[tuple[str, str]]) -> str:
@@ -79,7 +97,9 @@ def chosen_rows(_context: click.Context, _option: click.Parameter, value: Any) -
     """Return the row, or the rows, that names or files on the command line stand for; raises InputError."""
     from gfpmodel.io.rows import resolve
 
-    return tuple(map(resolve, value)) if isinstance(value, tuple) else value and resolve(value)
+    if isinstance(value, tuple):
+        return tuple(map(resolve, value))
+    return None if value is None else resolve(value)
 
 
 ROW: dict[str, Any] = {"callback": chosen_rows, "metavar": "NAME|FILE.yaml"}
@@ -91,8 +111,18 @@ def chosen_layout(kernel: str, config: tuple[str, ...]) -> Layout:
     return gfp_layouts.layout(kernel, gfp_layouts.parse_config(config))
 
 
+def print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the versions of the package and of its JSON, and how each room's engine runs here."""
+    if asked:
+        from gfpmodel.mm import jit
+
+        ways = ", ".join(f"{room} {jit.way(room)}" for room in jit.ROOMS)
+        click.echo(f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA}); engine: {ways}")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message=f"gfpmodel {__version__} (JSON schema {JSON_SCHEMA})")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print it.")
 def cli() -> None:
     """Run the argument about __GFP_FAST_TRY.
 
@@ -244,7 +274,7 @@ def lint(file: str, kernel: str | None, as_json: bool) -> int:
     """Report on a patch to the gfp bits what a reviewer would; FILE is a diff, mail or mbox, `-` for stdin."""
     from gfpmodel.gfp.linter import lint as lint_patch
 
-    report = lint_patch(read_input(file), "<stdin>" if file == "-" else file, kernel)
+    report = lint_patch(read_bytes(file, MOST_TEXT), "<stdin>" if file == "-" else file, kernel)
     emit(report.to_json(), report.to_text(), as_json=as_json)
     return FINE if report.ok else NO
 
@@ -264,7 +294,7 @@ def verify(files: tuple[str, ...], as_json: bool) -> int:
     for file in files:
         verdicts.append(verify_file(file))
         if not as_json and not verdicts[-1].unusable:
-            click.echo(str(verdicts[-1]))
+            click.echo(printable(str(verdicts[-1])))
         if verdicts[-1].unusable:
             fail(str(verdicts[-1].unusable))
     agree = sum(verdict.ok for verdict in verdicts)
@@ -283,7 +313,7 @@ def ops(file: str, as_json: bool) -> int:
     """Run an op script: operations, NULL results, speed, and the hash over all page frame numbers."""
     from gfpmodel.io.ops import read_script, replay
 
-    facts = replay(read_script(read_input(file), file)).to_json()
+    facts = replay(read_script(read_bytes(file, MOST_OPS), file)).to_json()
     emit(facts, rows([(name, str(value)) for name, value in facts.items()]), as_json=as_json)
     return FINE
 
@@ -304,7 +334,9 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
     """Say what a request comes to in a context: its result, the locks it takes, and what the kernel would print."""
     from gfpmodel.locking.command import Question, run
 
-    text, facts, clean = run(Question(**asked), kernel, gfp_layouts.parse_config(config), read_input)
+    text, facts, clean = run(
+        Question(**asked), kernel, gfp_layouts.parse_config(config), partial(read_bytes, most=MOST_TEXT)
+    )
     if asked["out"]:
         write_output(asked["out"], text)
     else:
@@ -333,15 +365,17 @@ def row(proposal: Rule, against: Rule, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--page-size", type=click.Choice(PAGE_SIZES), help="Bytes in a page; default: as the files tell it.")
 @json_option
-def machine(files: tuple[str, ...], as_json: bool) -> int:
-    """Print a machine as the model uses it, from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo), and what is not known.
+def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int:
+    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo): what they say, and what they do not.
 
-    FILEs are told apart by content; one file may hold all three.
+    FILEs are told apart by content; one file may hold all three, quoted or with prompts and time stamps.  /proc/meminfo
+    beside them tells the page size.  What keeps the model from being that machine is said, too.
     """
     from gfpmodel.io.procfs import describe, machine_facts, read_proc
 
-    facts = machine_facts(read_proc(files))
+    facts = machine_facts(read_proc(files), int(page_size) if page_size else None)
     emit(facts, describe(facts), as_json=as_json)
     return FINE
 
@@ -411,18 +445,6 @@ def experiment(as_json: bool, **asked: Any) -> int:
 
 
 def write_output(file: str, text: str) -> None:
-    """Write a file; raises InputError."""
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", file) from None
-
-
-def read_input(file: str) -> bytes:
-    """Return the bytes of a file, or of standard input for ``-``; raises InputError."""
-    if file == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file) from None
+    """Write a file, whole or not at all; raises InputError."""
+    with whole(file) as path:
+        path.write_text(text, encoding="utf-8")

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 1000  #: characters of a message; what was typed may be of any length
+LONGEST_NAME = 60
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """Return a text, or its beginning and its end if it is longer than one wants to read."""
+    return text if len(text) <= longest else f"{text[: longest * 2 // 3]}...{text[-longest // 3 :]}"
+
 
 class InputError(ValueError):
     """Input that cannot be used.
@@ -13,14 +21,14 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
-        self.message, self.file, self.line = message, file, line
-        place = ":".join(str(part) for part in (file, line) if part is not None)
-        super().__init__(f"{place}: {message}" if place else message)
+        self.message, self.file, self.line = cut(message), file, line
+        place = ":".join(cut(str(part)) for part in (file, line) if part is not None)
+        super().__init__(f"{place}: {self.message}" if place else self.message)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
     """Return the error for a name that is not known, with the nearest known ones."""
-    names = list(known)
+    names, name = list(known), cut(name, LONGEST_NAME)
     lower = {n.lower(): n for n in names}
     begin = [n for low, n in lower.items() if name and low.startswith(name.lower())]
     close = [lower[low] for low in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from hypothesis import settings
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from gfpmodel.cli import main
 
@@ -25,6 +26,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+#: Seconds after which something hangs.  No test looks at a clock otherwise: speed is measured in bench/.
+PATIENCE = 600
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture
@@ -68,9 +74,23 @@ def browser() -> Iterator[Browser]:
     """Return the one Chromium of a run: playwright does not start twice in a process."""
     need(CHROMIUM.exists(), f"there is no {CHROMIUM}")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE * 1000)
+        be_patient(chromium)
         yield chromium
         chromium.close()
+
+
+def be_patient(browser: Browser) -> None:
+    """Let everything that a page is asked wait as long as a busy machine needs."""
+    made = browser.new_context
+
+    def new_context(**options: Any) -> BrowserContext:
+        context = made(**options)
+        context.set_default_timeout(PATIENCE * 1000)
+        return context
+
+    browser.new_context = new_context  # type: ignore[method-assign]
+    expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="session")

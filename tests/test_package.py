@@ -55,6 +55,15 @@ def test_wheel_works_without_the_repository(clean: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_wheel_answers_without_a_compiler(clean: Path, tmp_path: Path) -> None:
+    """Numba is not among what the package needs: small work runs interpreted."""
+    asked = ("verdict", "--proposal", "fast_try", "--order", "1", "--context", "raw", "--kernel", "v5.8-rc3+FAST_TRY")
+    assert "page" in run(clean / "gfpmodel", *asked, cwd=tmp_path)
+    code = "import importlib.util as u; print(u.find_spec('numba'))"
+    assert run(clean / "python", "-c", code, cwd=tmp_path).strip() == "None"
+
+
+@pytest.mark.slow
 def test_wheel_holds_the_package_only(clean: Path, tmp_path: Path) -> None:
     code = "import importlib.metadata as m; print('\\n'.join(map(str, m.files('gfpmodel'))))"
     files = run(clean / "python", "-c", code, cwd=tmp_path).split()
@@ -71,7 +80,7 @@ def test_import_is_light(module: str, tmp_path: Path) -> None:
 
 def test_lock_fits_what_the_package_asks_for() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
-    asked = [*PYPROJECT["project"]["dependencies"], *extras["show"], *extras["book"]]
+    asked = [*PYPROJECT["project"]["dependencies"], *extras["compile"], *extras["show"], *extras["book"]]
     for requirement in requirements(asked):
         if requirement.name != "gfpmodel":
             assert requirement.specifier.contains(LOCK[requirement.name]), requirement
@@ -89,3 +98,21 @@ def test_lock_has_one_version_of_each_package() -> None:
     names = re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert len(names) == len(set(names))
     assert "://" not in (ROOT / "requirements.txt").read_text()
+
+
+def test_every_pin_has_its_sums_and_is_installed_by_them() -> None:
+    blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(LOCK)
+    assert not [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block]
+    assert "--require-hashes -r requirements.txt" in (ROOT / "Makefile").read_text()
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = [
+        line.split("uses:")[1].strip()
+        for file in (ROOT / ".github/workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert not [action for action in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action)]

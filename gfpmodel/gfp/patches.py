@@ -123,6 +123,8 @@ def _parse(lines: list[str], name: str) -> tuple[PatchedFile, ...]:
         files = tuple(PatchSet(counted()))
     except UnidiffParseError as error:
         raise InputError(_what_unidiff_wanted(str(error)), name, at) from None
+    except ValueError:  # a number that has more digits than Python reads
+        raise InputError("no unified diff: a number in the @@ line has thousands of digits", name, at) from None
     if not any(len(file) for file in files):
         quoted = next((at for at, line in enumerate(lines, 1) if re.match(r">\s?(?:diff --git|\+\+\+ )", line)), None)
         what = "the diff is only quoted ('> ')" if quoted else "no diff in it"

@@ -135,7 +135,7 @@ def replay(allocator: PageAllocator, ops: list[Operation]) -> tuple[int, Differe
     columns = [(one.kind, one.cpu, one.order, one.gfp if one.kind == OP_ALLOC else one.pfn) for one in ops]
     words = pack_ops(*(np.array(column, np.int64) for column in zip(*columns, strict=True)))
     results = allocator.prepare(words)
-    stopped = allocator.resume(words, results, 0, len(words))
+    stopped = allocator.resume(results, 0, len(words))
     pfns = iter(results.pfns.tolist())
     for at, one in enumerate(ops[:stopped]):
         if one.kind == OP_ALLOC:
@@ -144,7 +144,7 @@ def replay(allocator: PageAllocator, ops: list[Operation]) -> tuple[int, Differe
             if got != one.pfn:
                 return at, Difference(one.line, "pfn", one.pfn, got)
     if stopped < len(ops):
-        error = allocator.explain(words, results, stopped)
+        error = allocator.explain(results, stopped)
         return stopped, Difference(ops[stopped].line, "pfn", ops[stopped].pfn, error.message)
     return len(ops), None
 

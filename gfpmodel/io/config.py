@@ -18,6 +18,7 @@ KNOBS = (
     "pageblock_order",
     "percpu_pagelist_fraction",
 )
+MOST_DIGITS = 19
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Config:
 
 
 def number(text: str) -> int:
-    """Return a non-negative decimal number; raises InputError."""
-    if not (text.isascii() and text.isdigit()):
-        raise InputError(f"{text[:40]!r} is no number")
+    """Return a non-negative decimal number of at most 64 bits; raises InputError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > MOST_DIGITS:
+        raise InputError(f"{text[:40]!r} is no number of up to {MOST_DIGITS} digits")
     return int(text)

@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,9 @@ NAMES = {
 }
 
 
+LONGEST_LINE = 1 << 22  #: bytes: hundreds of times the longest that was recorded
+
+
 @dataclass(frozen=True)
 class Difference:
     """Where a recording and the model part: line (from 1), field, what the file says and what the model says."""
@@ -92,16 +96,19 @@ def lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a file; raises InputError with file and line for one that is torn or no JSON object."""
     number = 0
     try:
-        with gzip.open(path, "rt", encoding="ascii") as file:
-            for number, text in enumerate(file, 1):
-                if not text.endswith("\n"):
-                    raise InputError("the line is cut off", str(path), number)
-                data = json.loads(text)
+        with gzip.open(path, "rb") as file:
+            for number, row in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), 1):
+                if not row.endswith(b"\n"):
+                    cut_off = "the line is cut off" if len(row) < LONGEST_LINE else f"more than {LONGEST_LINE} bytes"
+                    raise InputError(cut_off, str(path), number)
+                data = json.loads(text := row.decode("ascii"))
                 if not isinstance(data, dict):
                     raise InputError(f"expected a JSON object, found {text[:40]!r}", str(path), number)
                 yield Line(number, data)
     except InputError:
         raise
+    except RecursionError:
+        raise InputError("no JSON that can be a recording: nested too deeply", str(path), number) from None
     except json.JSONDecodeError as error:
         raise InputError(f"no JSON: {error.msg} at column {error.colno}", str(path), number) from None
     except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
@@ -151,7 +158,7 @@ class Replay:
         ops = pack_ops(*(np.array(column, np.int64) for column in zip(*columns, strict=True)))
         results = self.allocator.prepare(ops)
         self.ring.clear()
-        stopped = self.allocator.resume(ops, results, 0, len(ops), lru_movable=self.config.lru_movable)
+        stopped = self.allocator.resume(results, 0, len(ops), lru_movable=self.config.lru_movable)
         assert not self.ring.lost
         found = events_by_op(self.ring, len(ops))
         pfns = iter(results.pfns.tolist())
@@ -163,7 +170,7 @@ class Replay:
             self._compare(line, got)
         if stopped < len(pending):
             line = pending[stopped]
-            error = self.allocator.explain(ops, results, stopped)
+            error = self.allocator.explain(results, stopped)
             raise DifferenceFound(line.number, "pfn", line.data["pfn"], error.message)
         self.done += len(pending)
 

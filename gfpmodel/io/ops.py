@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.config import Config
-from gfpmodel.mm import PageAllocator, pack_ops
-from gfpmodel.mm.jit import compiled
-from gfpmodel.mm.ops import MAX_OP_ORDER
+from gfpmodel.io.config import MOST_DIGITS, Config
+from gfpmodel.mm import PageAllocator, Rule, gates, pack_ops
+from gfpmodel.mm.jit import compiled, entry
+from gfpmodel.mm.ops import MAX_OP_ORDER, check_mask
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 
 FNV_OFFSET = np.uint64(1469598103934665603)
@@ -23,10 +23,12 @@ KINDS = {b"a": OP_ALLOC, b"f": OP_FREE_HANDLE, b"d": OP_DRAIN}
 
 @dataclass(frozen=True)
 class Script:
-    """A script: the machine it asks for, and its operations packed for a bulk run."""
+    """A script: its name, the machine it asks for, its operations packed for a bulk run, and the line of each."""
 
     config: Config
     ops: NDArray[np.int64]
+    name: str
+    lines: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,40 +65,61 @@ def read_script(data: bytes, name: str) -> Script:
         raise InputError(error.message, name, at + 1) from None
     if at == len(rows):
         raise InputError("no line `boot`: not an op script", name, len(rows))
-    return Script(config, parse_ops(rows[at + 1 :], name, at + 2))
+    try:
+        cpus = config.machine.cpus
+    except InputError as error:
+        raise InputError(error.message, name, at + 1) from None
+    columns, lines = parse_ops(rows[at + 1 :], name, at + 2, cpus, config.rule)
+    return Script(config, pack_ops(*columns.T), name, lines)
 
 
-def parse_ops(rows: list[bytes], name: str, first_line: int) -> NDArray[np.int64]:
-    """Pack the operation lines; raises InputError with file and line."""
+def parse_ops(
+    rows: list[bytes], name: str, first_line: int, cpus: int, rule: Rule | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the operations as a table (kind, cpu, order, argument), and the line of each.
+
+    Raises InputError with file and line for what is no operation of a machine with so many cpus and this proposal.
+    """
     orders: list[int] = []
-    columns: list[tuple[int, int, int, int]] = []
+    table: list[tuple[int, int, int, int]] = []
+    lines: list[int] = []
+    known: set[int] = set()
     for line, row in enumerate(rows, first_line):
+        words = row.split()
+        if not words:
+            continue
         try:
-            match row.split():
-                case [b"a", cpu, order, gfp]:
-                    top = min(int(order), MAX_OP_ORDER)
-                    columns.append((OP_ALLOC, int(cpu), top, int(gfp)))
-                    orders.append(top)
-                case [b"f", cpu, handle]:
-                    columns.append((OP_FREE_HANDLE, int(cpu), orders[int(handle)], int(handle)))
-                case [b"d", cpu]:
-                    columns.append((OP_DRAIN, int(cpu), 0, 0))
-                case []:
-                    pass
-                case _:
-                    raise ValueError
-            if columns and min(columns[-1]) < 0:
-                raise ValueError
-        except ValueError:
-            raise InputError(
-                f"bad operation {row[:40]!r}; expected a CPU ORDER GFP, f CPU HANDLE or d CPU", name, line
-            ) from None
-        except IndexError:
-            raise InputError(f"handle {int(row.split()[2])} is freed before it is allocated", name, line) from None
-    table = np.array(columns, np.int64).reshape(-1, 4)
-    return pack_ops(*table.T)
+            kind, cpu, order, argument = one = parse_op(words, orders)
+            gates.cpu(cpu, cpus)
+            if kind == OP_ALLOC:
+                orders.append(order)
+                if argument not in known:
+                    check_mask(argument, rule.flag if rule else 0)
+                    known.add(argument)
+        except InputError as error:
+            raise InputError(error.message, name, line) from None
+        table.append(one)
+        lines.append(line)
+    return np.array(table, np.int64).reshape(-1, 4), np.array(lines, np.int64)
 
 
+def parse_op(words: list[bytes], orders: list[int]) -> tuple[int, int, int, int]:
+    """Return an operation: kind, cpu, order, argument.  ``orders`` are those of the allocations before it."""
+    numbers_only = all(word.isdigit() and len(word) <= MOST_DIGITS for word in words[1:])
+    match words if numbers_only else []:
+        case [b"a", cpu, order, gfp]:
+            return OP_ALLOC, int(cpu), min(int(order), MAX_OP_ORDER), int(gfp)
+        case [b"f", cpu, handle]:
+            if int(handle) >= len(orders):
+                raise InputError(f"handle {int(handle)} is freed before it is allocated")
+            return OP_FREE_HANDLE, int(cpu), orders[int(handle)], int(handle)
+        case [b"d", cpu]:
+            return OP_DRAIN, int(cpu), 0, 0
+    given = b" ".join(words)[:40]
+    raise InputError(f"bad operation {given!r}; expected a CPU ORDER GFP, f CPU HANDLE or d CPU")
+
+
+@entry
 @compiled
 def fnv1a(pfns: NDArray[np.uint32]) -> Any:
     """Return the FNV-1a hash over page frame numbers, each taken as one word."""
@@ -112,18 +135,17 @@ def replay(script: Script, allocator: PageAllocator | None = None) -> Outcome:
     warm_up(machine)
     results = machine.prepare(script.ops)
     begin = time.perf_counter()
-    stopped = machine.resume(script.ops, results, 0, len(script.ops), lru_movable=script.config.lru_movable)
+    stopped = machine.resume(results, 0, len(script.ops), lru_movable=script.config.lru_movable)
     seconds = time.perf_counter() - begin
     if stopped < len(script.ops):
-        raise machine.explain(script.ops, results, stopped)
+        raise InputError(machine.explain(results, stopped).message, script.name, int(script.lines[stopped]))
     nulls = int(np.count_nonzero(results.pfns == NO_RESULT))
     return Outcome(len(script.ops), nulls, seconds, hash_of(results.pfns))
 
 
 def warm_up(allocator: PageAllocator) -> None:
     """Load or compile the engine by running no operation."""
-    nothing = np.zeros(0, np.int64)
-    allocator.resume(nothing, allocator.prepare(nothing), 0, 0)
+    allocator.run(np.zeros(0, np.int64))
 
 
 def hash_of(pfns: NDArray[np.uint32]) -> int:

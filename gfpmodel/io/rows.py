@@ -16,18 +16,20 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 import yaml
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.files import unreadable
 from gfpmodel.gfp import encode, layout
 from gfpmodel.gfp.layouts import kernel_name
 from gfpmodel.mm import Rule
-from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
+from gfpmodel.mm.rules import NO_RECLAIM, ORDINARY, OWN_FUNCTION, SAME
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
-from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
+from gfpmodel.proposals import PATCHED, ROWS, proposal
 
 MOST = 4096  #: bytes of a row's file: many times what twenty lines need
+DEEPEST = 64  #: times that a text of one level opens a list: each level takes the parser longer than the last
 ENDINGS = (".yaml", ".yml")
 BIT = 0x800000  #: the engine has one bit to give away; what number a patch takes is the linter's matter
 
-FLAGS = {"none": 0, "bit": BIT, "own function": OWN_FUNCTION}
+FLAGS = {"none": 0, "bit": BIT, "own function": OWN_FUNCTION, "no reclaim bit": NO_RECLAIM}
 TYPES: dict[str, int | None] = {
     "own": None,
     **{f"MIGRATE_{name}": number for number, name in enumerate(MIGRATE_NAMES[:MIGRATE_PCPTYPES])},
@@ -114,6 +116,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "name": read_name,
     "title": read_line,
     "request": read_line,
+    "request_rt": read_line,
     "kernel": read_kernel,
     "scan": read_scan,
     "highest_order": read_order,
@@ -141,12 +144,18 @@ def read_row(text: str | bytes, name: str = "row") -> Rule:
         except InputError as error:
             raise InputError(f"{field}: {error.message}", name, entry.line) from None
     row = Rule(**found)
-    try:
-        mask = encode(row.request, layout(row.kernel))
-    except InputError as error:
-        raise InputError(f"request: {error.message}", name, entries["request"].line) from None
-    check(row, mask, name, entries)
+    check(row, read_mask(row.request, row, "request", name, entries), name, entries)
+    if row.request_rt != SAME:
+        read_mask(row.request_rt, row, "request_rt", name, entries)
     return row
+
+
+def read_mask(request: str, row: Rule, field: str, name: str, entries: Mapping[str, Entry]) -> int:
+    """Return the mask of a request in the bits of the row's kernel; raises InputError."""
+    try:
+        return encode(request, layout(row.kernel))
+    except InputError as error:
+        raise InputError(f"{field}: {error.message}", name, entries[field].line) from None
 
 
 def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
@@ -155,8 +164,10 @@ def read_fields(text: str | bytes, name: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for key, value in read_mapping(text, name).value:
         line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or key.value not in known:
-            raise InputError(unknown("field", str(key.value)[:40], known).message, name, line)
+        if not isinstance(key, yaml.ScalarNode):  # not quoted: with aliases in it, its text has no end
+            raise InputError("a field's name is a list or a mapping; expected `field: word` lines", name, line)
+        if key.value not in known:
+            raise InputError(unknown("field", key.value, known).message, name, line)
         if key.value in found:
             raise InputError(f"{key.value} is said twice; line {found[key.value].line} has it, too", name, line)
         found[key.value] = Entry(plain(value, key.value, name), line)
@@ -172,6 +183,8 @@ def read_mapping(text: str | bytes, name: str) -> yaml.MappingNode:
         raise InputError(f"more than {MOST} bytes; expected the twenty lines of a row", name)
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        if max(text.count(opened) for opened in "[{&*?") > DEEPEST:
+            raise RecursionError
         node = yaml.compose(text, Loader=yaml.BaseLoader)
     except UnicodeDecodeError:
         raise InputError("no text; expected YAML in UTF-8", name) from None
@@ -231,10 +244,10 @@ def file_row(name: str) -> Rule | None:
     try:
         with Path(name).open("rb") as file:
             data = file.read(MOST + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, name) from None
     row = read_row(data, name)
-    known = PROPOSALS.get(row.name)
+    known = ROWS.get(row.name)
     if known is not None and known != row:
         raise InputError(f"name: {row.name} is a row of the book, and differs from this; take another name", name)
     return row
@@ -287,6 +300,7 @@ MEANS: dict[str, dict[str, str]] = {
         "none": "no new interface: the request takes the ordinary path",
         "bit": "takes a bit of every gfp_t, for whoever passes it; the linter says what is left",
         "own function": "takes no bit, and cannot leak into another caller's mask",
+        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served so, whoever passes it and for what",
     },
     "refill": {
         "no": "an empty list stays empty: NULL until somebody else refills it",
@@ -329,6 +343,7 @@ FREE = {
     "title": "another title",
     "kernel": "the flags have other numbers",
     "request": "another mask: the command decode says what else it asks for",
+    "request_rt": "another mask on PREEMPT_RT, where the same name then asks for something else",
     "highest_zone": "other zones count",
     "highest_order": "another order is the highest that it may ask for",
 }

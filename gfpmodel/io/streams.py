@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from gfpmodel.errors import InputError
+from gfpmodel.files import STDIN, standard_input, unreadable
 
 GZIP, XZ, ZSTD, BZIP2 = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh"
 XZ_MEMORY = 1 << 28  #: a hostile header may ask for gigabytes
@@ -63,12 +63,12 @@ def open_bytes(name: str, piece: int = PIECE) -> Iterator[BinaryIO]:
     ``piece`` bounds how much is decompressed at a time, and so how much before the damage a damaged file loses.
     """
     if name == "-":
-        yield decompressed(cast(io.BufferedReader, sys.stdin.buffer), "<stdin>", piece)
+        yield decompressed(cast(io.BufferedReader, standard_input()), STDIN, piece)
         return
     try:
         source = Path(name).open("rb")  # noqa: SIM115 (closed below; an error of the reader is none of open's)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", name) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(error, name) from None
     with source:
         yield decompressed(source, name, piece)
 

@@ -1,7 +1,8 @@
-"""Small text files read whole; torn ones, and what is no text, refused with one line."""
+"""Small text files read whole: what is no text is refused, what a mail or a terminal put around it is cut off."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from gfpmodel.errors import InputError
@@ -9,6 +10,13 @@ from gfpmodel.io.streams import BROKEN, open_bytes
 
 MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that a bomb is refused
 PIECE = 1 << 13
+
+#: A mail's quotes, then what logs put before a kernel's line: a level, a time since boot or a date.
+AROUND = re.compile(
+    r"\A(?:\s*>)*\s*(?:<\d{1,3}>\s*)?"
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: ?)?"
+    r"(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?)?"
+)
 
 
 def beginning(path: Path, size: int = 4096) -> str:
@@ -23,8 +31,8 @@ def beginning(path: Path, size: int = 4096) -> str:
     return found.decode("utf-8", "replace")
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, without their ends; raises InputError if it is torn, cut off or no text."""
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a text file; raises InputError if it is damaged or longer than any."""
     parts: list[bytes] = []
     with open_bytes(str(path), PIECE) as file:
         try:
@@ -35,12 +43,36 @@ def read_lines(path: Path) -> list[str]:
         except BROKEN as error:
             line = b"".join(parts).count(b"\n") + 1
             raise InputError(f"torn or damaged after this line: {error}", str(path), line) from None
-    data = b"".join(parts)
-    lines = data.split(b"\n")
-    if lines.pop():
-        raise InputError("the line is cut off: expected a newline at its end", str(path), len(lines) + 1)
+    return b"".join(parts)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, without their ends; raises InputError if it is torn, cut off or no text."""
+    data = read_whole(path)
+    if data and not data.endswith(b"\n"):
+        raise InputError("the line is cut off: expected a newline at its end", str(path), data.count(b"\n") + 1)
+    return decoded(data, "ascii", path).split("\n")[:-1]
+
+
+def read_pasted(path: Path) -> list[str]:
+    """Return the bare lines of a text that people pasted, mailed or logged; raises InputError if it is no text.
+
+    Cut off are a mail's quotes, a kernel log's time stamps, indentation, trailing blanks and carriage returns; the last
+    newline may be missing.  What is cut off may be around the lines of any of the kernel's files, so that none of these
+    begins with it.
+    """
+    text = decoded(read_whole(path), "utf-8-sig", path).replace("\xa0", " ")
+    return [AROUND.sub("", line).strip() for line in text.removesuffix("\n").split("\n")]
+
+
+def decoded(data: bytes, encoding: str, path: Path) -> str:
+    """Return bytes as text; raises InputError for what is none."""
     try:
-        return data.decode("ascii").split("\n")[:-1]
+        text = data.decode(encoding)
+        bad = data.find(b"\0")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"expected text, found the byte {data[error.start]:#04x}", str(path), line) from None
+        text, bad = "", error.start
+    if bad >= 0:
+        line = data.count(b"\n", 0, bad) + 1
+        raise InputError(f"expected text, found the byte {data[bad]:#04x}", str(path), line)
+    return text

@@ -59,7 +59,7 @@ def verify_file(name: str) -> Verdict:
     """Verify one file."""
     path = Path(name)
     try:
-        if not path.is_file():
+        if not is_file(path):
             raise InputError("no such file", name)
         for recognise, replay in READERS:
             if recognise(path):
@@ -71,3 +71,11 @@ def verify_file(name: str) -> Verdict:
         )
     except InputError as error:
         return Verdict(name, unusable=error)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a name that cannot be one's is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -113,7 +113,7 @@ def read_setup(text: str, pcp: str, request: str) -> Setup:
 def cell(row: Mapping[str, str], kernel: Kernel) -> Verdict:
     """Return the verdict on one row of a table of cells; raises InputError."""
     row = {column: row[column].strip() for column in READ}
-    if not re.fullmatch(r"\d+", row["order"]):
+    if not re.fullmatch(r"[0-9]{1,9}", row["order"]):
         raise InputError(f"order {row['order']!r} is no number")
     request = read_request(row["request"], int(row["order"]), kernel)
     where = STACK_OF.get(row["context"], row["context"])

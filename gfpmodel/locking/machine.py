@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import replace
 from functools import lru_cache
+from threading import get_ident
 from typing import NamedTuple
 
 from gfpmodel.errors import unknown
@@ -110,9 +111,13 @@ def prepared(pcp: str, emptied: bool = False) -> tuple[Snapshot, int]:
     return replace(snapshot, zones=zones), page
 
 
-@lru_cache(maxsize=16)
 def allocator(rule: Rule | None) -> PageAllocator:
-    """Return the allocator that serves a row's requests; its state is whatever the last user left."""
+    """Return this thread's allocator that serves a row's requests; its state is whatever the last user left."""
+    return _allocator(rule, get_ident())
+
+
+@lru_cache(maxsize=64)
+def _allocator(rule: Rule | None, _thread: int) -> PageAllocator:
     return PageAllocator(GUEST, rule, events=EVENTS)
 
 

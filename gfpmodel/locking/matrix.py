@@ -76,6 +76,15 @@ class Matrix:
         chosen = (cell for cell in self.cells if all(getattr(cell, name) == v for name, v in wanted.items()))
         return Matrix(tuple(chosen))
 
+    def changed(self) -> Matrix:
+        """Return the cells of those contexts of a kernel in which what happens is not the same for every proposal."""
+        seen: dict[tuple[str, str, int, str], set[tuple[str, ...]]] = {}
+        for cell in self.cells:
+            happens = tuple(value for name, value in cell.row().items() if name not in ("proposal", "locks"))
+            seen.setdefault((cell.config, cell.context, cell.order, cell.pcp), set()).add(happens)
+        differ = {place[:2] for place, found in seen.items() if len(found) > 1}
+        return Matrix(tuple(cell for cell in self.cells if (cell.config, cell.context) in differ))
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return by proposal how many cells give a page, give NULL, are reported, or are unsafe without a word."""
         table = {cell.proposal: {"page": 0, "NULL": 0, "reported": 0, "unsafe": 0} for cell in self.cells}

@@ -65,7 +65,7 @@ class Request:
     @property
     def served_by(self) -> Rule:
         """Return the row that serves it: the proposal's if the mask asks for it, or if the proposal has no flag."""
-        if self.rule is None or (self.rule.flag and not self.mask & self.rule.flag):
+        if self.rule is None or (self.rule.flag and not self.rule.asking(self.mask) & self.rule.flag):
             return ORDINARY
         return self.rule
 
@@ -374,7 +374,7 @@ def make_request(
         mask = parse_mask(gfp) if gfp.strip()[:1].isdigit() else encode(gfp, layout)
     elif row is not None and rule is not None:
         layout = layout_of(rule.kernel)  # where the kernel has no such flag, the row stands for a port of it
-        mask, own = encode(rule.request, layout), rule.flag & OWN_FUNCTION
+        mask, own = encode(rule.on(kernel.rt).request, layout), rule.flag & OWN_FUNCTION
     else:
         raise InputError("a request needs a gfp mask or a proposal")
     nolockdep = bool(mask & layout.bits.get(NOLOCKDEP, 0))

@@ -1,19 +1,24 @@
-"""The server of meeting mode: jupyter_server with one page, on 127.0.0.1, behind its token; no kernel is started."""
+"""The server of meeting mode: jupyter_server with one page and nothing else, on 127.0.0.1, behind its token."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from jupyter_server.extension.application import ExtensionApp, ExtensionAppJinjaMixin
 from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, ExtensionHandlerMixin
-from tornado.web import authenticated
+from jupyter_server.serverapp import ServerApp
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher, Rule
+from tornado.web import HTTPError, RequestHandler, authenticated
 
 from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
@@ -48,6 +53,9 @@ STATES = {
     "low": "pages on each list, memory at the low mark",
     "min": "pages on each list, memory at the min mark",
 }
+#: What the server has, below its base URL: the page, its answers and files, and how the token is shown.
+ROUTES = re.compile(r"(?:meeting(?:/case\.(?:json|ipynb))?|static/\S+|login|logout)?")
+METHODS = ("GET", "HEAD", "POST")
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -87,17 +95,60 @@ class CaseHandler(ExtensionHandlerMixin, APIHandler):
         warm: Future[None] = self.settings["meeting_warm"]
         await asyncio.shield(asyncio.wrap_future(warm))
         try:
-            got = asked(self.request.query)
+            got = await asyncio.get_running_loop().run_in_executor(WORKERS, shown, kind, self.request.query)
         except InputError as error:
             self.set_status(400)
             self.finish({"message": " ".join(str(error).split())})
             return
-        if kind == "json":
-            self.finish(dict(page(got)))
-            return
-        self.set_header("Content-Type", "application/x-ipynb+json")
-        self.set_header("Content-Disposition", 'attachment; filename="case.ipynb"')
-        self.finish(notebook(got))
+        if kind == "ipynb":
+            self.set_header("Content-Type", "application/x-ipynb+json")
+            self.set_header("Content-Disposition", 'attachment; filename="case.ipynb"')
+        self.finish(got)
+
+
+WORKERS = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "answer")  #: of answers, side by side
+
+
+def shown(kind: str, query: str) -> dict[str, Any] | str:
+    """Return the answer to a query as it is sent, in a thread of its own; raises InputError."""
+    got = asked(query)
+    return dict(page(got)) if kind == "json" else notebook(got)
+
+
+class Refused(RequestHandler):
+    """What is none of this server's routes, or no method of it: an empty error, which asks nobody who it is for."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Check nothing: it is refused in any case."""
+
+    def prepare(self) -> None:
+        """Refuse it."""
+        raise HTTPError(404 if self.request.method in METHODS else 405)
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Write nothing but the status."""
+        self.finish()
+
+
+class Foreign(Matcher):
+    """Matches what is not for this server: jupyter_server itself would start kernels, and read and write files."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """Return None for a route of this server."""
+        ours = request.path.startswith(self.base) and ROUTES.fullmatch(request.path.removeprefix(self.base))
+        return None if ours and request.method in METHODS else {}
+
+
+class MeetingServer(ServerApp):
+    """A jupyter_server that serves the meeting's page alone."""
+
+    def init_webapp(self) -> None:
+        """Make the web application, and let nothing but the page through to it."""
+        super().init_webapp()
+        self.web_app.default_router.rules.insert(0, Rule(Foreign(self.base_url), Refused))
 
 
 def asked(query: str) -> Answer:
@@ -111,6 +162,7 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
     name = "gfpmodel_meeting"
     extension_url = "/meeting"
     load_other_extensions = False
+    serverapp_class = MeetingServer
     serverapp_config = {"answer_yes": True}  # noqa: RUF012 - as the base class has it
     static_paths = [str(FILES)]  # noqa: RUF012
     template_paths = [str(FILES)]  # noqa: RUF012
@@ -132,7 +184,7 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
 def warm_up() -> Future[None]:
     """Answer a case of every load in a thread of its own; returns what is done when all that is compiled is ready.
 
-    The engine's allocators are shared, so nothing else is answered before.
+    Nothing else is answered before.
     """
     done: Future[None] = Future()
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import mmap
+from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.errors import GeometryError, MisuseError
+from gfpmodel.errors import GeometryError, InputError, MisuseError
 from gfpmodel.gfp import Layout, encode, layout
+from gfpmodel.mm import gates, jit
 from gfpmodel.mm import state as st
 from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, fill_pcp_list, list_pages
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
-from gfpmodel.mm.jit import view
+from gfpmodel.mm.gates import locked
 from gfpmodel.mm.mmzone import Machine, Sizes, boot_sizes
-from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK, Results, check_mask, op_word
+from gfpmodel.mm.ops import MAX_OP_CPU, MAX_OP_ORDER, ZONE_OF_MASK, Results, check_mask, op_word
 from gfpmodel.mm.page_alloc import (
     NO_RESULT,
     OP_ALLOC,
@@ -31,7 +33,7 @@ from gfpmodel.mm.page_alloc import (
 )
 from gfpmodel.mm.picture import picture
 from gfpmodel.mm.rules import ORDINARY, Rule
-from gfpmodel.mm.snapshot import Snapshot, ZoneState
+from gfpmodel.mm.snapshot import Snapshot, ZoneState, check_sizes, check_snapshot
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 384 MiB
@@ -42,7 +44,8 @@ class PageAllocator:
 
     Arguments: its description; the row of a proposal whose flag (or own function) is served by that row; how many
     events the ring holds (0: none are recorded) and which kinds.  Masks may be numbers or names; names are those of
-    the proposal's kernel, or of v5.8-rc3 without one.  Raises GeometryError.
+    the proposal's kernel, or of v5.8-rc3 without one.  Threads may share it: one call runs at a time.
+    Raises GeometryError, and InputError for what is no machine, row or ring.
 
     Models: mm/page_alloc.c (v5.8-rc3) on one node; leaves out reclaim, compaction, OOM, kswapd's work, memcg.
     """
@@ -54,8 +57,11 @@ class PageAllocator:
         events: int = 0,
         kinds: tuple[int, ...] = ALL_KINDS,
     ) -> None:
+        if not isinstance(machine, Machine) or not isinstance(proposal, Rule | None):
+            raise InputError("expected a Machine, and a Rule or None")
         self.machine = machine
         self.proposal = proposal
+        self.lock = RLock()  #: of this machine; whoever works on it in several calls may hold it
         self.layout: Layout = layout(proposal.kernel if proposal else ORDINARY.kernel)
         self.sizes: Sizes = boot_sizes(machine)
         first_page = round_up(st.AREAS_END + machine.cpus * st.MAX_NR_ZONES * st.PCP_ROWS, ALIGNMENT)
@@ -66,9 +72,11 @@ class PageAllocator:
         self._zones = np.zeros(st.ZONE_WORDS * (st.MAX_NR_ZONES + 1), np.int64)
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
-        self._arrays = (view(self._pages), view(self._zones), view(self._blocks))
-        self._trace = view(self._ring.array) if self._ring is not None else None
+        self._arrays = (self._pages, self._zones, self._blocks)
+        self._trace = self._ring.array if self._ring is not None else None
         self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
+        self._prepared: tuple[NDArray[np.int64], Results] | None = None
+        self._position = 0  # the next operation of the run that was prepared
         self.ops_run = 0  #: operations since boot; events are numbered by it
         self._boot()
 
@@ -142,43 +150,50 @@ class PageAllocator:
 
     # one operation at a time
 
+    @locked
     def alloc_pages(self, gfp: int | str = "GFP_KERNEL", order: int = 0, cpu: int = 0) -> int | None:
         """Allocate 2**order pages on a cpu; returns the first pfn, or None where the kernel returns NULL.
 
         Raises InputError for a mask that asks for two zones or two migratetypes, MisuseError for an unknown cpu.
         """
-        mask = encode(gfp, self.layout) if isinstance(gfp, str) else int(gfp)
+        mask = encode(gfp, self.layout) if isinstance(gfp, str) else gates.whole(gfp, "mask", InputError)
+        order, cpu = gates.whole(order, "order"), gates.cpu(cpu, self.machine.cpus)
         if order < 0:
-            raise MisuseError(f"order {order}; expected 0 to {st.MAX_ORDER - 1}")
-        self._check_cpu(cpu)
-        check_mask(mask)
+            raise MisuseError(f"order {gates.shown(order)}; expected 0 to {st.MAX_ORDER - 1}")
+        check_mask(mask, self._flag)
         pfn = self._run_one(op_word(OP_ALLOC, cpu, min(order, MAX_OP_ORDER), mask))
         return None if pfn == NO_RESULT else pfn
 
+    @locked
     def free_pages(self, pfn: int, order: int = 0, cpu: int = 0) -> None:
         """Free 2**order pages on a cpu; raises MisuseError for anything but a whole allocated block."""
-        self._check_cpu(cpu)
+        pfn, order, cpu = gates.whole(pfn, "pfn"), gates.whole(order, "order"), gates.cpu(cpu, self.machine.cpus)
         if not 0 <= pfn < NO_RESULT or not 0 <= order < st.MAX_ORDER:
             raise self._misuse(pfn, order)
         self._run_one(op_word(OP_FREE, cpu, order, pfn))
 
+    @locked
     def drain(self, cpu: int | None = None) -> None:
         """Give the pages of a cpu's lists back to the buddy lists; without a cpu, of all cpus in turn."""
-        for one in range(self.machine.cpus) if cpu is None else (cpu,):
-            self._check_cpu(one)
+        for one in range(self.machine.cpus) if cpu is None else (gates.cpu(cpu, self.machine.cpus),):
             self._run_one(op_word(OP_DRAIN, one, 0, 0))
 
     def _run_one(self, word: int) -> int:
         """Run one operation that was checked; returns its pfn if it is an allocation.  Raises MisuseError."""
         ops, results = self._single
         ops[0] = word
-        self._begin_run()
-        if not self.resume(ops, results, 0, 1):
-            raise self.explain(ops, results, 0)
+        self._begin_run(None)
+        if not self._run(ops, results, 0, 1, lru_movable=False):
+            raise self._explain(ops, results, 0)
         return int(results.pfns[0])
+
+    @property
+    def _flag(self) -> int:
+        return self.proposal.flag if self.proposal else 0
 
     # many operations
 
+    @locked
     def run(self, ops: NDArray[np.int64], lru_movable: bool = False) -> Results:
         """Run packed operations (pack_ops) in compiled code; returns their results.
 
@@ -186,44 +201,74 @@ class PageAllocator:
         Raises MisuseError at an operation that is misuse, before it is run; those before it have been run.
         """
         results = self.prepare(ops)
-        stopped = self.resume(ops, results, 0, len(ops), lru_movable=lru_movable)
-        if stopped < len(ops):
-            raise self.explain(ops, results, stopped)
+        count = len(results.irq_off)
+        stopped = self.resume(results, 0, count, lru_movable=lru_movable)
+        if stopped < count:
+            raise self.explain(results, stopped)
         return results
 
+    @locked
     def prepare(self, ops: NDArray[np.int64]) -> Results:
-        """Check the cpus, masks and handles of packed operations and return room for their results."""
+        """Check the cpus, masks and handles of packed operations, keep a copy, and return room for their results."""
+        ops = np.atleast_1d(gates.column(ops, "an operation's word", -(1 << 63), (1 << 63) - 1))
         kinds = ops & 3
         allocations = kinds == OP_ALLOC
         if len(ops):
-            self._check_cpu(int((ops >> OP_CPU_SHIFT & 0xFFFF).max()))
+            gates.cpu(int((ops >> OP_CPU_SHIFT & MAX_OP_CPU).max()), self.machine.cpus)
         arguments = ops >> OP_ARG_SHIFT
         for mask in np.unique(arguments[allocations]).tolist():
-            check_mask(mask)
+            check_mask(mask, self._flag)
         handles = kinds == OP_FREE_HANDLE
-        unknown = handles & (arguments >= np.cumsum(allocations))
+        unknown = handles & ((arguments < 0) | (arguments >= np.cumsum(allocations)))
         if unknown.any():
             at = int(np.argmax(unknown))
-            raise MisuseError(f"operation {at} frees the result of allocation {arguments[at]}, which comes later")
-        self._begin_run()
-        return Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
+            why = "which comes later" if arguments[at] >= 0 else "but they count from 0"
+            raise MisuseError(f"operation {at} frees the result of allocation {arguments[at]}, {why}")
+        results = Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
+        self._begin_run((ops, results))
+        return results
 
-    def _begin_run(self) -> None:
+    def _begin_run(self, prepared: tuple[NDArray[np.int64], Results] | None) -> None:
         """Let results begin at 0 again, and events be numbered from here."""
+        self._prepared, self._position = prepared, 0
         self._words(st.MACHINE)[st.LAST_RESULT] = 0
         if self._ring is not None:
             self._ring.array[FIRST_OP] = self.ops_run
 
-    def resume(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool = False) -> int:
-        """Run operations ``start`` to ``stop`` after prepare; returns the number of the first misuse, or ``stop``."""
-        self._words(st.MACHINE)[st.LRU_MOVABLE] = lru_movable
-        columns = (view(ops), view(results.pfns), view(results.irq_off))
+    @locked
+    def resume(self, results: Results, start: int, stop: int, lru_movable: bool = False) -> int:
+        """Run the prepared operations ``start`` to ``stop``; returns the number of the first misuse, or ``stop``.
+
+        Argument: what prepare() returned.  Raises MisuseError if the machine has done anything else since, or for
+        operations that have been run.
+        """
+        ops = self._operations(results)
+        start = gates.within(start, "start", self._position, len(ops))
+        stop = gates.within(stop, "stop", start, len(ops))
+        self._position = self._run(ops, results, start, stop, lru_movable)
+        return self._position
+
+    def _operations(self, results: Results) -> NDArray[np.int64]:
+        if self._prepared is None or self._prepared[1] is not results:
+            raise MisuseError("no results of the last prepare(); the machine has run something else since")
+        return self._prepared[0]
+
+    def _run(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool) -> int:
+        """Run operations that were checked."""
+        jit.expect("mm", stop - start)
+        self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
+        columns = (ops, results.pfns, results.irq_off)
         stopped = int(run_ops(*self._arrays, self._trace, *columns, start, stop))
         self.ops_run += stopped - start
         return stopped
 
-    def explain(self, ops: NDArray[np.int64], results: Results, number: int) -> MisuseError:
+    @locked
+    def explain(self, results: Results, number: int) -> MisuseError:
         """Return the error for the operation at which a run stopped."""
+        ops = self._operations(results)
+        return self._explain(ops, results, gates.within(number, "operation", 0, len(ops) - 1))
+
+    def _explain(self, ops: NDArray[np.int64], results: Results, number: int) -> MisuseError:
         word = int(ops[number])
         argument = word >> OP_ARG_SHIFT
         pfn = int(results.pfns[argument]) if word & 3 == OP_FREE_HANDLE else argument
@@ -232,20 +277,16 @@ class PageAllocator:
 
     # misuse
 
-    def _check_cpu(self, cpu: int) -> None:
-        if not 0 <= cpu < self.machine.cpus:
-            raise MisuseError(f"unknown cpu {cpu}; this machine has 0 to {self.machine.cpus - 1}")
-
     def _misuse(self, pfn: int, order: int) -> MisuseError:
         """Return the error for freeing what is no allocated block of this order."""
-        return MisuseError(f"free of pfn {pfn}, order {order}: {self._why_not(pfn, order)}")
+        return MisuseError(f"free of pfn {gates.shown(pfn)}, order {gates.shown(order)}: {self._why_not(pfn, order)}")
 
     def _why_not(self, pfn: int, order: int) -> str:
         if not 0 <= order < st.MAX_ORDER:
             return f"there is no such order; expected 0 to {st.MAX_ORDER - 1}"
-        if not any(zone.start <= pfn < zone.end for zone in self.machine.zones):
+        if not self._in_a_zone(pfn):
             return "the pfn is in no zone"
-        state, found = self.page_state(pfn)
+        state, found = self._state(pfn)
         reasons = {
             st.IN_USE: f"the block was allocated with order {found}",
             st.ON_PCP: "it is free already, on a pcp list (double free)",
@@ -257,19 +298,34 @@ class PageAllocator:
         """Say what a page is at which no block begins."""
         for order in range(1, st.MAX_ORDER):
             head = pfn & ~((1 << order) - 1)
-            state, found = self.page_state(head) if head - self._offset >= self._first else (0, 0)
+            state, found = self._state(head) if head - self._offset >= self._first else (0, 0)
             if state and head + (1 << found) > pfn:
                 what = "an allocated block" if state == st.IN_USE else "a free block"
                 return f"it is in the middle of {what}, pfn {head} of order {found}"
         return "the page was never given to the allocator"
 
+    def _in_a_zone(self, pfn: int) -> bool:
+        return any(zone.start <= pfn < zone.end for zone in self.machine.zones)
+
+    def _pfn(self, pfn: int) -> int:
+        """Return a pfn that a zone spans; raises MisuseError for any other."""
+        pfn = gates.whole(pfn, "pfn")
+        if not self._in_a_zone(pfn):
+            raise MisuseError(f"pfn {gates.shown(pfn)} is in no zone")
+        return pfn
+
+    @locked
     def page_state(self, pfn: int) -> tuple[int, int]:
-        """Return the state (IN_USE, ON_PCP, FREE_BUDDY or 0) and the order that begins at a pfn."""
+        """Return the state (IN_USE, ON_PCP, FREE_BUDDY or 0) and the order that begins at a pfn of a zone."""
+        return self._state(self._pfn(pfn))
+
+    def _state(self, pfn: int) -> tuple[int, int]:
         flags = int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS])
         return flags & st.STATE_MASK, flags & st.ORDER_MASK
 
     # looking
 
+    @locked
     def events(self, clear: bool = True) -> list[Event]:
         """Return the events in the ring, oldest first, and empty it."""
         if self._ring is None:
@@ -294,13 +350,17 @@ class PageAllocator:
         """Return the size of the arrays, the ring excepted; what boot does not touch takes no memory yet."""
         return self._pages.nbytes + self._zones.nbytes + self._blocks.nbytes
 
+    def _zone(self, zone: int) -> int:
+        return gates.zone(zone, self.sizes.zones)
+
     def nr_free(self, zone: int) -> int:
         """Return NR_FREE_PAGES of a zone; pages on pcp lists are not in it."""
-        return int(self._words(zone)[st.NR_FREE])
+        return int(self._words(self._zone(zone))[st.NR_FREE])
 
+    @locked
     def counters(self, zone: int) -> dict[str, int]:
         """Return a zone's counters by name."""
-        words = self._words(zone)
+        words = self._words(self._zone(zone))
         return {
             "free": int(words[st.NR_FREE]),
             "free_cma": int(words[st.NR_FREE_CMA]),
@@ -309,8 +369,12 @@ class PageAllocator:
             "flags": int(words[st.ZONE_FLAGS]),
         }
 
+    @locked
     def watermark_ok(self, zone: int, order: int, mark: int, highest: int, alloc_flags: int = 0) -> bool:
         """Return whether a zone is above a watermark (ALLOC_WMARK_MIN, LOW or HIGH) for a request from ``highest``."""
+        zone, order = self._zone(zone), gates.order(order)
+        mark, highest = gates.within(mark, "mark", 0, 2), gates.within(highest, "highest", 0, st.MAX_NR_ZONES - 1)
+        alloc_flags = gates.within(alloc_flags, "alloc_flags", 0, (1 << 32) - 1)
         words = self._words(zone)
         pages = int(words[st.WMARK + mark] + words[st.BOOST])
         free = int(words[st.NR_FREE])
@@ -318,38 +382,49 @@ class PageAllocator:
 
     def pcp_count(self, cpu: int, zone: int) -> int:
         """Return how many pages a cpu's lists hold in a zone."""
-        return int(self._counts[cpu, zone, st.COUNT])
+        return int(self._counts[gates.cpu(cpu, self.machine.cpus), self._zone(zone), st.COUNT])
 
     def migratetype(self, pfn: int) -> int:
-        """Return the type of the pageblock that a pfn lies in."""
-        return int(self._blocks[pfn - self._offset >> self.machine.pageblock_order])
+        """Return the type of the pageblock that a pfn of a zone lies in."""
+        return int(self._blocks[self._pfn(pfn) - self._offset >> self.machine.pageblock_order])
 
     def contend(self, zone: int, held: bool) -> None:
         """Say whether another cpu holds a zone's lock now: a trylock fails then."""
-        self._words(zone)[st.CONTENDED] = held
+        self._words(self._zone(zone))[st.CONTENDED] = bool(held)
 
     def _list(self, head: int) -> NDArray[np.int64]:
         """Return the pfns on a list, head to tail."""
         out = np.empty(count_list(self._arrays[0], head), np.int64)
-        list_pages(self._arrays[0], head, view(out))
+        list_pages(self._arrays[0], head, out)
         return out + self._offset
 
+    @locked
     def free_list(self, zone: int, order: int, migratetype: int) -> NDArray[np.int64]:
         """Return the first pfns of the blocks on a free list, head to tail."""
+        zone, order = self._zone(zone), gates.order(order)
+        migratetype = gates.within(migratetype, "migratetype", 0, st.MIGRATE_TYPES_WRITTEN - 1)
         return self._list((zone * st.MAX_ORDER + order) * st.AREA_ROWS + migratetype)
 
+    @locked
     def pcp_list(self, cpu: int, zone: int, migratetype: int) -> NDArray[np.int64]:
         """Return the pfns on a pcp list, head to tail."""
+        cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
+        migratetype = gates.within(migratetype, "migratetype", 0, st.MIGRATE_PCPTYPES - 1)
         return self._list(st.AREAS_END + (cpu * st.MAX_NR_ZONES + zone) * st.PCP_ROWS + migratetype)
 
     def block_types(self, zone: int) -> NDArray[np.uint8]:
         """Return the types of a zone's pageblocks, the partial ones at its ends included."""
+        return self._block_types(self._zone(zone)).copy()
+
+    def _block_types(self, zone: int) -> NDArray[np.uint8]:
         sizes, order = self.sizes.zones[zone], self.machine.pageblock_order
         first, last = (pfn - self._offset >> order for pfn in (sizes.zone.start, sizes.zone.end - 1))
         return self._blocks[first : last + 1]
 
+    @locked
     def zone_state(self, index: int) -> ZoneState:
         """Return one zone as it is now."""
+        index = self._zone(index)
         cpus = range(self.machine.cpus)
         pcp = tuple(
             tuple(tuple(self.pcp_list(cpu, index, t).tolist()) for t in range(st.MIGRATE_PCPTYPES)) for cpu in cpus
@@ -370,6 +445,7 @@ class PageAllocator:
     def _cached_type(self, pfn: int) -> int:
         return int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS]) >> st.TYPE_SHIFT & 7
 
+    @locked
     def snapshot(self) -> Snapshot:
         """Return all that can be seen: equal snapshots mean that nothing changed."""
         flags = self._pages[st.ROW * self._first + st.FLAGS :: st.ROW]
@@ -381,6 +457,7 @@ class PageAllocator:
             tuple(zip(pfns.tolist(), orders.tolist(), strict=True)),
         )
 
+    @locked
     def check(self) -> None:
         """Check every invariant of the state; raises AssertionError that says which one does not hold, and where."""
         for index, sizes in self.sizes.zones.items():
@@ -389,12 +466,18 @@ class PageAllocator:
                 where = f", pfn {page + self._offset}" if page >= self._first else ""
                 raise AssertionError(f"zone {sizes.zone.name}{where}: {FAULTS[fault]}")
 
+    @locked
     def restore(self, snapshot: Snapshot, sizes: Sizes | None = None) -> None:
         """Bring the lists, counters and block types into the state of a snapshot, of this machine or of a real one.
 
         ``sizes`` replaces what boot computed: a kernel's own watermarks, reserves and pcp sizes.  Blocks that are
         neither free nor in ``snapshot.in_use`` stay out of reach: freeing one is misuse.
+        Raises MisuseError, and changes nothing, for a snapshot or sizes of another machine.
         """
+        check_snapshot(snapshot, self.machine)
+        if sizes is not None:
+            check_sizes(sizes, self.machine)
+        self._prepared = None
         self.sizes = sizes or self.sizes
         self._empty_lists()
         self._pages[st.ROW * self._first + st.FLAGS :: st.ROW] = 0
@@ -411,19 +494,20 @@ class PageAllocator:
         words[[st.NR_FREE, st.NR_FREE_CMA, st.BOOST]] = zone.free, zone.free_cma, zone.boost
         words[[st.NR_HIGHATOMIC, st.ZONE_FLAGS]] = zone.nr_reserved_highatomic, zone.flags
         words[st.MANAGED] = self.sizes.zones[zone.index].managed
-        self.block_types(zone.index)[:] = zone.blocks
+        self._block_types(zone.index)[:] = zone.blocks
         for order, lists in enumerate(zone.free_lists):
             for t, pfns in enumerate(lists):
                 fill_free_list(pages, zone.index, order, t, self._rows(pfns))
         for cpu, lists in enumerate(zone.pcp_lists):
             for t, pfns in enumerate(lists):
-                cached = view(np.array(zone.cached[cpu][t], np.int64))
+                cached = np.array(zone.cached[cpu][t], np.int64)
                 fill_pcp_list(pages, zone.index, cpu, t, self._rows(pfns), cached)
         words[st.UNSEEN] = self.sizes.zones[zone.index].zone.spanned - zone.free - sum(zone.pcp_count)
 
     def _rows(self, pfns: tuple[int, ...]) -> Any:
-        return view(np.array(pfns, np.int64) - self._offset)
+        return np.array(pfns, np.int64) - self._offset
 
+    @locked
     def __repr__(self) -> str:
         return picture(self)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm.buddy import add_to_free_list_tail
-from gfpmodel.mm.jit import compiled
+from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.mm.state import (
     BOOST,
     COUNT,
@@ -72,6 +72,7 @@ FAULTS = (
 )
 
 
+@entry
 @compiled
 def count_list(pages: Pages, head: int) -> Any:
     """Return the length of a list."""
@@ -82,6 +83,7 @@ def count_list(pages: Pages, head: int) -> Any:
     return count
 
 
+@entry
 @compiled
 def list_pages(pages: Pages, head: int, out: NDArray[np.int64]) -> None:
     """Write the rows of a list, head to tail."""
@@ -92,6 +94,7 @@ def list_pages(pages: Pages, head: int, out: NDArray[np.int64]) -> None:
         page = get(pages, page, NEXT)
 
 
+@entry
 @compiled
 def fill_free_list(pages: Pages, zone: int, order: int, migratetype: int, rows: NDArray[np.int64]) -> None:
     """Put blocks on a free list, in this order from head to tail."""
@@ -99,6 +102,7 @@ def fill_free_list(pages: Pages, zone: int, order: int, migratetype: int, rows: 
         add_to_free_list_tail(pages, rows[i], zone, order, migratetype)
 
 
+@entry
 @compiled
 def fill_pcp_list(
     pages: Pages, zone: int, cpu: int, migratetype: int, rows: NDArray[np.int64], cached: NDArray[np.int64]
@@ -206,6 +210,7 @@ def check_pages(pages: Pages, zones: Zones, zone: int, free_blocks: int, on_pcp:
     return (14 if unseen or page != end else 0), NULL
 
 
+@entry
 @compiled
 def check_zone(pages: Pages, zones: Zones, zone: int, cpus: int, managed: int) -> Any:
     """Check one zone; returns (index into FAULTS, row of a page) or (0, 0)."""

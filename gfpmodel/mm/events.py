@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gfpmodel.errors import InputError
+from gfpmodel.mm.gates import within
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.state import Trace
 
@@ -82,6 +84,7 @@ EVENTS, OP, CPU, IRQ_OFF, ENABLED, CAPACITY, FIRST_OP = range(7)
 HEADER = 8
 OP_FIELD, CPU_FIELD, KIND_FIELD, ZONE_FIELD, FIRST_FIELD = range(5)
 WIDTH = 10
+MAX_EVENTS = 1 << 24  #: 1.3 GiB of ring
 
 
 @inlined
@@ -172,9 +175,12 @@ class Ring:
     """The preallocated ring of the last events.
 
     Arguments: how many events it holds (rounded up to a power of two), and which kinds are recorded.
+    Raises InputError.
     """
 
     def __init__(self, capacity: int = 1 << 12, kinds: tuple[int, ...] = ALL_KINDS) -> None:
+        capacity = within(capacity, "events", 0, MAX_EVENTS, InputError)
+        kinds = tuple(within(kind, "kind of event", 0, len(KINDS) - 1, InputError) for kind in kinds)
         self.capacity = 1 << max(capacity - 1, 1).bit_length()
         self.array = np.zeros(HEADER + WIDTH * self.capacity, np.int64)
         self.array[CAPACITY] = self.capacity

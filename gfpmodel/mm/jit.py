@@ -1,33 +1,142 @@
-"""How compiled functions are compiled: Numba, cached under a hash of their own source and of what it may call.
+"""How the engine runs: one source, interpreted or compiled, and this module chooses.
 
-With ``NUMBA_DISABLE_JIT=1`` the same functions run interpreted, for a debugger or a reader.
+The engine is plain Python functions over arrays.  ``compiled`` and ``inlined`` only mark a function; ``entry`` makes of
+a marked function what Python calls.  An entry runs in one of three ways:
+
+*ahead*        machine code from a library that came with the package;
+*here*         the same library, built on this machine by Numba, kept under a hash of the source;
+*interpreted*  the functions as they stand, over memoryviews, whose items are Python's own integers: for a debugger or
+               a reader, and for small work while there is no library.
+
+So a function that only the engine calls needs no wrapper, and one that is called by mistake runs as plain Python.
+``GFPMODEL_ENGINE`` (ahead, here or interpreted) forces a way; ``NUMBA_DISABLE_JIT=1`` is *interpreted*, too.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import FunctionType, ModuleType
+from typing import Any, Literal, TypeVar, cast, get_args
 
-import numba
 import numpy as np
 
+from gfpmodel.errors import unknown
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+Way = Literal["ahead", "here", "interpreted"]
 
-_numba: Any = numba  # its stubs know neither its config nor all options
-TREE = Path(__file__).parents[2]
-INTERPRETED = bool(_numba.config.DISABLE_JIT)
-
-# An unsigned index spares the compiled code a test for negative ones; interpreted code has plain ints throughout.
-u64: Any = int if INTERPRETED else np.uint64
-i64: Any = int if INTERPRETED else np.int64
-
-
+PACKAGE = Path(__file__).parents[1]
 #: The folders with compiled functions; those of one call only its own and those before it.
-ROOMS = ("mm", "rcu", "sim")
+ROOMS = ("mm", "rcu", "sim", "io")
+
+# What an index or a number is cast to.  Compiled code casts to a machine word: an unsigned index spares it a test for
+# negative ones.  Interpreted code has plain ints throughout.
+u64: Any = int
+i64: Any = int
+COMPILED_CASTS = {"u64": np.uint64, "i64": np.int64}
+
+
+def compiled(function: Function) -> Function:
+    """Mark a function of the engine; compiled code calls it."""
+    function.forceinline = False  # type: ignore[attr-defined]
+    return function
+
+
+def inlined(function: Function) -> Function:
+    """Mark a small function of the hot path; compiled code has it in its callers."""
+    function.forceinline = True  # type: ignore[attr-defined]
+    return function
+
+
+def plain(function: Any) -> Any:
+    """Return the function of an entry, and any other as it is."""
+    return function.function if isinstance(function, Entry) else function
+
+
+def instances(wrap: Callable[[Any], Any], names: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return what makes copies of engine functions that call each other's copies.
+
+    Arguments: what becomes of each copy (Numba's dispatcher, or itself); what else their globals get.
+    """
+    made: dict[Any, Any] = {}
+
+    def instance(function: Any) -> Any:
+        function = plain(function)
+        if function not in made:
+            space = dict(function.__globals__)
+            copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__)
+            copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+            copy.forceinline = function.forceinline  # type: ignore[attr-defined]
+            made[function] = wrap(copy)
+            space.update({name: value for name, value in names.items() if name in space})
+            replace(space, function.__code__.co_names)
+        return made[function]
+
+    def replace(space: dict[str, Any], used: tuple[str, ...]) -> None:
+        """Put instances in the place of engine functions, also of those that are asked of a module."""
+        for name in used:
+            value = space.get(name)
+            if hasattr(plain(value), "forceinline"):
+                space[name] = instance(value)
+            elif isinstance(value, ModuleType) and value.__name__.startswith("gfpmodel."):
+                space[name] = ModuleType(value.__name__)
+                space[name].__dict__.update(vars(value))
+                replace(space[name].__dict__, used)
+
+    return instance
+
+
+interpreted = instances(lambda copy: copy, {})
+
+
+class Entry:
+    """An engine function as Python calls it.
+
+    Each argument is an array, an int, or a tuple of them, as its annotation says.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        functools.update_wrapper(self, function)
+        self.name = f"{function.__module__}.{function.__name__}"
+        self._run: Callable[..., Any] | None = None
+        ENTRIES[self.name] = self
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._run is None:
+            self._run = runner(self)
+        return self._run(*arguments)
+
+    def forget(self) -> None:
+        """Choose the way anew at the next call."""
+        self._run = None
+
+
+ENTRIES: dict[str, Entry] = {}
+
+
+def entry(function: Function) -> Function:
+    """Make a marked function one that Python calls."""
+    return cast(Function, Entry(function))
+
+
+def view(argument: Any) -> Any:
+    """Return an argument as interpreted code takes it: a NumPy scalar overflows in silence, a memoryview's item not."""
+    if isinstance(argument, np.ndarray):
+        return memoryview(cast(Any, argument))
+    if isinstance(argument, tuple):
+        items = map(view, argument)
+        return type(argument)._make(items) if hasattr(argument, "_make") else tuple(items)
+    return argument
+
+
+# which way
 
 
 def source_hash(room: str = "mm") -> str:
@@ -35,66 +144,123 @@ def source_hash(room: str = "mm") -> str:
 
     Argument: one of ROOMS; ``mm`` is the engine alone.
     """
-    digest = hashlib.sha256()
-    for folder in ROOMS[: ROOMS.index(room) + 1]:
-        here = Path(__file__).parent
-        for file in sorted((here if folder == "mm" else here.parent / folder).glob("*.py")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def cache_dir(room: str = "mm") -> Path:
-    """Return the folder for compiled code: ``NUMBA_CACHE_DIR``, else _build of a source tree, else the user's cache.
-
-    Numba looks at the age of one file only and would not see that a function called from another file changed, so
-    the folder is named after the hash of all of them.
-    """
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        base = Path(os.environ["NUMBA_CACHE_DIR"])
-    elif (TREE / "pyproject.toml").exists() and os.access(TREE, os.W_OK):
-        base = TREE / "_build" / "numba"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gfpmodel"
-    return base / source_hash(room)
+    return hash_of(room, lambda text: True)
 
 
 @cache
-def _known_cache_dir(room: str) -> Path:
-    return cache_dir(room)
+def code_hash(room: str) -> str:
+    """Return the same of the files alone that hold engine functions, or say how a library is made and called."""
+    return hash_of(room, lambda text: b"gfpmodel.mm.jit import" in text or b"llvmlite" in text)
 
 
-def room_of(module: str) -> str:
-    """Return the folder in ROOMS that a module is in, or the last one: it may call all of them."""
-    parts = module.split(".")
-    return parts[1] if parts[0] == "gfpmodel" and parts[1:2] and parts[1] in ROOMS else ROOMS[-1]
+def hash_of(room: str, counts: Callable[[bytes], bool]) -> str:
+    """Return a hash of those files of a room and of the rooms before it whose text counts."""
+    digest = hashlib.sha256()
+    for folder in ROOMS[: ROOMS.index(room) + 1]:
+        for file in sorted((PACKAGE / folder).rglob("*.py")):
+            text = file.read_bytes()
+            if counts(text):
+                digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + text)
+    return digest.hexdigest()[:16]
 
 
-def compiled(function: Function) -> Function:
-    """Compile a function of the engine on its first call, or load it from the cache."""
-    return _jit(function, forceinline=False)
+def cache_dir(room: str) -> Path:
+    """Return where this machine keeps a room's library: below GFPMODEL_CACHE, or the user's cache."""
+    base = os.environ.get("GFPMODEL_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(base) if base else Path(home) / "gfpmodel") / code_hash(room)
 
 
-def inlined(function: Function) -> Function:
-    """Compile a small function of the hot path into its callers."""
-    return _jit(function, forceinline=True)
+def room_of(name: str) -> str:
+    """Return the room of an entry by its name; one of another module, a test's, has none."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "gfpmodel" and parts[1] in ROOMS else ""
 
 
-def _jit(function: Function, *, forceinline: bool) -> Function:
-    before = _numba.config.CACHE_DIR
-    _numba.config.CACHE_DIR = str(
-        _known_cache_dir(room_of(function.__module__))
-    )  # read when the decorator runs; other users of Numba keep theirs
+@cache
+def forced_way() -> Way | None:
+    """Return the way that the environment forces, if it does; raises InputError for a word that is none."""
+    word = os.environ.get("GFPMODEL_ENGINE", "")
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "interpreted"
+    if word and word not in get_args(Way):
+        raise unknown("GFPMODEL_ENGINE", word, get_args(Way))
+    return cast(Way, word) or None
+
+
+@cache
+def library(room: str) -> tuple[Any, Way]:
+    """Return a room's library and the way it is; None and interpreted if there is none that fits."""
+    from gfpmodel.mm.library import Unfit, load
+
+    forced = forced_way()
+    places = (("ahead", PACKAGE / "engine" / f"{room}.json"), ("here", cache_dir(room) / f"{room}.json"))
+    for kind, manifest in places:
+        if forced in (None, kind) and manifest.exists():
+            try:
+                return load(manifest, code_hash(room)), cast(Way, kind)
+            except Unfit as error:
+                say(f"{manifest} is not used: {error}")
+    if forced == "here" and build_now(room, "GFPMODEL_ENGINE asks for it"):
+        return library.__wrapped__(room)
+    return None, "interpreted"
+
+
+def way(room: str = "mm") -> Way:
+    """Return how a room's entries run now."""
+    return library(room)[1]
+
+
+def runner(one: Entry) -> Callable[..., Any]:
+    """Return what runs an entry, the way that is chosen."""
+    room = room_of(one.name)
+    found = library(room)[0] if room else None
+    native = found.native(one.name, one.function) if found else None
+    if native is not None:
+        return cast(Callable[..., Any], native)
+    function = interpreted(one.function)
+    return lambda *arguments: function(*map(view, arguments))
+
+
+#: Operations (calls, events, lines) from which on a room's library pays: interpreted, they take as long to run.
+PAYS = {"mm": 800_000, "rcu": 2_000_000, "sim": 2_000_000, "io": 500_000}
+_expected = dict.fromkeys(ROOMS, 0)
+
+
+def expect(room: str, operations: int) -> None:
+    """Say that so many operations are to be run by a room's entries: from many on, its library is built first."""
+    before = _expected[room]
+    _expected[room] += operations
+    if before < PAYS[room] <= _expected[room] and forced_way() is None and way(room) == "interpreted":
+        build_now(room, f"{_expected[room]:,} operations are to be run")
+
+
+def build_now(room: str, why: str) -> bool:
+    """Build a room's library in this process, and say so; returns whether there is one then."""
     try:
-        # _nrt=False: the functions own no array, so nothing need be counted; counting costs an order of magnitude
-        decorator = _numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=forceinline)
-        return cast(Function, decorator(function))
-    finally:
-        _numba.config.CACHE_DIR = before
+        from gfpmodel.mm.build import build
+    except ImportError:
+        say(f"{why}: they run interpreted, which is slow; with Numba installed they would be compiled")
+        return False
+    say(f"compiling the engine ({room}) with Numba, once on this machine, because {why}: about a minute or two")
+    try:
+        build(room, cache_dir(room))
+    except OSError as error:
+        why = f"{cache_dir(room)}: {error.strerror}"
+        say(f"it cannot be kept in {why}; it runs interpreted, and GFPMODEL_CACHE can name a folder")
+        return False
+    library.cache_clear()
+    for name, one in ENTRIES.items():
+        if room_of(name) == room:
+            one.forget()
+    return True
 
 
-def view(array: np.ndarray[Any, Any] | None) -> Any:
-    """Return what the engine's functions take for an array: itself, or in interpreted mode a view that yields ints.
+def say(line: str) -> None:
+    """Print one line for the user, on stderr, once."""
+    if sys.stderr and line not in _said:
+        _said.add(line)
+        print(f"gfpmodel: {line}", file=sys.stderr)
 
-    A NumPy scalar overflows silently or with a warning; a memoryview's items are Python's own integers.
-    """
-    return memoryview(cast(Any, array)) if INTERPRETED and array is not None else array
+
+_said: set[str] = set()

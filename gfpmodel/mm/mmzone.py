@@ -6,12 +6,14 @@ pcp sizes, when memory is released later) can be given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isqrt
+from typing import Any
 
 from gfpmodel.errors import GeometryError
+from gfpmodel.mm.gates import shown, within
 from gfpmodel.mm.state import MAX_NR_ZONES, MAX_ORDER, ZONE_NAMES, ZONE_NORMAL
 
 Range = tuple[int, int]
@@ -30,11 +32,17 @@ MAX_ORDER_NR_PAGES = 1 << (MAX_ORDER - 1)
 
 @dataclass(frozen=True)
 class Zone:
-    """A zone: its index (0 DMA, 1 DMA32, 2 Normal, 3 Movable), first pfn, and how many pfns it spans."""
+    """A zone: its index (0 DMA, 1 DMA32, 2 Normal, 3 Movable), first pfn, and how many pfns it spans.
+
+    Raises GeometryError.
+    """
 
     index: int
     start: int
     spanned: int
+
+    def __post_init__(self) -> None:
+        take_numbers(self, "index", "start", "spanned")
 
     @property
     def end(self) -> int:
@@ -73,10 +81,16 @@ class Machine:
     slowpath: str = "short"
 
     def __post_init__(self) -> None:
+        take_numbers(self, *(name for name in KNOBS if name != "min_free_kbytes" or self.min_free_kbytes is not None))
+        for name in ("reserved", "holes", "cma"):
+            object.__setattr__(self, name, tuple(pair(area, name) for area in getattr(self, name)))
+        object.__setattr__(self, "pcp", taken_pcp(self.pcp))
+        if not isinstance(self.zones, tuple) or not all(isinstance(zone, Zone) for zone in self.zones):
+            raise GeometryError(f"zones is {shown(self.zones)}; expected a tuple of Zone")
         check_zones(self.zones)
         check_knobs(self)
-        for area in self.cma:
-            check_cma(area, self)
+        for number in range(len(self.cma)):
+            check_cma(number, self)
 
     @property
     def start(self) -> int:
@@ -121,6 +135,51 @@ class Sizes:
     min_free_kbytes: int
     mobility_disabled: bool
     totalreserve: int = field(default=0)
+
+
+#: The fields of Machine that are one number each.
+KNOBS = (
+    "cpus",
+    "pageblock_order",
+    "min_free_kbytes",
+    "watermark_boost_factor",
+    "watermark_scale_factor",
+    "percpu_pagelist_fraction",
+)
+MAX_NUMBER = 1 << 63
+
+
+def number(value: Any, what: str) -> int:
+    """Return a whole number as Python's own; raises GeometryError for anything else."""
+    return within(value, what, -MAX_NUMBER, MAX_NUMBER - 1, GeometryError)
+
+
+def take_numbers(self: object, *names: str) -> None:
+    """Make fields of a frozen object Python's own integers; raises GeometryError."""
+    for name in names:
+        object.__setattr__(self, name, number(getattr(self, name), name))
+
+
+def pair(value: Any, what: str) -> Range:
+    """Return two numbers; raises GeometryError for anything else."""
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise GeometryError(f"{what} has {shown(value)}; expected two numbers") from None
+    return number(first, what), number(second, what)
+
+
+def taken_pcp(value: Any) -> Pcp | dict[int, Pcp] | None:
+    """Return batch and high, or those of each zone, as Python's own integers; raises GeometryError."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {number(zone, "pcp"): taken_pcp(one) for zone, one in value.items()}  # type: ignore[misc]
+    try:
+        batch, high = value
+    except (TypeError, ValueError):
+        raise GeometryError(f"pcp is {shown(value)}; expected batch and high") from None
+    return tuple(None if one is None else number(one, "pcp") for one in (batch, high))  # type: ignore[return-value]
 
 
 def lowest_high(batch: int) -> int:
@@ -203,28 +262,28 @@ def check_knobs(machine: Machine) -> None:
         raise GeometryError(f"slowpath {machine.slowpath!r}; expected short or verbatim")
 
 
-def check_cma(area: Range, machine: Machine) -> None:
+def check_cma(number: int, machine: Machine) -> None:
     """Raise GeometryError unless a CMA area is aligned as CMA needs it and lies free within one zone.
 
     Models: mm/cma.c:cma_declare_contiguous_nid (v5.8), its alignment and zone rules.
     """
-    start, end = area
+    start, end = machine.cma[number]
     if start >= end or start % MAX_ORDER_NR_PAGES or end % MAX_ORDER_NR_PAGES:
         raise GeometryError(f"CMA area [{start}, {end}); expected multiples of {MAX_ORDER_NR_PAGES} pages")
     if not any(zone.start <= start and end <= zone.end for zone in machine.zones):
         raise GeometryError(f"CMA area [{start}, {end}) is not within one zone")
-    others = [other for other in machine.cma if other is not area]
+    others = machine.cma[:number] + machine.cma[number + 1 :]
     for low, high in [*machine.reserved, *machine.holes, *others]:
         if low < end and start < high:
             raise GeometryError(f"CMA area [{start}, {end}) overlaps [{low}, {high})")
 
 
-def zone_batchsize(managed: int) -> int:
+def zone_batchsize(managed: int, page_shift: int = PAGE_SHIFT) -> int:
     """Return the pcp batch for a zone of so many pages, before the least value of 1.
 
     Models: mm/page_alloc.c:zone_batchsize (v5.8).
     """
-    batch = max(min(managed // 1024, (1 << 20) >> PAGE_SHIFT) // 4, 1)
+    batch = max(min(managed // 1024, (1 << 20) >> page_shift) // 4, 1)
     return (1 << (batch + batch // 2).bit_length() - 1) - 1
 
 
@@ -252,15 +311,24 @@ def nr_free_buffer_pages(sizes: Sizes) -> int:
     return sum(z.managed for index, z in sizes.zones.items() if index <= ZONE_NORMAL)
 
 
-def setup_per_zone_wmarks(machine: Machine, sizes: Sizes) -> None:
-    """Set the three watermarks of every zone from min_free_kbytes.
+def boot_min_free_kbytes(lowmem_kbytes: int) -> int:
+    """Return the min_free_kbytes that boot chooses for so much memory below HighMem and Movable.
 
-    Models: mm/page_alloc.c:__setup_per_zone_wmarks (v5.8).
+    Models: mm/page_alloc.c:init_per_zone_wmark_min (v5.8), its arithmetic.
     """
-    pages_min = sizes.min_free_kbytes >> (PAGE_SHIFT - 10)
-    total = sum(z.managed for z in sizes.zones.values())
-    factor = machine.watermark_scale_factor
-    for z in sizes.zones.values():
+    return min(max(isqrt(lowmem_kbytes * 16), 128), 262144)
+
+
+def setup_per_zone_wmarks(
+    zones: Collection[ZoneSizes], min_free_kbytes: int, factor: int, page_shift: int = PAGE_SHIFT
+) -> None:
+    """Set the three watermarks of all zones, on every node, from min_free_kbytes and watermark_scale_factor.
+
+    Models: mm/page_alloc.c:__setup_per_zone_wmarks (v5.8); without HighMem, whose marks come from its own size.
+    """
+    pages_min = min_free_kbytes >> (page_shift - 10)
+    total = sum(z.managed for z in zones)
+    for z in zones:
         low = pages_min * z.managed // total if total else 0
         scaled = z.managed // 10000 * factor + z.managed % 10000 * factor // 10000
         gap = max(low >> 2, scaled)
@@ -305,13 +373,13 @@ def boot_sizes(machine: Machine) -> Sizes:
     for z in zones.values():
         z.batch, z.high = pageset_sizes(machine, z)
     lowmem_kbytes = nr_free_buffer_pages(sizes) << (PAGE_SHIFT - 10)
-    sizes.min_free_kbytes = min(max(isqrt(lowmem_kbytes * 16), 128), 262144)
-    setup_per_zone_wmarks(machine, sizes)
+    sizes.min_free_kbytes = boot_min_free_kbytes(lowmem_kbytes)
+    setup_per_zone_wmarks(zones.values(), sizes.min_free_kbytes, machine.watermark_scale_factor)
     setup_per_zone_lowmem_reserve(sizes)
     for z in zones.values():
         z.managed += machine.cma_pages(z.zone)
     if machine.min_free_kbytes is not None:
         sizes.min_free_kbytes = machine.min_free_kbytes
-        setup_per_zone_wmarks(machine, sizes)
+        setup_per_zone_wmarks(zones.values(), sizes.min_free_kbytes, machine.watermark_scale_factor)
     sizes.totalreserve = calculate_totalreserve_pages(sizes)
     return sizes

@@ -41,7 +41,7 @@ from gfpmodel.mm.events import (
     trace_event,
     trace_op,
 )
-from gfpmodel.mm.jit import compiled, i64, inlined, u64
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.pcp import drain_pages, free_unref_page_commit, may_lock, rmqueue_pcplist
 from gfpmodel.mm.state import (
     ALLOWED,
@@ -133,6 +133,7 @@ OP_ORDER_SHIFT, OP_CPU_SHIFT, OP_ARG_SHIFT = 2, 8, 24
 NO_RESULT = 0xFFFFFFFF
 
 
+@entry
 @inlined
 def zone_watermark_ok(
     pages: Pages, zones: Zones, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int
@@ -574,9 +575,10 @@ def is_block_in_use(pages: Pages, zones: Zones, page: int, order: int) -> Any:
     """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
     if page < zget(zones, MACHINE, FIRST_PAGE) or page >= zget(zones, MACHINE, PAGES_END):
         return False
-    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE | order
+    return get(pages, page, FLAGS) & (STATE_MASK | ORDER_MASK) == IN_USE + order  # of an order above 15 none has it
 
 
+@entry
 @compiled
 def run_ops(
     pages: Pages,
@@ -628,6 +630,7 @@ def run_ops(
     return number
 
 
+@entry
 @compiled
 def free_boot_range(pages: Pages, zones: Zones, blocks: Blocks, zone: int, start: int, end: int) -> None:
     """Give a range of pages to a zone's buddy lists in the largest aligned blocks.

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.errors import MisuseError
+from gfpmodel.mm import gates
+from gfpmodel.mm.mmzone import MAX_PCP, Machine, Sizes, Zone, is_pcp
+from gfpmodel.mm.state import MAX_NR_ZONES, MAX_ORDER, MIGRATE_PCPTYPES, MIGRATE_TYPES_WRITTEN
+
+MAX_COUNT = 1 << 40  #: of what a counter of pages may say
 
 
 @dataclass(frozen=True)
@@ -41,3 +53,96 @@ class Snapshot:
             for one in lists
             for pfn in one
         )
+
+
+def check_snapshot(snapshot: Snapshot, machine: Machine) -> None:
+    """Raise MisuseError unless a snapshot can be the state of a machine: every block in its zone, and in one place."""
+    if not isinstance(snapshot, Snapshot):
+        raise MisuseError(f"{gates.shown(snapshot)} is no Snapshot")
+    try:
+        check_state(snapshot, machine)
+    except MisuseError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise MisuseError(f"the snapshot has something that is no list of numbers: {error}") from None
+
+
+def check_state(snapshot: Snapshot, machine: Machine) -> None:
+    """Raise MisuseError, or what Python does for a wrong type, unless a snapshot can be the state of a machine."""
+    zones = {zone.index: zone for zone in machine.zones}
+    if sorted(state.index for state in snapshot.zones) != list(zones):
+        raise MisuseError(f"the snapshot is of other zones; expected {', '.join(map(str, zones))}, each once")
+    blocks = [check_zone_state(state, zones[state.index], machine) for state in snapshot.zones]
+    in_use = gates.column(list(chain.from_iterable(snapshot.in_use)), "in_use", 0, MAX_COUNT)
+    if len(in_use) != 2 * len(snapshot.in_use):
+        raise MisuseError("in_use: expected a pfn and an order for each block")
+    blocks.append(check_blocks(in_use[::2], in_use[1::2], machine.zones, "in_use"))
+    starts, ends = (np.concatenate(one) for one in zip(*blocks, strict=True))
+    by_start = np.argsort(starts)
+    twice = np.flatnonzero(ends[by_start][:-1] > starts[by_start][1:])
+    if len(twice):
+        raise MisuseError(f"pfn {starts[by_start][twice[0] + 1]} is in two blocks of the snapshot")
+
+
+Blocks = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def check_zone_state(state: ZoneState, zone: Zone, machine: Machine) -> Blocks:
+    """Raise MisuseError unless this can be a zone's state; returns where its free blocks begin and end."""
+    where = f"zone {zone.name}"
+    shapes = (
+        ("free lists", state.free_lists, MAX_ORDER, MIGRATE_TYPES_WRITTEN),
+        ("pcp lists", state.pcp_lists, machine.cpus, MIGRATE_PCPTYPES),
+        ("cached types", state.cached, machine.cpus, MIGRATE_PCPTYPES),
+    )
+    for what, table, rows, columns in shapes:
+        if len(table) != rows or any(len(row) != columns for row in table):
+            raise MisuseError(f"{where}: the {what} are not those of {rows} x {columns} lists")
+    for name in ("free", "free_cma", "boost", "nr_reserved_highatomic"):
+        gates.within(getattr(state, name), f"{where}: {name}", 0, MAX_COUNT)
+    gates.within(state.flags, f"{where}: flags", 0, 1)
+    pfns, lengths = gates.lists(chain.from_iterable(state.free_lists), where, zone.start, zone.end - 1)
+    orders = np.repeat(np.repeat(np.arange(MAX_ORDER), MIGRATE_TYPES_WRITTEN), lengths)
+    free = check_blocks(pfns, orders, (zone,), where)
+    if int((1 << orders).sum()) != state.free:
+        raise MisuseError(f"{where}: {state.free} pages are free, {int((1 << orders).sum())} on the lists")
+    listed, lengths = gates.lists(chain.from_iterable(state.pcp_lists), where, zone.start, zone.end - 1)
+    _, cached = gates.lists(chain.from_iterable(state.cached), f"{where}: a cached type", 0, MIGRATE_TYPES_WRITTEN - 1)
+    counts = np.reshape(lengths, (machine.cpus, MIGRATE_PCPTYPES)).sum(axis=1).tolist()
+    if cached != lengths or list(state.pcp_count) != counts:
+        raise MisuseError(f"{where}: the pcp lists, their counts and the cached types differ in length")
+    order = machine.pageblock_order
+    blocks = (zone.end - 1 >> order) - (zone.start >> order) + 1
+    if len(gates.column(state.blocks, f"{where}: a pageblock's type", 0, MIGRATE_TYPES_WRITTEN - 1)) != blocks:
+        raise MisuseError(f"{where}: {len(state.blocks)} pageblocks; expected {blocks}")
+    return np.concatenate((free[0], listed)), np.concatenate((free[1], listed + 1))
+
+
+def check_blocks(pfns: NDArray[np.int64], orders: NDArray[Any], zones: tuple[Zone, ...], where: str) -> Blocks:
+    """Raise MisuseError unless each block is aligned and within a zone; returns where they begin and end."""
+    if len(orders) and orders.max() >= MAX_ORDER:
+        raise MisuseError(f"{where}: order {orders.max()}; expected 0 to {MAX_ORDER - 1}")
+    ends = pfns + (1 << orders)
+    fits = np.zeros(len(pfns), bool)
+    for zone in zones:
+        fits |= (pfns >= zone.start) & (ends <= zone.end)
+    bad = np.flatnonzero(~fits | (pfns & (1 << orders) - 1 != 0))
+    if len(bad):
+        raise MisuseError(f"{where}: no block of order {orders[bad[0]]} can begin at pfn {pfns[bad[0]]}")
+    return pfns, ends
+
+
+def check_sizes(sizes: Sizes, machine: Machine) -> None:
+    """Raise MisuseError unless sizes are those of a machine's zones."""
+    expected = {zone.index: zone for zone in machine.zones}
+    if not isinstance(sizes, Sizes) or {index: own.zone for index, own in sizes.zones.items()} != expected:
+        raise MisuseError("the sizes are those of other zones")
+    for own in sizes.zones.values():
+        where = f"zone {own.zone.name}"
+        gates.within(own.managed, f"{where}: managed", 0, MAX_COUNT)
+        batch, high = (gates.within(n, f"{where}: pcp", 0, MAX_PCP) for n in (own.batch, own.high))
+        if not is_pcp(batch, high):
+            raise MisuseError(f"{where}: high {high}, batch {batch}: no pcp of v5.8")
+        for what, numbers, count in (("wmark", own.wmark, 3), ("lowmem_reserve", own.lowmem_reserve, MAX_NR_ZONES)):
+            if gates.column(numbers, f"{where}: {what}", 0, 1 << 52).shape != (count,):
+                raise MisuseError(f"{where}: {what} is {gates.shown(numbers)}; expected {count} numbers")

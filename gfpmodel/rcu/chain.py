@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from gfpmodel.mm.events import trace_op
-from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
+from gfpmodel.mm.jit import compiled, entry, inlined
+from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages, is_block_in_use
 from gfpmodel.mm.state import COUNT as PCP_COUNT
 from gfpmodel.mm.state import COUNTS_ROW, MAX_NR_ZONES, get, page_to_pfn, per_cpu_pages
 from gfpmodel.mm.state import NEXT as PAGE_NEXT
@@ -68,6 +68,7 @@ from gfpmodel.rcu.state import (
     FIRST_CALLBACK,
     FIXED,
     FORCED_FAILED,
+    FOREIGN,
     FREE_ROW,
     FREE_ROWS,
     FREED,
@@ -195,6 +196,7 @@ def hurry(krc: Words, k: int) -> None:
 # blocks and their pages
 
 
+@entry
 @compiled
 def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
     """Return the pfn of a page from the allocator, or -1."""
@@ -205,11 +207,15 @@ def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
 
 
 @compiled
-def free_page(mm: Mm, cpu: int, pfn: int) -> None:
-    """Give a page back to the allocator."""
+def free_page(mm: Mm, cpu: int, pfn: int) -> Any:
+    """Give a page back to the allocator; returns whether it was in use: if not, it is left alone."""
     pages, zones, blocks, trace = mm
+    page = pfn - page_to_pfn(zones, 0)
+    if not is_block_in_use(pages, zones, page, 0):
+        return False
     trace_op(trace, 0, cpu)
-    free_pages(pages, zones, blocks, trace, cpu, pfn - page_to_pfn(zones, 0), 0)
+    free_pages(pages, zones, blocks, trace, cpu, page, 0)
+    return True
 
 
 @compiled
@@ -292,8 +298,9 @@ def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
 def free_block(mm: Mm, rcu: Rcu, cpu: int, block: int) -> None:
     """Give a block's page back."""
     krc, bulk, _, _ = rcu
-    if not krc[RECORDED]:
-        free_page(mm, cpu, bulk[row_of(krc, block) + PFN])
+    pfn = bulk[row_of(krc, block) + PFN]
+    if not krc[RECORDED] and not free_page(mm, cpu, pfn):
+        krc[FOREIGN] = pfn + 1
     krc[PAGES_FREED] += 1
     give_row(krc, bulk, block)
 
@@ -371,6 +378,7 @@ def run_page_cache_worker(rcu: Rcu, cpu: int) -> None:
     wake(krc, krc[k + FILL_AT])
 
 
+@entry
 @compiled
 def fill_page_cache_func(mm: Mm, rcu: Rcu, cpu: int) -> None:
     """Do one round of the fill worker: a page, pushed; the last round ends it.
@@ -494,6 +502,7 @@ def schedule_monitor(krc: Words, cpu: int) -> Any:
     return False
 
 
+@entry
 @compiled
 def kvfree_call_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
     """Queue one object: returns QUEUED_NOW, DUPLICATE, or MUST_WAIT if the caller has to wait for a grace period.
@@ -643,6 +652,7 @@ def queue_kfree_rcu_work(rcu: Rcu, cpu: int) -> Any:
     return left if krc[HAND_OVER] == REPEAT else not queued
 
 
+@entry
 @compiled
 def kfree_rcu_monitor(rcu: Rcu, cpu: int) -> Any:
     """Run the drain timer's work; returns whether there was anything to do.
@@ -718,6 +728,7 @@ def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return records
 
 
+@entry
 @inlined
 def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
     """Free one object, put it on the list of freed ones, and note if its grace period had not ended."""
@@ -734,6 +745,7 @@ def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
         log_event(krc, log, cpu, EV_D, obj - 1, 1 if early else 0, info >> SNAP_SHIFT, 0, 0, 0, 0, 0)
 
 
+@entry
 @compiled
 def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     """Free the next record of the block in work; returns whether there was one."""
@@ -751,6 +763,7 @@ def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return True
 
 
+@entry
 @compiled
 def finish_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Put the block in work away, after its objects."""
@@ -786,6 +799,7 @@ def next_head(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     return obj
 
 
+@entry
 @compiled
 def end_work(rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Note the end of a batch's work."""
@@ -850,6 +864,7 @@ def kvfree_rcu_drain_ready(rcu: Rcu, cpu: int) -> Any:
     return found
 
 
+@entry
 @compiled
 def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     """Give a cpu's cached blocks back; returns how many.
@@ -867,6 +882,7 @@ def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     return freed
 
 
+@entry
 @compiled
 def preload_block(rcu: Rcu, cpu: int, pfn: int) -> Any:
     """Put a page into a cpu's cache as a block, as boot does; returns whether there was room.
@@ -881,6 +897,7 @@ def preload_block(rcu: Rcu, cpu: int, pfn: int) -> Any:
     return False
 
 
+@entry
 @compiled
 def forget_cached(rcu: Rcu, cpu: int) -> None:
     """Lose a cpu's cached blocks, as if they had never been: a replay knows no other way to what a test took."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gfpmodel.mm.jit import compiled, inlined
+from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.rcu.chain import (
     MUST_WAIT,
     fill_page_cache_func,
@@ -125,6 +125,7 @@ def end_grace_period(rcu: Rcu) -> None:
         invoke_callbacks(rcu, cpu)
 
 
+@entry
 @compiled
 def rcu_work_rcufn(rcu: Rcu, cpu: int, batch: int) -> None:
     """Queue a batch's work on its cpu's worker: its grace period is over.
@@ -159,6 +160,7 @@ def invoke_callbacks(rcu: Rcu, cpu: int) -> None:
         krc[k + LAST_CALLBACK] = NULL
 
 
+@entry
 @compiled
 def call_rcu(rcu: Rcu, cpu: int, number: int) -> None:
     """Queue callbacks of others, which do nothing but count."""
@@ -185,6 +187,7 @@ def worker_due(krc: Words, cpu: int) -> Any:
     return at
 
 
+@entry
 @compiled
 def next_event(krc: Words) -> Any:
     """Return when the next thing happens, what it is, and on which cpu."""
@@ -274,6 +277,7 @@ def run_event(mm: Mm, rcu: Rcu, at: int, what: int, cpu: int) -> None:
         fill_page_cache_func(mm, rcu, cpu)
 
 
+@entry
 @compiled
 def run_events(mm: Mm, rcu: Rcu, until: int) -> None:
     """Let everything happen that is due up to a time (ns), in order."""
@@ -286,6 +290,7 @@ def run_events(mm: Mm, rcu: Rcu, until: int) -> None:
         run_event(mm, rcu, at, what, cpu)
 
 
+@entry
 @compiled
 def synchronize_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int) -> None:
     """Wait for a grace period, then free the object: what the one-argument form does without a block.
@@ -304,6 +309,7 @@ def synchronize_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int) -> None:
     free_waited(rcu, cpu, obj)
 
 
+@entry
 @compiled
 def free_waited(rcu: Rcu, cpu: int, obj: int) -> None:
     """Free an object whose caller has waited."""
@@ -315,6 +321,7 @@ def free_waited(rcu: Rcu, cpu: int, obj: int) -> None:
     free_object(rcu, cpu, obj)
 
 
+@entry
 @compiled
 def run_calls(mm: Mm, rcu: Rcu, at: Words, cpus: Words, objects: Words, flags: Words, start: int) -> Any:
     """Make calls of kvfree_call_rcu() at their times (ns, ascending); returns the first that was not made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.gfp import encode
-from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
-from gfpmodel.mm.jit import view
+from gfpmodel.mm import Machine, PageAllocator, Rule, Zone, gates, jit
+from gfpmodel.mm.events import MAX_EVENTS
+from gfpmodel.mm.gates import locked
+from gfpmodel.mm.mmzone import MAX_PFN
+from gfpmodel.mm.state import IN_USE
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     DUPLICATE,
@@ -26,10 +30,13 @@ from gfpmodel.rcu.chain import (
     preload_block,
 )
 from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
-from gfpmodel.rcu.versions import CHANNELS, Version, version
+from gfpmodel.rcu.versions import CHANNELS, MOST_CACHED, Version, version
 
 NS_PER_S = 1_000_000_000
 MAX_OBJECTS = 1 << 31
+MAX_DELAY = 3600 * NS_PER_S  #: of what happens once, so that no sum of times passes NEVER
+MAX_NOW = 1 << 60  #: ns: 36 years
+MAX_COUNT = 1 << 40  #: of callbacks and objects
 HAND_OVER_RULES = {"first": FIRST_ONLY, "repeat": REPEAT, "left": LEFT}
 SMALL_MACHINE = Machine((Zone(2, 4096, 1 << 16),))  # 256 MiB, one cpu
 
@@ -41,6 +48,7 @@ class Timing:
     ``gp_ns`` a grace period, ``gp_expedited_ns`` one while a cpu has more than ``qhimark`` callbacks, ``free_ns`` the
     freeing of an object, ``fill_delay_ns`` from a miss to the fill work, ``backoff_ns`` the same after the shrinker
     (rcu_delay_page_cache_fill_msec); ``hz`` timer ticks a second, which decide what HZ/50 is.
+    None is longer than an hour.  Raises InputError.
     """
 
     gp_ns: int = 20_000_000
@@ -52,12 +60,8 @@ class Timing:
     hz: int = 250
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 0:
-                raise InputError(f"{field.name} is {value!r}; expected a whole number, 0 or more")
-        if not 50 <= self.hz <= 10_000:
-            raise InputError(f"hz is {self.hz}; expected 50 to 10000")
+        times = {field.name: (0, MAX_DELAY) for field in fields(self) if field.name.endswith("_ns")}
+        gates.settle(self, InputError, **times, qhimark=(0, 1 << 60), hz=(50, 10_000))
 
 
 @dataclass(frozen=True)
@@ -182,19 +186,19 @@ class KfreeRcu:
         pointer_size: int = 8,
         object_size: int = 64,
     ) -> None:
-        self.version = version(name) if isinstance(name, str) else name
+        self.version = version(name) if not isinstance(name, Version) else name
         self.timing = timing or Timing()
         if allocator is None:
             allocator = PageAllocator(SMALL_MACHINE, proposal)
         elif proposal is not None and allocator.proposal not in (proposal, None):
             raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
-        if min_cached is not None and not 0 <= min_cached <= 1000:
-            raise InputError(f"min_cached is {min_cached}; expected 0 to 1000 blocks")
-        if object_size < 1:
-            raise InputError(f"object_size is {object_size}; expected 1 byte or more")
+        if min_cached is not None:
+            min_cached = gates.within(min_cached, "min_cached", 0, MOST_CACHED, InputError)
+        events = gates.within(events, "events", 0, MAX_EVENTS, InputError)
         self.allocator = allocator
+        self.lock = allocator.lock
         self.proposal = proposal
-        self.object_size = object_size
+        self.object_size = gates.within(object_size, "object_size", 1, MAX_COUNT, InputError)
         self.capacity = self.version.capacity(page_size, pointer_size)
         self.cpus = allocator.machine.cpus
         self.reports: list[str] = []  #: what the kernel would have said of wrong calls
@@ -206,7 +210,7 @@ class KfreeRcu:
         self._log = np.zeros(st.LOG_HEADER + st.LOG_WIDTH * power_of_two(events), np.int64)
         self._log[st.ENABLED], self._log[st.ROWS] = events > 0, power_of_two(events)
         self._set_version(preempt_rt, fixed, min_cached)
-        self._set_times(seed)
+        self._set_times(gates.whole(seed, "seed", InputError))
         self.fail = fail
         self._grow_bulk(256 + self.cpus * 16)
         for _ in range(self.version.preloaded if min_cached is None else min_cached * (self.version.preloaded > 0)):
@@ -258,7 +262,7 @@ class KfreeRcu:
     @property
     def arrays(self) -> tuple[Any, Any, Any, Any]:
         """Return the chain as compiled functions take it: krc, bulk, objs, log."""
-        return (view(self._krc), view(self._bulk), view(self._objs), view(self._log))
+        return (self._krc, self._bulk, self._objs, self._log)
 
     def _grow_bulk(self, rows: int) -> None:
         """Make room for more blocks."""
@@ -275,12 +279,15 @@ class KfreeRcu:
         self._bulk = table.reshape(-1)
 
     def _know(self, last: int) -> None:
-        """Make room for objects up to a number."""
+        """Make room for objects up to a number; raises InputError if there is none."""
         if last > MAX_OBJECTS:
             raise InputError(f"{last} objects are too many; expected up to {MAX_OBJECTS}")
         room = len(self._objs) // st.OBJECT - 1
         if last > room:
-            more = np.zeros(st.OBJECT * (max(last, 2 * room) + 1), np.int64)
+            try:
+                more = np.zeros(st.OBJECT * (max(last, 2 * room) + 1), np.int64)
+            except MemoryError:
+                raise InputError(f"no memory for {last} objects") from None
             more[: len(self._objs)] = self._objs
             self._objs = more
         self._objects = max(self._objects, last)
@@ -290,13 +297,32 @@ class KfreeRcu:
         for cpu in range(self.cpus):
             pfn = alloc_page(self.allocator.arrays, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
             if pfn >= 0:
-                self.preload(cpu, pfn)
+                self._preload_block(cpu, pfn)
 
+    @locked
     def preload(self, cpu: int, pfn: int) -> None:
-        """Put a page into a cpu's cache as a block; -1 stands for one whose number is not known yet."""
+        """Put a page into a cpu's cache as a block; in a recorded chain -1 stands for a number not known yet.
+
+        Raises MisuseError for a page that is not in use, or that the chain holds already.
+        """
+        cpu, pfn = gates.cpu(cpu, self.cpus), gates.within(pfn, "pfn", -1, MAX_PFN - 1)
+        if not self._krc[st.RECORDED] and (self.allocator.page_state(pfn) != (IN_USE, 0) or pfn in self._pages()):
+            raise MisuseError(f"pfn {pfn} is no page in use of its own; alloc_pages() gives one")
+        self._preload_block(cpu, pfn)
+
+    def _preload_block(self, cpu: int, pfn: int) -> None:
         self.make_room()
         if preload_block(self.arrays, cpu, pfn):
             self._preloaded += 1
+
+    def _pages(self) -> set[int]:
+        """Return the pages that the chain holds."""
+        pages: list[int] = []
+        for cpu in range(self.cpus):
+            krc = self.krc(cpu)
+            self._check_cpu(cpu, krc, pages)
+            pages += krc.cache
+        return set(pages)
 
     @property
     def fail(self) -> float:
@@ -305,14 +331,16 @@ class KfreeRcu:
 
     @fail.setter
     def fail(self, probability: float) -> None:
-        if not 0 <= probability <= 1:
-            raise InputError(f"fail is {probability}; expected a probability, 0 to 1")
+        if not isinstance(probability, Real) or not 0 <= probability <= 1:
+            raise InputError(f"fail is {gates.shown(probability)}; expected a probability, 0 to 1")
         self._krc[st.FAIL_PPM] = round(probability * 1_000_000)
 
     # calls
 
+    @locked
     def kmalloc(self, count: int = 1) -> range:
-        """Return the numbers of new objects, from 1; they take no memory of the model's machine."""
+        """Return the numbers of new objects, from 1; they take no memory of the model's machine.  Raises InputError."""
+        count = gates.within(count, "count", 0, MAX_OBJECTS, InputError)
         first = self._objects + 1
         self._know(self._objects + count)
         return range(first, first + count)
@@ -322,10 +350,12 @@ class KfreeRcu:
 
         NULL is ignored.  Raises MisuseError for an offset of 4096 or more, which the kernel's macro does not compile.
         """
+        offset = gates.whole(offset, "offset")
         if offset >= 4096 or offset < 0:
-            raise MisuseError(f"offset {offset} of the rcu_head; kfree_rcu() compiles only below 4096")
+            raise MisuseError(f"offset {gates.shown(offset)} of the rcu_head; kfree_rcu() compiles only below 4096")
         self.kvfree_call_rcu(ptr, cpu, vmalloc=vmalloc, offset=offset)
 
+    @locked
     def kvfree_call_rcu(
         self, ptr: int | None, cpu: int = 0, *, vmalloc: bool = False, offset: int | None = None, may_sleep: bool = True
     ) -> None:
@@ -336,9 +366,10 @@ class KfreeRcu:
         """
         if ptr is None:
             return
-        self._check(ptr, cpu, vmalloc, offset is None)
+        ptr, cpu = self._check(ptr, cpu, vmalloc, offset is None)
+        offset = None if offset is None else gates.within(offset, "offset", 0, MAX_COUNT)
         where = f"kvfree_call_rcu({ptr})"
-        flags = st.VMALLOC * vmalloc | st.BAD_OFFSET * (offset is not None and offset >= 4096)
+        flags = st.VMALLOC * bool(vmalloc) | st.BAD_OFFSET * (offset is not None and offset >= 4096)
         if offset is None:
             flags |= st.ONE_ARGUMENT
             if not may_sleep:
@@ -346,6 +377,7 @@ class KfreeRcu:
         self.make_room()
         mm, rcu = self.allocator.arrays, self.arrays
         done = kvfree_call_rcu(mm, rcu, cpu, ptr, flags)
+        self._report_foreign()
         if done == DUPLICATE:
             self.reports.append(f"WARNING: {where}: queued already (double kfree_rcu); this call leaks it")
         elif done == MUST_WAIT:
@@ -355,21 +387,34 @@ class KfreeRcu:
         if flags & st.BAD_OFFSET and self._krc[st.MACHINE_WORDS + cpu * st.CPU_WORDS + st.HEAD] == ptr:
             self.reports.append(f"WARNING: {where}: offset {offset} on the head list; kfree_rcu_work() leaks it")
 
-    def _check(self, ptr: int, cpu: int, vmalloc: bool, one_argument: bool) -> None:
-        if not 1 <= ptr <= self._objects:
-            raise MisuseError(f"object {ptr} does not exist; kmalloc() gave 1 to {self._objects}")
-        if not 0 <= cpu < self.cpus:
-            raise MisuseError(f"unknown cpu {cpu}; this machine has 0 to {self.cpus - 1}")
+    def _check(self, ptr: int, cpu: int, vmalloc: bool, one_argument: bool) -> tuple[int, int]:
+        """Return an object and a cpu that exist; raises MisuseError, also for a call that this version has not."""
+        ptr, cpu = self._object(ptr), gates.cpu(cpu, self.cpus)
         if vmalloc and self.version.channels == 1:
             raise MisuseError(f"{self.version.name} has no kvfree_rcu(): a vmalloc pointer would reach kfree()")
         if one_argument and not self.version.one_argument:
             raise MisuseError(f"{self.version.name} has no one-argument form; give the offset of the rcu_head")
+        return ptr, cpu
 
+    def _object(self, ptr: int) -> int:
+        number = gates.whole(ptr, "object")
+        if not 1 <= number <= self._objects:
+            raise MisuseError(f"object {gates.shown(number)} does not exist; kmalloc() gave 1 to {self._objects}")
+        return number
+
+    def _report_foreign(self) -> None:
+        """Report a page that the chain gave back after somebody else had: it is left alone."""
+        if self._krc[st.FOREIGN]:
+            pfn, self._krc[st.FOREIGN] = int(self._krc[st.FOREIGN]) - 1, 0
+            self.reports.append(f"BUG: Bad page state: the chain gives back pfn {pfn}, which is not in use any more")
+
+    @locked
     def make_room(self) -> None:
         """Make room for more blocks if little is left; ``arrays`` are others then."""
         if self._krc[st.FREE_ROWS] <= self._krc[st.SPARE_ROWS]:
             self._grow_bulk(len(self._bulk) // (st.RECORDS + self.capacity))
 
+    @locked
     def queue(
         self, count: int, cpu: int = 0, *, every_ns: int = 0, kind: str = "slab", one_argument: bool = False
     ) -> range:
@@ -379,8 +424,9 @@ class KfreeRcu:
         """
         if kind not in (*CHANNELS, "mixed"):
             raise InputError(f"kind {kind!r}; expected slab, vmalloc or mixed")
-        if count < 0 or every_ns < 0:
-            raise InputError(f"{count} objects every {every_ns} ns; expected 0 or more")
+        cpu = gates.cpu(cpu, self.cpus)
+        count = gates.within(count, "count", 0, MAX_OBJECTS, InputError)
+        every_ns = gates.within(every_ns, "every_ns", 0, (MAX_NOW - self.now) // max(count, 1), InputError)
         objects = self.kmalloc(count)
         if not count:
             return objects
@@ -393,40 +439,61 @@ class KfreeRcu:
             self.schedule(at, np.full_like(numbers, cpu), numbers + objects[0], vmalloc * st.VMALLOC | base)
         return objects
 
+    @locked
     def schedule(
         self, at: NDArray[np.int64], cpus: NDArray[np.int64], objects: NDArray[np.int64], flags: NDArray[np.int64]
     ) -> None:
-        """Make many calls: columns of times (ns, ascending), cpus, object numbers, and flags (VMALLOC, ...)."""
+        """Make many calls: columns of times (ns, ascending), cpus, object numbers, and flags (VMALLOC, ...).
+
+        Raises MisuseError, and makes no call, for a cpu or an object that does not exist.
+        """
+        given = {"at": (at, MAX_NOW), "cpu": (cpus, self.cpus - 1), "object": (objects, self._objects)}
+        columns = [gates.column(one, what, what == "object", top) for what, (one, top) in given.items()]
+        columns.append(gates.column(flags, "flags", 0, st.CALL_FLAGS))
+        if len({one.shape for one in columns}) > 1 or columns[0].ndim != 1:
+            raise MisuseError("schedule() takes four columns of one length")
+        if (np.diff(columns[0]) < 0).any():
+            raise MisuseError("the times of schedule() are not ascending")
+        for flag in (st.VMALLOC, st.ONE_ARGUMENT):
+            if len(flagged := np.flatnonzero(columns[3] & flag)):
+                self._check(int(columns[2][flagged[0]]), 0, flag == st.VMALLOC, flag == st.ONE_ARGUMENT)
+        jit.expect("rcu", len(columns[0]))
         done = 0
-        when, where, which, how = (view(np.ascontiguousarray(column)) for column in (at, cpus, objects, flags))
+        when, where, which, how = columns
         while True:
             done = run_calls(self.allocator.arrays, self.arrays, when, where, which, how, done)
             if done == len(at):
-                return
+                break
             self.make_room()
+        self._report_foreign()
 
+    @locked
     def advance(self, ns: int) -> None:
         """Let time go on."""
-        if ns < 0:
-            raise InputError(f"{ns} ns; the clock cannot go back")
-        until = self.now + ns
+        until = self.now + gates.within(ns, "ns", 0, MAX_NOW - self.now, InputError)
         run_events(self.allocator.arrays, self.arrays, until)
         self._krc[st.NOW] = until
+        self._report_foreign()
 
+    @locked
     def settle(self, limit_ns: int = 3600 * NS_PER_S) -> None:
         """Let time go on until nothing more would happen, or a limit (ns)."""
-        until = self.now + limit_ns
+        until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
         while (at := next_event(self.arrays[0])[0]) <= until:
             run_events(self.allocator.arrays, self.arrays, at)
+        self._report_foreign()
 
+    @locked
     def call_rcu(self, count: int, cpu: int = 0) -> None:
         """Queue callbacks of other users: they count towards qhimark."""
-        call_rcu(self.arrays, cpu, count)
+        call_rcu(self.arrays, gates.cpu(cpu, self.cpus), gates.within(count, "count", 0, MAX_COUNT, InputError))
 
+    @locked
     def monitor(self, cpu: int = 0) -> None:
         """Run a cpu's drain now, whatever its timer says."""
-        kfree_rcu_monitor(self.arrays, cpu)
+        kfree_rcu_monitor(self.arrays, gates.cpu(cpu, self.cpus))
 
+    @locked
     def shrink_count(self) -> int:
         """Return what the shrinker would report: objects, and cached blocks since v5.14, which also sets the back-off.
 
@@ -440,12 +507,13 @@ class KfreeRcu:
                 self._krc[base + st.BACKOFF] = 1
         return total
 
+    @locked
     def shrink_scan(self, nr_to_scan: int) -> int:
         """Drain cpu after cpu until enough objects are on their way; returns how many (none is free yet).
 
         Models: kernel/rcu/tree.c:kfree_rcu_shrink_scan (v5.8, v5.15): 0 or SHRINK_STOP if nothing was found.
         """
-        freed = 0
+        freed, nr_to_scan = 0, gates.whole(nr_to_scan, "nr_to_scan")
         for cpu, base in enumerate(self._bases()):
             count = int(self._krc[base + st.COUNT])
             if self.version.backoff:
@@ -455,6 +523,7 @@ class KfreeRcu:
             nr_to_scan -= count
             if nr_to_scan <= 0:
                 break
+        self._report_foreign()
         return freed
 
     # looking
@@ -489,7 +558,7 @@ class KfreeRcu:
 
     def blocks_of(self, cpu: int) -> int:
         """Return how many pages hold a cpu's objects now (its cache excepted)."""
-        return int(self._krc[self._bases()[cpu] + st.BLOCKS_HERE])
+        return int(self._krc[self._bases()[gates.cpu(cpu, self.cpus)] + st.BLOCKS_HERE])
 
     def held_pages(self) -> int:
         """Return how many pages the chain holds: those with objects, and those in the caches."""
@@ -497,11 +566,12 @@ class KfreeRcu:
 
     def was_early(self, ptr: int) -> bool:
         """Return whether an object was freed before its grace period ended."""
-        return bool(self._objs[ptr * st.OBJECT + st.INFO] & st.FREED_EARLY)
+        return bool(self._objs[self._object(ptr) * st.OBJECT + st.INFO] & st.FREED_EARLY)
 
+    @locked
     def krc(self, cpu: int = 0) -> Krc:
         """Return a cpu's lists as they are now."""
-        k, base = self._krc, self._bases()[cpu]
+        k, base = self._krc, self._bases()[gates.cpu(cpu, self.cpus)]
         batches = [base + st.BATCH_BASE + n * st.BATCH_WORDS for n in range(st.READY_BATCH + 1)]
         return Krc(
             channels=self._channels(base + st.BHEAD),
@@ -537,6 +607,7 @@ class KfreeRcu:
             obj = int(self._objs[obj * st.OBJECT + st.LINK])
         return tuple(found)
 
+    @locked
     def events(self, clear: bool = True) -> list[RcuEvent]:
         """Return the events in the ring, oldest first, and empty it."""
         count, rows = int(self._log[st.EVENTS]), int(self._log[st.ROWS])
@@ -556,6 +627,7 @@ class KfreeRcu:
         early = self.counters.early
         assert early == 0, f"{early} objects were freed before a grace period that began after they were queued"
 
+    @locked
     def check_nothing_lost(self) -> None:
         """Raise AssertionError unless each object and each page is in one place, and the counts are right."""
         seen: list[int] = []

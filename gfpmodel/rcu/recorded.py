@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm import Machine, PageAllocator, Zone
-from gfpmodel.mm.jit import compiled
+from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import forget_cached, kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
@@ -15,6 +15,7 @@ from gfpmodel.rcu.state import VMALLOC, Mm, Rcu
 EVENTS_OF_A_CALL = 1 << 10
 
 
+@entry
 @compiled
 def queue_many(mm: Mm, rcu: Rcu, cpu: int, first: int, count: int, flags: int, mixed: int) -> None:
     """Queue objects of which a log says nothing, each with the same flags; if ``mixed``, every second by vmalloc()."""

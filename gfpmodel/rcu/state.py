@@ -42,6 +42,7 @@ NEVER = 1 << 62
     BLOCKS_LIVE, BLOCKS_PEAK, PENDING_PEAK, HAND_OVERS, TO_PENDING, FILLS, FREE_ROWS, SPARE_ROWS,
 ) = range(32, 60)  # fmt: skip
 FREED_LIST, FILL_ON_TAKE = 60, 61  # the list of freed objects is for who reuses them: the simulator
+FOREIGN = 62  # a page that was not the chain's any more when it was to be given back: its pfn + 1
 MACHINE_WORDS = 64
 
 # A cpu's kfree_rcu_cpu; what comes in pairs has slab first, then vmalloc.
@@ -67,6 +68,7 @@ NEXT, NR_RECORDS, PFN, GP_SNAP, RECORDS = range(5)
 LINK, INFO, OBJECT = 0, 1, 2
 IDLE, PENDING_OBJECT, DONE = 0, 1, 2
 STATE_MASK, VMALLOC, FREED_EARLY, BAD_OFFSET, ONE_ARGUMENT, NO_BLOCK = 3, 4, 8, 16, 32, 64
+CALL_FLAGS = VMALLOC | BAD_OFFSET | ONE_ARGUMENT | NO_BLOCK  #: what a call may be made with
 SNAP_SHIFT = 8
 
 # The ring of events.

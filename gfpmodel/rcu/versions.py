@@ -7,12 +7,16 @@ fixes of that row; `fix` turns the best known one on or off.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.mm import gates
 
 PAGE_SIZE, POINTER_SIZE = 4096, 8
 CHANNELS = ("slab", "vmalloc")
+MOST_CACHED = 1000  #: blocks of a cpu
+MAX_PAGE = 1 << 20  #: bytes
 PREALLOCATED = 2  #: blocks in each cpu's cache after boot in v5.9 and v5.10
 
 
@@ -56,14 +60,34 @@ class Version:
     fill_on_take: bool = False
     batches: int = 2
 
+    def __post_init__(self) -> None:
+        gates.settle(
+            self,
+            InputError,
+            header_words=(0, PAGE_SIZE // POINTER_SIZE - 1),
+            channels=(1, len(CHANNELS)),
+            cache_limit=(0, MOST_CACHED),
+            preloaded=(0, MOST_CACHED),
+            drain_full_jiffies=(0, 10_000),
+            batches=(0, 2),
+        )
+        gates.settle_words(self, InputError)
+        if not isinstance(self.drain_hz, Real) or not 0 <= self.drain_hz <= 3600:
+            raise InputError(f"drain_hz is {gates.shown(self.drain_hz)}; expected 0 to 3600 s")
+
     def capacity(self, page_size: int = PAGE_SIZE, pointer_size: int = POINTER_SIZE) -> int:
         """Return how many pointers fit in a block: a page of ``page_size`` bytes less the header.
 
         Models: kernel/rcu/tree.c:KFREE_BULK_MAX_ENTR and KVFREE_BULK_MAX_ENTR.
         """
-        if page_size < 16 * pointer_size or pointer_size not in (4, 8):
-            raise InputError(f"page of {page_size} bytes with pointers of {pointer_size}; expected 4 or 8, and a page")
-        return page_size // pointer_size - self.header_words
+        pointer_size = gates.within(pointer_size, "pointer_size", 4, 8, InputError)
+        page_size = gates.within(page_size, "page_size", 16 * pointer_size, MAX_PAGE, InputError)
+        if pointer_size not in (4, 8):
+            raise InputError(f"pointers of {pointer_size} bytes; expected 4 or 8")
+        capacity = page_size // pointer_size - self.header_words
+        if capacity < 1:
+            raise InputError(f"a page of {page_size} bytes has no room beside {self.header_words} words of header")
+        return capacity
 
 
 NOWAIT = "GFP_NOWAIT|__GFP_NOWARN"

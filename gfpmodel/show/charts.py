@@ -12,7 +12,7 @@ from math import isnan, log10
 
 from matplotlib.figure import Figure
 
-from gfpmodel.show.figures import BLUE, GREY, ORANGE, with_table
+from gfpmodel.show.figures import BLUE, GREY, ORANGE, px, with_table
 from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval
 
@@ -100,12 +100,12 @@ def curves(chart: Chart, lines: Mapping[str, Points], marks: Mapping[str, float]
 def bar(scale: Scale, value: Interval, marks: Mapping[str, float], alt: str) -> str:
     """Draw one bar with its interval in the colour of the text around it; marks are dashed."""
     end = WIDTH * scale.at(value.mean)
-    body = f'<rect x="0" y="4" width="{end:.1f}" height="10" fill="currentColor" fill-opacity=".35"/>'
+    body = f'<rect x="0" y="4" width="{px(end)}" height="10" fill="currentColor" fill-opacity=".35"/>'
     if not isnan(value.low):
-        low, high = WIDTH * scale.at(value.low), WIDTH * scale.at(value.high)
-        body += f'<path d="M{low:.1f} 9H{high:.1f}M{low:.1f} 5v8M{high:.1f} 5v8" stroke-width="1.5"/>'
+        low, high = px(WIDTH * scale.at(value.low)), px(WIDTH * scale.at(value.high))
+        body += f'<path d="M{low} 9H{high}M{low} 5v8M{high} 5v8" stroke-width="1.5"/>'
     for mark in marks.values():
-        body += f'<path d="M{WIDTH * scale.at(mark):.1f} 0v{HEIGHT}" stroke-dasharray="3 2"/>'
+        body += f'<path d="M{px(WIDTH * scale.at(mark))} 0v{HEIGHT}" stroke-dasharray="3 2"/>'
     return (
         f'<svg role="img" aria-label="{escape(alt)}" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="-2 0 {WIDTH + 4} {HEIGHT}" fill="none" stroke="currentColor" style="max-width: 100%">{body}</svg>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from html import escape
 from io import StringIO
 
@@ -15,16 +16,44 @@ from gfpmodel.show.pictures import Picture, table
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"  # told apart by the colour-blind, and by their lightness in print
 
 
+#: Attributes of an SVG that place what is drawn; the same as in tests/nbval_sanitize.cfg.
+GEOMETRY = re.compile(r'(?<=\s)(?:d|x|y|width|height|points|transform|viewBox)="[^"]*"')
+NUMBER = re.compile(r"-?\d+\.\d+")
+ID = re.compile(r' id="([\w.-]+)"')
+
+
+def px(value: float) -> str:
+    """Return a coordinate as every SVG of this package writes it: a tenth of a pixel, which is what an eye sees.
+
+    The last digits of a coordinate differ between processors, because matplotlib's transforms are products of
+    matrices.  Rounding makes that rare and not impossible: whatever the rule, some number stands at its edge.  So
+    coordinates are rounded here, for the size of a page and for readable differences, and no comparison of outputs
+    looks at them: tests/nbval_sanitize.cfg takes them out.  What is compared is what is drawn (elements, labels,
+    styles) and the figures themselves, which stand as text beside every drawing.
+    """
+    return f"{round(value, 1) + 0:.6g}"  # + 0: no "-0"
+
+
 def svg(figure: Figure, alt: str) -> str:
     """Return a figure as one SVG element that says ``alt`` to a screen reader; the same figure gives the same bytes."""
     out = StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gfpmodel"}):
+    with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    body = out.getvalue()[out.getvalue().index("<svg") :]
-    used = set(re.findall(r"#([\w-]+)", body))
-    body = re.sub(r' id="([\w-]+)"', lambda m: m[0] if m[1] in used else "", body)  # two figures share a page
+    body = GEOMETRY.sub(lambda attribute: NUMBER.sub(lambda n: px(float(n[0])), attribute[0]), out.getvalue())
     head = f'<svg role="img" aria-label="{escape(alt)}" style="max-width: 100%; height: auto; background: white"'
-    return body.replace("<svg", head, 1).strip()
+    return own_ids(body[body.index("<svg") :], alt).replace("<svg", head, 1).strip()
+
+
+def own_ids(body: str, alt: str) -> str:
+    """Number the ids that are used, for one page has many figures, and drop the others.
+
+    Matplotlib's own are hashes of coordinates, to the last digit.
+    """
+    used = set(re.findall(r"#([\w-]+)", body))
+    prefix = "f" + sha256(alt.encode()).hexdigest()[:8]
+    names = {name: f"{prefix}-{at}" for at, name in enumerate(n for n in ID.findall(body) if n in used)}
+    body = ID.sub(lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", body)
+    return re.sub(r"#([\w-]+)", lambda m: f"#{names.get(m[1], m[1])}", body)
 
 
 def fitted(figure: Figure, alt: str, width: str = "28rem") -> str:

@@ -87,7 +87,7 @@ def group(matrix: Matrix) -> list[Row]:
     rows = []
     for config in unique(c.config for c in matrix.cells):
         same: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-        for context in unique(c.context for c in matrix.cells):
+        for context in unique(c.context for c in matrix.cells if c.config == config):
             columns = tuple(tuple(found[config, context, p, pcp] for pcp in STATES) for p in proposals)
             same.setdefault(columns, []).append(context)
         rows += [Row(config, tuple(contexts), columns) for columns, contexts in same.items()]

@@ -19,7 +19,8 @@ from gfpmodel.mm import state as mm
 from gfpmodel.mm.mmzone import boot_sizes
 from gfpmodel.show.figures import BLUE, GREY, ORANGE, with_table
 from gfpmodel.show.pictures import Picture, table
-from gfpmodel.sim import Interval, Result, Sweep, experiment, interval, run_sweep, simulate
+from gfpmodel.sim import Interval, Result, Sweep, experiment, run_sweep, simulate
+from gfpmodel.sim.statistics import figure
 from gfpmodel.sim.sweeps import parse_settings
 from gfpmodel.sim.workloads import MS
 
@@ -47,7 +48,7 @@ def measured(name: str, grid: Mapping[str, Sequence[Any]], seeds: int, figures: 
         group = rows[at : at + seeds]
         label = ", ".join(worded(group[0][key]) for key in varied)
         found[label] = {
-            words: interval([row[figure] for row in group]) for figure, words in figures.items() if figure in group[0]
+            words: figure(key, [row[key] for row in group]) for key, words in figures.items() if key in group[0]
         }
     return found
 

@@ -1,7 +1,7 @@
 """The scorecard as a table that a phone shows as one card a proposal, and a slider over the tenant's rate.
 
-A cell that is behind the best of its column has a triangle and a hatch, a gap a dash; where it comes from is its title,
-and stands again in words below the table.
+A cell that is behind the best of its column has a triangle and a hatch, a gap a dash and its reason; where a cell comes
+from is its title, and stands again in words below the table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
-from gfpmodel.sim.scorecard import COLUMNS, Column, Score, Scorecard, scorecard
+from gfpmodel.sim.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard, scorecard
 
 BEHIND = "▾"
-KEY = f"{BEHIND} behind the best of its column: the 95 % intervals do not touch. A dash: no result says."
+KEY = (
+    f"{BEHIND} behind the best of its column: fewer contexts, or a share or cost whose 95 % interval does not touch "
+    "the best one's (0 of N may be 3 of N). A dash is a gap, and says why."
+)
 
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:
@@ -31,13 +34,15 @@ def cell_html(score: Score, column: Column, behind: bool) -> str:
     said = escape(f"{column.title}: {score}. {label}{score.source}", quote=True)
     spread = f"<small>{score.spread}</small>" if score.spread else ""
     head = escape(column.title, quote=True)
-    return f'<td{kind} data-label="{head}" title="{said}"><span>{score.mean}{mark}{spread}</span></td>'
+    return f'<td{kind} data-label="{head}" title="{said}"><span>{escape(score.mean)}{mark}{spread}</span></td>'
 
 
-def row_html(card: Scorecard, name: str, columns: Sequence[Column]) -> str:
-    """Return a proposal's row."""
-    cells = "".join(cell_html(card.rows[name][c.name], c, card.worse(name, c)) for c in columns)
-    return f'<tr><th scope="row">{escape(name).replace("_", "_<wbr>")}</th>{cells}</tr>'
+def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column]) -> str:
+    """Return the row of proposals that agree."""
+    row = card.rows[names[0]]
+    cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
+    named = ", ".join(escape(name).replace("_", "_<wbr>") for name in names)
+    return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
 def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, list[str]]]:
@@ -47,7 +52,7 @@ def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, l
         by = found.setdefault(column.title, {})
         for name, row in card.rows.items():
             score = row[column.name]
-            label = f"{score.label}, " if score.label else "gap, "
+            label = f"{score.label}, " if score.label else "gap: "
             by.setdefault(label + score.source, []).append(name)
     return found
 
@@ -64,28 +69,31 @@ def sources_html(card: Scorecard, columns: Sequence[Column]) -> str:
 
 
 def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
-    """Show a scorecard, or the columns of these names, as a table, and the same as text.
+    """Show a scorecard as a table, proposals that agree in one row, and the same as text.
 
-    Raises ValueError for a column that it does not have.
+    Arguments: the scorecard; the names of the columns, those of SHOWN if none are given.  Raises ValueError for a
+    column that it does not have.
     """
     known = {column.name: column for column in COLUMNS}
     if set(names) - set(known):
         raise ValueError(f"no column {', '.join(sorted(set(names) - set(known)))}; expected {', '.join(known)}")
-    columns = [known[name] for name in names] or list(COLUMNS)
+    columns = [known[name] for name in names] or list(SHOWN)
+    groups = card.groups(columns)
     head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
-    body = "".join(row_html(card, name, columns) for name in card.rows)
-    count = sum(card.worse(name, column) for name in card.rows for column in columns)
-    gaps = sum(row[column.name].value is None for row in card.rows.values() for column in columns)
+    body = "".join(row_html(card, group, columns) for group in groups)
+    count = sum(card.worse(group[0], column) for group in groups for column in columns)
+    gaps = sum(card.rows[group[0]][column.name].value is None for group in groups for column in columns)
     alt = f"Scorecard of {len(card.rows)} proposals in {len(columns)} columns; {count} cells behind, {gaps} gaps"
     html = (
         f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f'<p class="gfp-key">{KEY}</p>'
     )
-    rows = [
-        (name, *(f"{row[c.name]}{f' {BEHIND}' if card.worse(name, c) else ''}" for c in columns))
-        for name, row in card.rows.items()
-    ]
+    rows = []
+    for group in groups:
+        row = card.rows[group[0]]
+        cells = (f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in columns)
+        rows.append((", ".join(group), *cells))
     text = table(["proposal", *(column.title for column in columns)], rows).text
     return Picture(html + sources_html(card, columns), text)
 

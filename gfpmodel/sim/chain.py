@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm import PageAllocator
-from gfpmodel.mm.jit import view
 from gfpmodel.rcu import state as rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu, Timing
 from gfpmodel.rcu.versions import Version
@@ -92,7 +91,7 @@ def chain_arrays(chain: KfreeRcu | None, table: NDArray[np.int64], costs: NDArra
 def grow(chain: KfreeRcu, world: st.World) -> st.World:
     """Return the world with room for more blocks."""
     chain.make_room()
-    return world._replace(bulk=view(np.asarray(chain.arrays[1])))
+    return world._replace(bulk=np.asarray(chain.arrays[1]))
 
 
 def check_chain(chain: KfreeRcu, arrays: dict[str, NDArray[Any]]) -> None:

@@ -42,17 +42,17 @@ def listing() -> tuple[str, dict[str, Any]]:
 def run(question: Question) -> tuple[str, dict[str, Any]]:
     """Answer a question, as text and as facts; raises InputError."""
     if question.name is None:
-        if question.settings or question.out or question.dask:
+        if question.settings or question.out or question.dask is not None:
             raise InputError("experiment needs the NAME of one; without it, all are listed")
         return listing()
     if question.workers is not None and question.workers < 1:
         raise InputError(f"--workers {question.workers}; expected at least 1")
-    if question.workers is not None and question.dask:
+    if question.workers is not None and question.dask is not None:
         raise InputError("--workers and --dask exclude each other")
     name = question.name
     sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds)
     sweep.seconds()  # looks at the parameters, before a cluster is asked for
-    with dask_executor(question.dask) if question.dask else nullcontext() as executor:
+    with dask_executor(question.dask) if question.dask is not None else nullcontext() as executor:
         rows = run_sweep(sweep, executor, question.workers, question.out)
     return describe(sweep, rows), {"experiment": name, "seeds": question.seeds, "points": facts(sweep, rows)}
 
@@ -99,6 +99,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
     except ImportError:
         raise InputError("--dask needs Dask: pip install 'gfpmodel[cluster]'") from None
+    if not address:
+        raise InputError("--dask is empty; expected the address of a scheduler, as tcp://host:8786")
     try:
         client: Any = Client(address, timeout="5s")  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, unknown
-from gfpmodel.mm.jit import view
 from gfpmodel.sim.rng import below, seeded
 
 PS = 1000  #: the compiled table is in picoseconds, so that a draw of a cost per page is not a whole ns
@@ -89,7 +88,7 @@ def draw_costs(seed: int, fixed: Mapping[str, int] | None = None) -> NDArray[np.
             raise unknown("cost", name, names)
         if value < 0:
             raise InputError(f"cost {name} is {value} ns; expected 0 or more")
-    rng: Any = view(seeded(seed ^ 0x636F737473))  # its own stream: a change of the workload leaves the costs alone
+    rng: Any = seeded(seed ^ 0x636F737473)  # its own stream: a change of the workload leaves the costs alone
     drawn = [cost.low * PS + below(rng, (cost.high - cost.low) * PS + 1) for cost in COSTS]
     return np.array(
         [given[name] * PS if name in given else int(ps) for name, ps in zip(names, drawn, strict=True)], np.int64

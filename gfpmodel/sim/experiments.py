@@ -12,7 +12,7 @@ from typing import Literal
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
-from gfpmodel.proposals import PROPOSALS, proposal
+from gfpmodel.proposals import ROWS, proposal
 from gfpmodel.sim import kfree_experiments as kfree
 from gfpmodel.sim.plans import Experiment, Record, Results, Runs, ordinary, pick, share
 from gfpmodel.sim.run import ZONE_NORMAL_START, Run, one_zone
@@ -153,11 +153,18 @@ def plan_cross_cpu(p: CrossCpu) -> Runs:
 
 
 def read_cross_cpu(_: CrossCpu, results: Results) -> Record:
-    """Return how often the asker fails, after how many pages first, and where the pages are in the end."""
+    """Return how often the asker fails, after how many pages first and how often then, and where the pages are."""
     result = results["run"]
     lists = {f"list_pages.cpu{cpu}": float(count) for cpu, count in enumerate(result.lists[:2])}
     return lists | pick(
-        result, "ops.asker", "failed_share.asker", "before_null.asker", "live.asker", "refills.asker", "live_pages"
+        result,
+        "ops.asker",
+        "failed_share.asker",
+        "before_null.asker",
+        "late_failed_share.asker",
+        "live.asker",
+        "refills.asker",
+        "live_pages",
     )
 
 
@@ -193,10 +200,10 @@ def scan_rule(policy: str | Rule) -> Rule | None:
     """Return the row of a scan policy: fast_try's, with other lists, or a proposal's own.  Raises InputError."""
     if policy == "ordinary":
         return None
-    if isinstance(policy, Rule) or policy in PROPOSALS:
+    if isinstance(policy, Rule) or policy in ROWS:
         return proposal(policy)
     if policy not in POLICIES:
-        raise unknown("policy", policy, [*POLICIES, "ordinary", *PROPOSALS])
+        raise unknown("policy", policy, [*POLICIES, "ordinary", *ROWS])
     return replace(proposal("fast_try"), name=policy, scan=POLICIES[policy])
 
 
@@ -400,7 +407,7 @@ def read_co_tenant(p: CoTenant, results: Results) -> Record:
         for figure in ("mean_op_ns", "refills_per_1000", "zone_locks_per_1000")
     }
     if p.raid_rate:
-        record["failed_share.raid"] = results["raided"].record["failed_share.raid"]
+        record |= pick(results["raided"], "ops.raid", "failed_share.raid")
     return record
 
 

@@ -32,6 +32,7 @@ GRIDS: dict[str, Sweep] = {
     "co_tenant": Sweep("co_tenant", {"proposal": tuple(PROPOSALS), "tenant_rate": TENANT_RATES}, SEEDS),
     "cross_cpu": Sweep("cross_cpu", {"proposal": tuple(PROPOSALS), "frees_on": ("same", "next")}, SEEDS),
     "scan_policy": Sweep("scan_policy", {"policy": tuple(PROPOSALS)}, SEEDS),
+    "pool": Sweep("pool", {"policy": ("deferred",), "latency_us": (50, 500, 5000)}, SEEDS),
     "hold_time": Sweep("hold_time", {"lock": ("raw", "sleeping")}, SEEDS),
 }
 PREFIX, DIGITS = "# ", 6

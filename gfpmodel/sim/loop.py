@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gfpmodel.mm.jit import compiled, inlined
+from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.state import (
     BOOST,
     FLAGS,
@@ -211,6 +211,7 @@ def reclaim(w: World, cpu: int, flow: int, t: int) -> Any:
 # the run
 
 
+@entry
 @compiled
 def preload(w: World) -> None:
     """Allocate what is live when the run begins, the flows' shares mixed at random, then punch holes into it."""
@@ -254,6 +255,7 @@ def sample(w: World, now: int) -> None:
         w.words[st.NEXT_SAMPLE] += w.words[st.SAMPLE_EVERY]
 
 
+@entry
 @compiled
 def run(w: World) -> Any:
     """Run until the end, or until so many events have happened; returns True if the chain needs more room first."""

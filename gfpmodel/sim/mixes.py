@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm import PageAllocator
-from gfpmodel.mm.jit import compiled, inlined, view
+from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_FREE_HANDLE, op_word
 from gfpmodel.proposals import proposal
+from gfpmodel.sim.state import Words
 
 FAST_TRY = proposal("fast_try")
 GFP_KERNEL = 0xCC0
@@ -81,8 +82,9 @@ def rnd(rng: Any) -> Any:
     return x
 
 
+@entry
 @compiled
-def fill_ops(plan: Any, rng: Any, held: Any, ops: Any, asked_at: Any) -> Any:
+def fill_ops(plan: Words, rng: Words, held: Words, ops: Words, asked_at: Words) -> Any:
     """Write the operations of a mix; returns how many, and how many allocations.
 
     ``held`` has a slot for each page that lives; ``asked_at`` gets each FAST_TRY request's iteration plus 1, by number
@@ -124,7 +126,7 @@ def run_mix(allocator: PageAllocator, mix: Mix) -> Counted:
     held = np.full(mix.bg_slots + mix.ft_slots, -1, np.int64)
     ops, asked_at = np.zeros(4 * mix.iterations, np.int64), np.zeros(2 * mix.iterations, np.int64)
     rng = np.array([mix.seed], np.int64)
-    n, done = fill_ops(*map(view, (plan, rng, held, ops, asked_at)))
+    n, done = fill_ops(plan, rng, held, ops, asked_at)
     pfns = allocator.run(ops[:n]).pfns
     asked = asked_at[:done] > 0
     null = pfns[asked] == NO_RESULT

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.mm.jit import compiled, i64, inlined, u64
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 
 GOLDEN, MIX1, MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 WORD = 0xFFFFFFFFFFFFFFFF
@@ -37,6 +37,7 @@ def next64(rng: NDArray[np.uint64]) -> Any:
     return z ^ (z >> u64(31))
 
 
+@entry
 @inlined
 def below(rng: NDArray[np.uint64], limit: int) -> Any:
     """Return an integer from 0 to ``limit`` - 1, in steps of limit / 2**24 at least; ``limit`` is below 2**39."""
@@ -62,6 +63,7 @@ def exponential(rng: NDArray[np.uint64], mean: int) -> Any:
     return mean * (log2 * LN2 >> 16) >> LOG_BITS
 
 
+@entry
 @inlined
 def draw(rng: NDArray[np.uint64], distribution: int, mean: int) -> Any:
     """Return a variate of a mean: the mean itself, exponential, or uniform from 0 to twice the mean."""
@@ -72,6 +74,7 @@ def draw(rng: NDArray[np.uint64], distribution: int, mean: int) -> Any:
     return mean
 
 
+@entry
 @compiled
 def fill_draws(rng: NDArray[np.uint64], distribution: int, mean: int, out: NDArray[np.int64]) -> None:
     """Fill an array with variates."""

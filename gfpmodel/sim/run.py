@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
-from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone
+from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
-from gfpmodel.mm.jit import view
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
@@ -156,7 +155,8 @@ def simulate(run: Run, seed: int) -> Result:
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     arrays |= chain_arrays(chain, arrays["flows"], arrays["costs"])
-    world = World(*allocator.arrays[:3], *(view(array) for array in arrays.values()))
+    world = World(*allocator.arrays[:3], *(array for array in arrays.values()))
+    jit.expect("sim", int(run.expected_events()))
     loop.preload(world)
     start_flows(arrays, flows)
     while loop.run(world) and chain:
@@ -276,13 +276,13 @@ def request_mask(flow: Flow, allocator: PageAllocator) -> int:
     else:
         mask = encode(flow.gfp, layout)
     mask |= TYPES[flow.migratetype] << TYPE_SHIFT
-    check_mask(mask)
+    check_mask(mask, allocator.proposal.flag if allocator.proposal else 0)
     return mask
 
 
 def start_flows(arrays: dict[str, NDArray[Any]], flows: list[tuple[Flow, int]]) -> None:
     """Forget what was counted before the run, and let the flows begin, spread over their first period."""
-    table, rng = arrays["flows"], view(arrays["rng"])
+    table, rng = arrays["flows"], arrays["rng"]
     table[:, st.PRELOAD] = table[:, st.LIVE]  # what they really got
     table[:, st.OPS : st.FLOW_WORDS] = 0
     table[:, st.PEAK] = table[:, st.LIVE]
@@ -420,6 +420,7 @@ def flow_figures(arrays: dict[str, NDArray[Any]], rows: list[int]) -> dict[str, 
         "failed": failed,
         "failed_share": per(failed, ops),
         "before_null": int(total[st.BEFORE_NULL]),
+        "late_failed_share": per(failed, ops - int(total[st.BEFORE_NULL])) if failed else 0.0,  # from the first NULL on
         "failed_lock": int(total[st.FAILED_LOCK]),
         "held_back": int(total[st.HELD_BACK]),
         "freed": int(total[st.FREED]),

@@ -5,10 +5,10 @@ A cell is a figure with its interval over the seeds and its source.  What no res
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from gfpmodel.errors import InputError
@@ -17,22 +17,28 @@ from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.rcu.versions import PAGE_SIZE, version
 from gfpmodel.sim.grids import GRIDS, SEEDS, grid_file, load_grid
-from gfpmodel.sim.statistics import Interval, interval
+from gfpmodel.sim.measured import read_rows
+from gfpmodel.sim.statistics import Interval, interval, share
 from gfpmodel.sim.sweeps import Row, Sweep, run_sweep
 
 GAP = "-"
 TENANT_RATE = 200_000.0  #: the experiment's default, pages a second and cpu
 NESTING, RT = "PROVE_RAW_LOCK_NESTING", "PREEMPT_RT 2020"
 DEFERRED = "v5.11"  #: the kernel whose cache the row deferred_refill stands for
+BOOTED = "v5.11.4"  #: its booted kernel
+LISTS = ("warm", "dry")  #: states of the cpu's lists
+LOW, MIN = "low", "min"  #: memory at these watermarks, pages on the lists
+FEW = 1000  #: a recorded workload with fewer requests says nothing about a share of them
 Results = Mapping[str, Any]
-Label = Literal["modelled", "computed", "reported", "read in source", ""]
+Label = Literal["modelled", "computed", "measured", "reported", "read in source", ""]
 
 
 @dataclass(frozen=True)
 class Score:
-    """A cell: mean and interval (None: a gap), what of (``of``: out of so many), the unit, and where it comes from.
+    """A cell: mean and interval (None: a gap), the unit, what of, and where it comes from.
 
-    ``exact`` says that there is no spread: a verdict or a count.
+    ``of`` is out of how many, for a count or for a share that is 0; ``exact`` says that there is no spread: a count;
+    ``text`` is what the cell shows where a mean does not say it.
     """
 
     value: Interval | None
@@ -41,25 +47,34 @@ class Score:
     label: Label = ""
     of: int | None = None
     exact: bool = False
+    text: str = ""
 
     @property
     def compared(self) -> Interval | None:
-        """Return what is compared with other cells: the figure, or its share of what was asked."""
+        """Return what is compared with other cells.
+
+        A count is compared as a share of what was asked.  A share of which N requests saw none may be 3 / N.
+        """
         if self.value is None or self.of is None:
             return self.value
-        return Interval(*(number / self.of for number in self.value))
+        if self.exact:
+            return Interval(*(number / self.of for number in self.value))
+        return self.value._replace(high=300 / self.of)
 
     @property
     def mean(self) -> str:
-        """Return the figure as text."""
+        """Return the figure as text; a gap says why."""
         if self.value is None:
-            return GAP
-        return short(self.value.mean) + (f" of {self.of}" if self.of is not None else "")
+            return f"{GAP} {self.source}"
+        of = f" of {self.of:,}" if self.of is not None else ""
+        return self.text or short(self.value.mean) + of + (" %" if self.unit == "%" and not of else "")
 
     @property
     def spread(self) -> str:
-        """Return the interval as text, empty for a gap or an exact figure."""
-        return "" if self.value is None or self.exact else f"[{short(self.value.low)}, {short(self.value.high)}]"
+        """Return the interval as text, empty for a gap, a count, or a figure that is the same in every run."""
+        if self.value is None or self.exact or self.text or self.value.low == self.value.high:
+            return ""
+        return f"[{short(self.value.low)}, {short(self.value.high)}]"
 
     def __str__(self) -> str:
         return f"{self.mean} {self.spread}".rstrip()
@@ -67,7 +82,7 @@ class Score:
 
 def short(value: float) -> str:
     """Return a number with three digits, a large one whole."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
 
 
 def gap(why: str) -> Score:
@@ -75,15 +90,20 @@ def gap(why: str) -> Score:
     return Score(None, why)
 
 
+def same(value: float) -> Interval:
+    """Return a figure without a spread."""
+    return Interval(value, value, value)
+
+
 @dataclass(frozen=True)
 class Column:
-    """A question: its name, its title, which result answers it, whether more or less is better, and the reading."""
+    """A question: its name, its title, which results answer it, whether more or less is better ("" : no order)."""
 
     name: str
     title: str
-    needs: str
-    better: Literal["more", "less"]
-    read: Callable[[Any, Rule, float], Score]
+    needs: tuple[str, ...]
+    better: Literal["more", "less", ""]
+    read: Callable[[Results, Rule, float], Score]
 
 
 @dataclass(frozen=True)
@@ -93,10 +113,13 @@ class Scorecard:
     rows: Mapping[str, Mapping[str, Score]]
 
     def worse(self, name: str, column: Column) -> bool:
-        """Return whether a cell is behind the best of its column: the two intervals do not even touch."""
+        """Return whether a cell is behind the best of its column.
+
+        A smaller count is; a share or a cost is if its interval does not touch that of the best.
+        """
         own = self.rows[name][column.name].compared
         known = [cell for row in self.rows.values() if (cell := row[column.name].compared)]
-        if own is None:
+        if own is None or not column.better:
             return False
         if column.better == "more":
             return own.high < max(known, key=lambda cell: cell.mean).low
@@ -110,165 +133,245 @@ class Scorecard:
         """Return the titles of the columns that say nothing about a proposal."""
         return [column.title for column in COLUMNS if self.rows[name][column.name].value is None]
 
+    def groups(self, columns: Sequence[Column]) -> list[tuple[str, ...]]:
+        """Return the proposals, those that agree in every cell of some columns together, in order of the first."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for name, row in self.rows.items():
+            found.setdefault(tuple(str(row[column.name]) for column in columns), []).append(name)
+        return [tuple(names) for names in found.values()]
+
 
 # what the columns read
 
 
-def pick(rows: Sequence[Row], figure: Callable[[Row], float], **wanted: Any) -> Interval | None:
-    """Return a figure of the rows with these parameters over their seeds, None if there is no such row."""
-    values = [figure(row) for row in rows if all(row[key] == value for key, value in wanted.items())]
-    return interval(values) if values else None
+def chosen(rows: Sequence[Row], **wanted: Any) -> list[Row]:
+    """Return the rows with these parameters, one a seed."""
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
-def clipped(found: Interval, top: float) -> Interval:
-    """Return an interval of a figure that lies between 0 and ``top``."""
-    return Interval(found.mean, max(found.low, 0.0), min(found.high, top))
-
-
-def failures(found: Interval | None, source: str) -> Score:
-    """Return a share of failures in per cent."""
-    if found is None:
+def failures(rows: Sequence[Row], who: str, source: str) -> Score:
+    """Return the share of a flow's requests that failed, in per cent, or that none of so many did."""
+    if not rows:
         return gap(f"{source}: no such point")
-    return Score(clipped(Interval(*(100 * value for value in found)), 100.0), source, "%", "modelled")
+    found = share([row[f"failed_share.{who}"] for row in rows])
+    of = round(sum(row[f"ops.{who}"] for row in rows)) if not found.mean else None
+    return Score(Interval(*(100 * value for value in found)), source, "%", "modelled", of)
 
 
 def own_cache(row: Rule) -> Score | None:
-    """Return the gap of a row whose caller asks a cache of its own, which these experiments do not have."""
-    return gap("its caller takes from a cache that these experiments do not have") if row.runs == "work" else None
+    """Return the gap of a row whose caller asks a cache of its own, which the experiments on lists do not have."""
+    return gap("asks its own cache, not the lists") if row.runs == "work" else None
 
 
-def read_lone(rows: Sequence[Row], row: Rule, _: float) -> Score:
+def read_lone(results: Results, row: Rule, _: float) -> Score:
     """Read how often a cpu fails that has its lists to itself."""
-    found = pick(rows, lambda r: r["failed_share.asker"], proposal=row.name, frees_on="same")
-    return own_cache(row) or failures(found, "cross_cpu, frees on the same cpu, nobody else")
+    rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="same")
+    return own_cache(row) or failures(rows, "asker", "cross_cpu, frees on the same cpu, nobody else")
 
 
-def read_cross(rows: Sequence[Row], row: Rule, _: float) -> Score:
-    """Read how often a cpu fails whose pages another one frees."""
-    found = pick(rows, lambda r: r["failed_share.asker"], proposal=row.name, frees_on="next")
-    return own_cache(row) or failures(found, "cross_cpu, frees on the next cpu")
-
-
-def read_tenant(rows: Sequence[Row], row: Rule, rate: float) -> Score:
+def read_tenant(results: Results, row: Rule, rate: float) -> Score:
     """Read how often a raid fails beside a tenant of the lists."""
-    found = pick(rows, lambda r: r["failed_share.raid"], proposal=row.name, tenant_rate=rate)
-    return own_cache(row) or failures(found, f"co_tenant, {rate:g} pages/s of a tenant")
+    rows = chosen(results["co_tenant"], proposal=row.name, tenant_rate=rate)
+    return own_cache(row) or failures(rows, "raid", f"co_tenant, {rate:g} pages/s of a tenant")
 
 
-def read_cost(rows: Sequence[Row], row: Rule, rate: float) -> Score:
+def for_ever(row: Row) -> bool:
+    """Return whether no request of a run was served after the first that was not."""
+    return bool(row["late_failed_share.asker"] == 1)
+
+
+def read_cross(results: Results, row: Rule, _: float) -> Score:
+    """Read how often a cpu fails whose pages another one frees, or after how many pages it fails for ever.
+
+    Where it fails for ever the share is the length of the run and no property of the row.
+    """
+    if row.runs == "work":
+        return read_pool(results["pool"])
+    rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="next")
+    score = failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills")
+    if not rows or not all(map(for_ever, rows)):
+        return score
+    pages = interval([found["before_null.asker"] for found in rows])
+    return replace(score, text=f"after {short(pages.mean)} pages, for ever")
+
+
+def read_pool(rows: Sequence[Row]) -> Score:
+    """Read what share of objects finds no block in the cache, at each time that its refill needs to begin."""
+    by = {late: share([r["fallback_share"] for r in chosen(rows, latency_us=late)]) for late in delays(rows)}
+    if not by:
+        return gap("pool: no such point")
+    said = [f"{100 * found.mean:.2g} % at {late} us" for late, found in by.items()]
+    value = Interval(*(100 * end for end in next(iter(by.values()))))
+    source = "pool, policy deferred, an object each us; falls back, by how late the refill begins: " + ", ".join(said)
+    return Score(value, source, "%", "modelled", text=f"{said[0]}, {said[-1]}")
+
+
+def delays(rows: Sequence[Row]) -> list[int]:
+    """Return the delays of a grid, shortest first."""
+    return sorted({row["latency_us"] for row in rows})
+
+
+def read_recorded(results: Results, row: Rule, _: float) -> Score:
+    """Read what recorded workloads say: how often a list was found empty, or how often a cache was."""
+    if row.runs == "work":
+        lost = [100 * int(r["fallbacks"]) / int(r["n"]) for r in results["kfree"]]
+        source = f"{len(lost)} floods of kfree_rcu() on a booted {BOOTED}: objects that found no block"
+        return Score(Interval(median(lost), min(lost), max(lost)), source, "%", "measured", text=ends(lost))
+    said = [r for r in results["refills"] if int(r["requests"]) >= FEW]
+    asked = sum(int(r["requests"]) for r in said)
+    if row.refill == "no":
+        dry = [float(r["kernel_share"]) for r in said]
+        source = f"requests that found their list empty on a booted v6.1: {len(said)} workloads, {asked:,} requests"
+        return Score(Interval(median(dry), min(dry), max(dry)), source, "%", "measured", text=ends(dry))
+    if row.refill == "trylock":
+        return gap("a trace does not say who held the lock")
+    nulls, source = sum(int(r["nulls"]) for r in said), f"NULLs where v5.8's rules replay {len(said)} workloads of v6.1"
+    return Score(same(float(nulls)), source, "requests", "modelled", asked, exact=True)
+
+
+def ends(values: Sequence[float]) -> str:
+    """Return the least and the largest share, in per cent, as text."""
+    return f"{min(values):.1g} to {max(values):.2g} %"
+
+
+def read_cost(results: Results, row: Rule, rate: float) -> Score:
     """Read what a raid adds to an operation of the tenant, seed by seed: costs are drawn with the seed."""
-    wanted = {"proposal": row.name, "tenant_rate": rate}
+    rows = chosen(results["co_tenant"], proposal=row.name, tenant_rate=rate)
     source = f"co_tenant, {rate:g} pages/s"
-    found = pick(rows, lambda r: r["mean_op_ns.raided"] - r["mean_op_ns.alone"], **wanted)
-    if found is None:
+    if not rows:
         return gap(f"{source}: no such point")
-    pairs = {what: [mean_of(rows, f"{what}.{name}", wanted) for name in ("alone", "raided")]
+    found = interval([r["mean_op_ns.raided"] - r["mean_op_ns.alone"] for r in rows])
+    pairs = {what: [short(interval([r[f"{what}.{name}"] for r in rows]).mean) for name in ("alone", "raided")]
              for what in ("mean_op_ns", "refills_per_1000")}  # fmt: skip
     said = "; ".join(f"{what} {alone} alone, {raided} raided" for what, (alone, raided) in pairs.items())
     return Score(found, f"{source}, raided less alone; {said}", "ns per operation of others", "modelled")
 
 
-def mean_of(rows: Sequence[Row], figure: str, wanted: Mapping[str, Any]) -> str:
-    """Return the mean of a figure over the seeds as text."""
-    found = pick(rows, lambda r: r[figure], **wanted)
-    return GAP if found is None else short(found.mean)
-
-
-def read_foreign(rows: Sequence[Row], row: Rule, _: float) -> Score:
+def read_foreign(results: Results, row: Rule, _: float) -> Score:
     """Read how many pages that cannot move lie in movable pageblocks in the end."""
-    found = pick(rows, lambda r: r["foreign_pages"], policy=row.name)
-    if found is None:
+    rows = chosen(results["scan_policy"], policy=row.name)
+    if not rows:
         return gap("scan_policy: no such point")
-    return Score(clipped(found, float("inf")), "scan_policy, pages at the end", "foreign pages", "modelled")
+    found = interval([r["foreign_pages"] for r in rows])
+    return Score(found._replace(low=max(found.low, 0.0)), "scan_policy, pages at the end", "pages", "modelled")
 
 
-def read_latency(rows: Sequence[Row], row: Rule, _: float) -> Score:
-    """Read how late a task wakes at worst on PREEMPT_RT with the zone lock that the row makes."""
-    lock = "raw" if row.lock_rt == "raw" else "sleeping"  # a lock that is only tried stays what it was
-    found = pick(rows, lambda r: r["latency_max_ns"] / 1000, lock=lock)
-    if found is None:
-        return gap(f"hold_time, lock {lock}: no such point")
-    return Score(clipped(found, float("inf")), f"hold_time, zone lock {lock}", "us", "modelled")
+def read_latency(results: Results, row: Rule, _: float) -> Score:
+    """Read how late a task wakes at worst on PREEMPT_RT, for a row that makes the zone lock raw there."""
+    if row.lock_rt != "raw":
+        return gap("makes no lock raw on RT")
+    rows = chosen(results["hold_time"], lock="raw")
+    if not rows:
+        return gap("hold_time, lock raw: no such point")
+    found = interval([r["latency_max_ns"] / 1000 for r in rows])
+    source = "hold_time, zone lock raw, {cpus} CPUs, batch {batch}, {duration_ms} ms".format(**rows[0])
+    return Score(found._replace(low=max(found.low, 0.0)), source, "us", "modelled")
 
 
-def clean_contexts(cells: Matrix, row: Rule, config: str) -> Score:
+def read_pays(results: Results, row: Rule, rate: float) -> Score:
+    """Read who else pays, and what."""
+    pages, late, kept = (read(results, row, rate) for read in (read_foreign, read_latency, read_memory))
+    if pages.value is None or kept.value is None:
+        return gap(pages.source if pages.value is None else kept.source)
+    said = [f"{short(pages.value.mean)} pages in movable blocks"] * bool(pages.value.mean)
+    if late.value:
+        cpus = results["hold_time"][0]["cpus"]
+        said.append(f"tasks wake {short(late.value.mean)} us late on RT, {cpus} CPUs")
+    said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
+    sources = "; ".join(score.source for score in (pages, late, kept))
+    return Score(same(float(len(said))), sources, "", "modelled", exact=True, text="; ".join(said) or "nobody found")
+
+
+def clean_contexts(cells: Matrix, row: Rule, config: str, lists: Sequence[str]) -> Score:
     """Count the contexts where no request is reported, hangs or is unsafe, of those not reported by themselves."""
-    chosen = cells.select(proposal=row.name, config=config).cells
     by: dict[str, list[Any]] = {}
-    for cell in chosen:
-        by.setdefault(cell.context, []).append(cell.verdict)
+    for cell in cells.select(proposal=row.name, config=config).cells:
+        if cell.pcp in lists:
+            by.setdefault(cell.context, []).append(cell.verdict)
     asked = [found for found in by.values() if not any(verdict.before for verdict in found)]
     if not asked:
         return gap(f"verdicts on {config}: none")
     clean = [found for found in asked if all(verdict.clean for verdict in found)]
     pages = sum(all(v.result == "page" for v in found) for found in clean)
-    source = f"gfpmodel.locking, order 0, lists warm and dry; {pages} of them give a page both times"
-    return Score(Interval(*(float(len(clean)),) * 3), source, "contexts", "computed", len(asked), exact=True)
+    source = f"gfpmodel.locking, {config}, order 0, lists {' and '.join(lists)}; {pages} give a page each time"
+    return Score(same(float(len(clean))), source, "contexts", "computed", len(asked), exact=True)
 
 
-def read_memory(held: Mapping[str, int], row: Rule, _: float) -> Score:
+def read_clean(config: str, *lists: str) -> Callable[[Results, Rule, float], Score]:
+    """Return what counts the clean contexts of a row on a kernel, in some states of the lists."""
+    return lambda results, row, _: clean_contexts(results["verdicts"], row, config, lists)
+
+
+def read_low(results: Results, row: Rule, rate: float) -> Score:
+    """Count the clean contexts with memory at the low watermark, and read what a task gets with it at the lowest."""
+    score = clean_contexts(results["verdicts"], row, NESTING, (LOW,))
+    tasks = results["verdicts"].select(proposal=row.name, config=NESTING, context="task").cells
+    lowest = [cell.verdict.result for cell in tasks if cell.pcp == MIN]
+    return replace(score, text=f"{score.mean}; {lowest[0]} at min") if lowest and score.value else score
+
+
+def read_memory(results: Results, row: Rule, _: float) -> Score:
     """Read how many bytes a cpu keeps for this row alone."""
+    held = results["memory"]
     if row.name not in held:
         return gap("no such row")
-    source = f"cache_limit of {DEFERRED} times the page size" if held[row.name] else "nothing beside the lists"
-    return Score(Interval(*(float(held[row.name]),) * 3), source, "bytes per cpu", "read in source", exact=True)
-
-
-def read_code(rows: Sequence[Row], row: Rule, _: float) -> Score:
-    """Read how many files a patch touched, if anyone said."""
-    for found in rows:
-        if found["proposal"] == row.name and found["files"]:
-            value = float(found["files"])
-            return Score(Interval(value, value, value), found["source"], "files", "reported", exact=True)
-    return gap("nobody said")
+    source = f"cache_limit of {DEFERRED} times the page size" if held[row.name] else "nothing kept beside the lists"
+    return Score(same(float(held[row.name])), source, "bytes per cpu", "read in source", exact=True)
 
 
 COLUMNS = (
-    Column("nesting", "clean on v5.8 (nesting)", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, NESTING)),
-    Column("rt", "clean on RT (2020)", "verdicts", "more", lambda m, row, _: clean_contexts(m, row, RT)),
-    Column("lone", "fails alone (%)", "cross_cpu", "less", read_lone),
-    Column("tenant", "fails beside a tenant (%)", "co_tenant", "less", read_tenant),
-    Column("cross", "fails if freed elsewhere (%)", "cross_cpu", "less", read_cross),
-    Column("cost", "costs others (ns/op)", "co_tenant", "less", read_cost),
-    Column("foreign", "foreign pages", "scan_policy", "less", read_foreign),
-    Column("latency", "latest wake-up on RT (us)", "hold_time", "less", read_latency),
-    Column("memory", "bytes per cpu", "memory", "less", read_memory),
-    Column("code", "files touched", "code", "less", read_code),
+    Column("nesting", "clean on mainline", ("verdicts",), "more", read_clean(NESTING, *LISTS)),
+    Column("low", "clean at the low watermark", ("verdicts",), "more", read_low),
+    Column("rt", "clean on RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
+    Column("cross", "fails, if freed elsewhere", ("cross_cpu", "pool"), "less", read_cross),
+    Column("recorded", "fails, recorded loads", ("refills", "kfree"), "", read_recorded),
+    Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
+    Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
+    Column("tenant", "fails beside a tenant", ("co_tenant",), "less", read_tenant),
+    Column("cost", "costs others (ns/op)", ("co_tenant",), "less", read_cost),
+    Column("foreign", "foreign pages", ("scan_policy",), "less", read_foreign),
+    Column("latency", "latest wake-up on RT (us)", ("hold_time",), "less", read_latency),
+    Column("memory", "bytes per cpu", ("memory",), "less", read_memory),
 )
+#: What a meeting reads: may it be called there, does it get a page, who else pays.
+SHOWN = COLUMNS[:6]
 
 
 def scorecard(
     results: Results, tenant_rate: float = TENANT_RATE, rows: Iterable[Rule] = tuple(PROPOSALS.values())
 ) -> Scorecard:
-    """Make the scorecard from results: rows of the grids by experiment, ``verdicts``, ``memory``, ``code``.
+    """Make the scorecard from results: rows of the grids by experiment, verdicts, memory, and what was recorded.
 
     Arguments: the results, of which any may be missing (a gap); at which rate the tenant asks, pages a second and cpu;
     the rows to show, those of the book if no others are given.
     """
-    return Scorecard(
-        {
-            row.name: {
-                column.name: column.read(results[column.needs], row, tenant_rate)
-                if column.needs in results
-                else gap(f"no result of {column.needs}")
-                for column in COLUMNS
-            }
-            for row in rows
-        }
-    )
+
+    def cell(column: Column, row: Rule) -> Score:
+        missing = [name for name in column.needs if name not in results]
+        return gap(f"no result of {', '.join(missing)}") if missing else column.read(results, row, tenant_rate)
+
+    return Scorecard({row.name: {column.name: cell(column, row) for column in COLUMNS} for row in rows})
 
 
 def load_results(folder: str | Path) -> dict[str, Any]:
-    """Return all results: the shipped grids of a folder, what was reported, and what is computed here and now.
+    """Return all results: the shipped grids and recordings of a folder, and what is computed here and now.
 
-    Raises InputError for a grid that is missing, damaged or stale.
+    Raises InputError for a file that is damaged, or a grid that is stale.
     """
+    data = Path(folder)
+    floods = read_rows(data / "kfree-rcu-raw.csv", "n", "fallbacks")
     return {
-        **{name: load_grid(grid_file(name, Path(folder))).rows for name in GRIDS},
-        "verdicts": matrix(orders=(0,), configs=(NESTING, RT)),
+        **{name: load_grid(grid_file(name, data)).rows for name in GRIDS},
+        "verdicts": asked(tuple(PROPOSALS)),
         "memory": private_memory(),
-        "code": read_reported(Path(folder) / "code-touched.csv"),
+        "refills": read_rows(data / "refills-6.1.csv", "requests", "nulls"),
+        "kfree": [r for r in floods if (r["version"], r["n"]) == (BOOTED, "6000") and r["form"].endswith("2")],
     }
+
+
+def asked(rows: Iterable[str | Rule]) -> Matrix:
+    """Return the verdicts of the contexts' columns."""
+    return matrix(rows, orders=(0,), configs=(NESTING, RT), pcps=(*LISTS, LOW, MIN))
 
 
 def with_row(results: Results, row: Rule, seeds: int = SEEDS, tenant_rate: float = TENANT_RATE) -> dict[str, Any]:
@@ -289,8 +392,7 @@ def with_row(results: Results, row: Rule, seeds: int = SEEDS, tenant_rate: float
     more: dict[str, Any] = {
         name: (*results[name], *run_sweep(Sweep(name, grid, seeds), workers=1)) for name, grid in grids.items()
     }
-    cells = matrix([row], orders=(0,), configs=(NESTING, RT)).cells
-    more["verdicts"] = Matrix(results["verdicts"].cells + cells)
+    more["verdicts"] = Matrix(results["verdicts"].cells + asked([row]).cells)
     more["memory"] = {**results["memory"], **private_memory([row])}
     return {**results, **more}
 
@@ -299,15 +401,3 @@ def private_memory(rows: Iterable[Rule] = tuple(PROPOSALS.values())) -> dict[str
     """Return the bytes a cpu keeps for each row beside the allocator's own lists."""
     cache = version(DEFERRED).cache_limit * PAGE_SIZE
     return {row.name: cache if row.runs == "work" else 0 for row in rows}
-
-
-def read_reported(file: Path) -> list[Row]:
-    """Return what was reported about the size of the patches; raises InputError."""
-    try:
-        rows: list[Row] = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", str(file)) from None
-    for line, row in enumerate(rows, 2):
-        if row.get("proposal") not in PROPOSALS or not str(row.get("files") or "0").isdigit() or not row.get("source"):
-            raise InputError("expected a proposal, its files (or nothing) and a source", str(file), line)
-    return rows

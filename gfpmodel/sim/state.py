@@ -5,35 +5,41 @@ All arrays of a run travel as one named tuple, ``World``, which compiled code ta
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from gfpmodel.mm.jit import inlined
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.mm.jit import entry, inlined
 
 NEVER = 1 << 62  #: a time that does not come
+
+Words = NDArray[np.int64]
+Table = Annotated[NDArray[np.int64], 2]  #: of two dimensions
 
 
 class World(NamedTuple):
     """All arrays of a run: the machine's four, then the simulator's (int64, but for the generator's state)."""
 
-    pages: Any
-    zones: Any
-    blocks: Any
-    trace: Any  #: the engine's ring, which tells what a request did
-    rng: Any  #: uint64, the generator's state
-    costs: Any  #: by the constants of `costs`, ps
-    words: Any  #: of the run
-    cpus: Any  #: [cpu, word]
-    flows: Any  #: [flow, word]; those of a cpu stand together
-    locks: Any  #: [zone, word]
-    slots: Any  #: [slot, word]: a live block each; slot 0 is the head of the reclaimer's list
-    heap: Any  #: [at, (time, slot)]: for each cpu a binary heap of the blocks that it will free
-    hist: Any  #: [row, bin]
-    series: Any  #: [sample, (time, free pages, live pages, failed requests, pages listed, blocks in flight)]
-    krc: Any  #: the four arrays of the kfree_rcu chain, as `gfpmodel.rcu` has them
-    bulk: Any
-    objs: Any
-    log: Any
-    slabs: Any  #: [slab, word]: what holds objects; slab 0 is none
+    pages: NDArray[np.uint32]
+    zones: Words
+    blocks: NDArray[np.uint8]
+    trace: Words  #: the engine's ring, which tells what a request did
+    rng: NDArray[np.uint64]  #: uint64, the generator's state
+    costs: Words  #: by the constants of `costs`, ps
+    words: Words  #: of the run
+    cpus: Table  #: [cpu, word]
+    flows: Table  #: [flow, word]; those of a cpu stand together
+    locks: Table  #: [zone, word]
+    slots: Table  #: [slot, word]: a live block each; slot 0 is the head of the reclaimer's list
+    heap: Table  #: [at, (time, slot)]: for each cpu a binary heap of the blocks that it will free
+    hist: Table  #: [row, bin]
+    series: Table  #: [sample, (time, free pages, live pages, failed requests, pages listed, blocks in flight)]
+    krc: Words  #: the four arrays of the kfree_rcu chain, as `gfpmodel.rcu` has them
+    bulk: Words
+    objs: Words
+    log: Words
+    slabs: Table  #: [slab, word]: what holds objects; slab 0 is none
 
 
 # The words of a run.
@@ -95,8 +101,9 @@ BINS = 40 << SUB_BITS
 HOLD_HIST, WAIT_HIST, LATENCY_HIST, FLOW_HIST = range(4)
 
 
+@entry
 @inlined
-def note(hist: Any, row: int, value: int) -> None:
+def note(hist: Table, row: int, value: int) -> None:
     """Count a value (0 or more) in a histogram."""
     exponent = 0
     while value >= 2 << SUB_BITS:

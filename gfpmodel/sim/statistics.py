@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import isnan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,15 +29,40 @@ class Interval(NamedTuple):
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
+def t_quantile(n: int) -> float:
+    """Return the 97.5 % quantile of Student's t for n values, at least two."""
+    return T_QUANTILES[n - 2] if n - 2 < len(T_QUANTILES) else 1.96 + 2.4 / (n - 1)
+
+
 def interval(values: Sequence[float] | NDArray[Any]) -> Interval:
     """Return the mean of a figure over seeds with its 95 % confidence interval (Student's t)."""
     n = len(values)
     mean = float(np.mean(values)) if n else float("nan")
     if n < 2:
         return Interval(mean, float("nan"), float("nan"))
-    t = T_QUANTILES[n - 2] if n - 2 < len(T_QUANTILES) else 1.96 + 2.4 / (n - 1)
-    half = t * float(np.std(values, ddof=1)) / sqrt(n)
+    half = t_quantile(n) * float(np.std(values, ddof=1)) / sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def share(values: Sequence[float] | NDArray[Any]) -> Interval:
+    """Return the mean of a share over seeds with its 95 % confidence interval, which stays between 0 and 1.
+
+    The requests of one run fail together, so the runs count and not the requests: Wilson's interval, with as many
+    independent requests as would vary as much as the runs do, and with Student's quantile for the number of runs.
+    A share that all runs agree on has no width: say how many requests it is of.
+    """
+    n, plain = len(values), interval(values)
+    mean, variance = plain.mean, float(np.var(values, ddof=1)) / n if n > 1 else 0.0
+    if not variance or isnan(plain.low):
+        return Interval(mean, mean, mean) if n > 1 else plain
+    weight = t_quantile(n) ** 2 * variance / (mean * (1 - mean))  # t squared, for each of those requests
+    middle, half = mean + weight / 2, sqrt(weight * (mean * (1 - mean) + weight / 4))
+    return Interval(mean, max(0.0, (middle - half) / (1 + weight)), min(1.0, (middle + half) / (1 + weight)))
+
+
+def figure(name: str, values: Sequence[float] | NDArray[Any]) -> Interval:
+    """Return a figure over seeds with the interval that its kind has: a share is told by its name."""
+    return share(values) if "share" in name.partition(".")[0].split("_") else interval(values)
 
 
 def quantile(histogram: NDArray[np.int64], q: float, top: int | None = None) -> float:

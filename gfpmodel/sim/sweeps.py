@@ -9,30 +9,35 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, fields
 from itertools import islice, product
 from math import prod
-from multiprocessing import get_context
-from os import cpu_count
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from os import _exit, cpu_count
 from pathlib import Path
+from threading import Thread
 from typing import Any, TextIO
+from zlib import crc32
 
 from tqdm import tqdm
 
 from gfpmodel.errors import InputError, unknown
-from gfpmodel.mm import Rule
-from gfpmodel.mm.jit import INTERPRETED, source_hash
+from gfpmodel.files import unreadable, whole
+from gfpmodel.mm import Rule, jit
 from gfpmodel.sim.experiments import experiment
-from gfpmodel.sim.statistics import Interval, interval
+from gfpmodel.sim.statistics import Interval, figure
 
 Row = dict[str, Any]
 Grid = Mapping[str, Sequence[Any]]
 
 MAX_POINTS = 1_000_000
 MAX_HOURS = 24.0
-EVENTS_A_SECOND = 20_000 if INTERPRETED else 2_000_000  # a cautious figure of one core
+#: Cautious figures of one core.
+EVENTS_A_SECOND = {"interpreted": 20_000, "here": 2_000_000, "ahead": 2_000_000}
 SECONDS_A_RUN = 0.01
+MAX_VALUE = 1 << 53  #: of a parameter
 PROBES = 100  #: points of a grid that are looked at to tell how long all would run
 
 
@@ -79,7 +84,7 @@ class Sweep:
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
         runs = [run for p in probes for run in experiment(self.name).plan(p).values()]
-        one = sum(run.expected_events() / EVENTS_A_SECOND + SECONDS_A_RUN for run in runs) / len(probes)
+        one = sum(run.expected_events() / EVENTS_A_SECOND[jit.way("sim")] + SECONDS_A_RUN for run in runs) / len(probes)
         return one * len(self)
 
 
@@ -114,11 +119,14 @@ def parse_value(key: str, word: str, kind: type) -> Any:
         if word.lower() in ("y", "yes", "true", "1", "n", "no", "false", "0"):
             return word.lower() in ("y", "yes", "true", "1")
         raise InputError(f"parameter {key} is {word!r}; expected y or n")
+    what = {int: "a whole number", float: "a number"}.get(kind, "a word")
     try:
-        return kind(word)
+        value = kind(word)
     except ValueError:
-        what = {int: "a whole number", float: "a number"}[kind]
         raise InputError(f"parameter {key} is {word!r}; expected {what}") from None
+    if kind in (int, float) and not abs(value) < MAX_VALUE:  # nor inf, nor nan
+        raise InputError(f"parameter {key} is {word!r}; expected {what} below {MAX_VALUE}")
+    return value
 
 
 def run_point(name: str, parameters: Row, seed: int) -> Row:
@@ -196,7 +204,16 @@ def completed(name: str, keys: Sequence[str], executor: Executor | None, cores: 
 
 def pool(executor: Executor | None, cores: int) -> AbstractContextManager[Executor]:
     """Return the given executor, which stays open, or a pool of fresh processes."""
-    return nullcontext(executor) if executor else ProcessPoolExecutor(cores, mp_context=get_context("spawn"))
+    if executor:
+        return nullcontext(executor)
+    return ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def end_with_parent() -> None:
+    """Let this worker end when the process that started it is gone, however that ended."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=lambda: (wait([parent.sentinel]), _exit(1)), name="end-with-parent", daemon=True).start()
 
 
 def dead(error: BaseException, done: Done) -> InputError:
@@ -223,48 +240,74 @@ def parse_key(key: str) -> tuple[Row, int]:
     return parameters | rows, seed
 
 
+def checksum(key: str, row: Row) -> int:
+    """Return a sum over a point and its row, which a damaged line does not have."""
+    return crc32(json.dumps([key, row]).encode())
+
+
+def unwritable(error: OSError, file: Path) -> InputError:
+    """Return the error for a file that cannot be written."""
+    return InputError(f"cannot be written: {error.strerror or error}", str(file))
+
+
 class Done:
     """The points that are done, in memory and in a file that grows with each.
 
     Lines of another experiment or of another version of the source are passed over, and so is a last line that was
-    cut off.
+    cut off, and any whose sum does not fit.  Raises InputError for a file that cannot be read or written.
     """
 
     def __init__(self, sweep: Sweep, file: Path | None) -> None:
         self.order = [make_key(*point) for point in sweep.points()]
         self.file = file
-        self.stamp = [sweep.name, source_hash("sim")]
+        self.stamp = [sweep.name, jit.source_hash("sim")]
         self.rows: dict[str, Row] = {}
         self._open: TextIO | None = None
         if file and file.exists():
             self._read(file, set(self.order))
 
     def _read(self, file: Path, wanted: set[str]) -> None:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as error:
+            raise unreadable(error, str(file)) from None
+        for line in lines:
             try:
-                stamp, key, row = json.loads(line)
-            except ValueError:
+                stamp, key, row, summed = json.loads(line)
+                if stamp == self.stamp and key in wanted and summed == checksum(key, row):
+                    self.rows[key] = row
+            except (ValueError, TypeError, RecursionError):
                 continue
-            if stamp == self.stamp and key in wanted:
-                self.rows[key] = row
 
     def __enter__(self) -> Done:
         if self.file:
-            self._open = self.file.open("a", encoding="utf-8")
-            self._open.write("\n" if self.file.stat().st_size else "")  # after a line that was cut off
+            try:
+                self._open = self.file.open("a", encoding="utf-8")
+                self._write("\n" if self.file.stat().st_size else "")  # after a line that was cut off
+            except OSError as error:
+                raise unwritable(error, self.file) from None
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._open:
-            self._open.close()
+            with suppress(OSError):  # a full disk was named when it was written to
+                self._open.close()
 
     def add(self, key: str, row: Row) -> None:
         """Keep a row."""
         row = json.loads(json.dumps(row))  # as it will be read back
         self.rows[key] = row
         if self._open:
-            self._open.write(json.dumps([self.stamp, key, row]) + "\n")
+            self._write(json.dumps([self.stamp, key, row, checksum(key, row)]) + "\n")
+
+    def _write(self, text: str) -> None:
+        assert self._open is not None
+        assert self.file is not None
+        try:
+            self._open.write(text)
             self._open.flush()
+        except OSError as error:
+            raise unwritable(error, self.file) from None
 
     def remove(self) -> None:
         """Remove the file: the table has everything."""
@@ -281,6 +324,8 @@ def check_out(out: str | Path | None) -> None:
         raise InputError(f"output {path.name}; expected a name that ends in .csv or .parquet")
     if not path.parent.is_dir():
         raise InputError("cannot be written: no such folder", str(path))
+    if path.is_dir():
+        raise InputError("cannot be written: a folder of this name is there", str(path))
     if path.suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401
@@ -291,8 +336,7 @@ def check_out(out: str | Path | None) -> None:
 def write_table(rows: Sequence[Row], file: Path) -> None:
     """Write rows as CSV or Parquet, by the file's name, whole or not at all; raises InputError."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    part = file.with_name(file.name + ".part")
-    try:
+    with whole(file) as part:
         if file.suffix == ".parquet":
             import pyarrow
             import pyarrow.parquet
@@ -304,9 +348,6 @@ def write_table(rows: Sequence[Row], file: Path) -> None:
                 writer = csv.DictWriter(stream, names, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
-        part.replace(file)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", str(file)) from None
 
 
 # what it says
@@ -321,6 +362,6 @@ def summary(sweep: Sweep, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Inte
         group = rows[at : at + sweep.seeds]
         figures = [name for name in group[0] if name not in given]
         out.append(
-            ({key: group[0][key] for key in varied}, {name: interval([r[name] for r in group]) for name in figures})
+            ({key: group[0][key] for key in varied}, {name: figure(name, [r[name] for r in group]) for name in figures})
         )
     return out

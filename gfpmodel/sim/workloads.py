@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, NamedTuple
 
 from gfpmodel.errors import InputError, unknown
@@ -104,9 +105,12 @@ def every(rate: float, burst: int = 1) -> Draw:
 
     Raises InputError unless the rate is positive.
     """
-    if not rate > 0:
-        raise InputError(f"a rate of {rate} a second; expected more than 0")
-    return Draw(round(SECOND * burst / rate))
+    if not 0 < rate < inf:
+        raise InputError(f"a rate of {rate} a second; expected more than 0, and an end")
+    period = SECOND * burst / rate
+    if not period < MAX_MEAN:
+        raise InputError(f"a rate of {rate} a second; expected one in {MAX_MEAN / SECOND:.0f} seconds at least")
+    return Draw(round(period))
 
 
 # What the recorded kernels did: page allocations a second and CPU, their shares, and mean times to the free, of the

@@ -3,7 +3,10 @@
 import gzip
 import json
 import lzma
+import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -127,4 +130,22 @@ def test_record_prints_commands_that_a_shell_can_read(commands: list[str]) -> No
     assert commands[-1] == "python -m gfpmodel replay 'a b' --zoneinfo 'a b.zoneinfo'"
     for line in commands:
         assert shlex.split(line, comments=True)
-    assert run("record").stdout.splitlines()[0].startswith("mountpoint")
+    assert commands[0] == "cat /proc/zoneinfo > 'a b.zoneinfo'"
+    assert any("# kernel: $(uname -r)" in line for line in commands)
+
+
+def test_record_is_for_any_shell_and_writes_by_whole_paths_only(commands: list[str]) -> None:
+    """In a shell without pushd the files of tracefs came to lie in the folder of the user."""
+    for line in commands:
+        assert not any(word in line for word in ("pushd", "popd", "cd "))
+        targets = re.findall(r">>? *('[^']*'|\S+)", re.sub(r"'s\|[^']*'", "", line))
+        assert all(target.startswith(("/sys/kernel/tracing/", "'a b")) for target in targets)
+    for shell in filter(shutil.which, ("sh", "bash", "dash")):
+        assert subprocess.run([shell, "-n"], input="\n".join(commands), text=True, check=False).returncode == 0
+
+
+def test_record_asks_perf_for_its_losses_and_keeps_those_of_tracefs() -> None:
+    perf = "\n".join(json.loads(run("record", "--tool", "perf", "--json").stdout)["commands"])
+    assert "perf script --show-lost-events" in perf
+    tracefs = json.loads(run("record", "--json").stdout)["commands"]
+    assert any("stats" in line and line.partition("#  ")[0].count(">>") == 1 for line in tracefs)

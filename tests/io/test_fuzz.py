@@ -23,7 +23,7 @@ from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.ftrace import TraceReader
-from gfpmodel.io.procfs import machine_facts, read_proc, start
+from gfpmodel.io.procfs import describe, machine_facts, read_proc, start
 from gfpmodel.io.replay import Report, WhatIf, replay
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.zoneinfo import known_zones
@@ -40,7 +40,7 @@ SHORT = settings(FUZZ, max_examples=60, derandomize=True)
 
 TRACE_LINES = [
     line
-    for path in sorted((DATA / "traces").glob("*.trace.txt.xz"))
+    for path in sorted([*(DATA / "traces").glob("*.trace.txt.xz"), *(DATA / "traces/tools").glob("*.txt.xz")])
     for line in lzma.decompress(path.read_bytes()).splitlines(keepends=True)
 ]
 PROC = {
@@ -51,6 +51,7 @@ PROC = {
         "pagetypeinfo": [("boot58", "-A2-1G-cma64M.txt")],
     }.items()
 }
+GUESTS = [lzma.decompress(path.read_bytes()) for path in sorted((DATA / "proc").glob("*.xz"))]
 PROC["zoneinfo"].append(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo")
 DUMP = "\n".join(read_lines(DATA / "boot58" / "trace-A-seqB.txt.xz")[:1200]) + "\n"
 MIX = "#### " + "\n".join([*read_lines(DATA / "boot58" / "mix-exact-Aiib.txt.xz"), ""]).split("#### ")[1]
@@ -92,7 +93,9 @@ def trace_texts(draw: some.DrawFn) -> bytes:
 
 @some.composite
 def proc_texts(draw: some.DrawFn) -> list[bytes]:
-    """The three files of a machine, one of them damaged: its bytes, or whole lines moved."""
+    """The three files of a machine, one of them damaged: its bytes, or whole lines moved.  Or a guest's, all in one."""
+    if draw(some.booleans()):
+        return [damaged(draw, draw(some.sampled_from(GUESTS)))]
     texts = {name: draw(some.sampled_from(paths)).read_bytes() for name, paths in PROC.items()}
     name = draw(some.sampled_from(list(texts)))
     return [damaged(draw, text) if name == one else text for one, text in texts.items()]
@@ -169,7 +172,7 @@ def swallow_proc(texts: list[bytes]) -> None:
             assert known_zones(str(paths[0]))
         with suppress(InputError):
             proc = read_proc(map(str, paths))
-            machine_facts(proc)
+            describe(machine_facts(proc))
             start(proc).check()
 
 

@@ -29,6 +29,7 @@ from gfpmodel.proposals import PROPOSALS
 
 DATA = Path(__file__).parents[1] / "data/traces"
 BOOK = Path(__file__).parents[2] / "book/data/traces"
+PROC = DATA.parent / "proc"
 ANON = str(DATA / "rt-smp2-512M-anon-cut.trace.txt.xz")
 ZONEINFO = str(BOOK / "rt-smp2-512M-anon-start.trace.txt.zoneinfo")
 STAMP = itertools.count(1)
@@ -313,6 +314,30 @@ def test_what_is_no_zoneinfo(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(InputError):
         known_zones(str(path))
+
+
+@pytest.mark.parametrize(
+    ("zoneinfo", "pfns", "said"),
+    [
+        ("armmp-6.1", [0x7E38C], "1 of the 1 pages that the trace names lie in zone HighMem of node 0"),
+        ("armmp-6.1", [0x7E38C, 0x50000, 0x50001], "1 of the 3 pages"),
+        ("i386-pae-6.1", [0x1000], "0 of the 1 pages"),
+        ("ppc64el-6.1", [0x1000], "pages are 64 KiB"),
+    ],
+)
+def test_what_of_a_trace_lies_outside_the_models_machine_is_said(
+    zoneinfo: str, pfns: list[int], said: str, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text("".join(alloc(pfn) for pfn in pfns))
+    found = replay_file(str(trace), str(PROC / f"{zoneinfo}-proc.txt.xz"), WhatIf(rows=()))
+    assert any(said in reason for reason in found.differs)
+    assert f"not this machine: {found.differs[0]}" in found.to_text()
+    assert found.to_json()["machine_differs"] == list(found.differs)
+
+
+def test_a_machine_that_the_model_can_be_differs_in_nothing() -> None:
+    assert replay_file(ANON, ZONEINFO, WhatIf(rows=())).differs == ()
 
 
 def test_the_table_of_refills() -> None:

@@ -11,12 +11,12 @@ from gfpmodel.errors import InputError
 from gfpmodel.io.rows import MEANS, MOST, SCANS, TYPES, WORDS, differences, read_row, resolve, worded, write_row
 from gfpmodel.mm import Rule
 from gfpmodel.mm.rules import OWN_FUNCTION
-from gfpmodel.proposals import PROPOSALS, proposal
+from gfpmodel.proposals import ROWS, proposal
 
 SMALL = "name: mine\ntitle: a row\nrequest: GFP_NOWAIT\n"
 
 
-@pytest.mark.parametrize("name", PROPOSALS)
+@pytest.mark.parametrize("name", ROWS)
 def test_every_row_of_the_book_goes_there_and_back(name: str) -> None:
     text = write_row(proposal(name))
     assert read_row(text) == proposal(name)
@@ -40,6 +40,7 @@ rows = some.builds(
     name=some.from_regex(r"[a-z]\w{0,10}", fullmatch=True).filter(str.isascii),
     title=some.text(min_size=1, max_size=60).filter(lambda t: t.isprintable() and t.strip()),
     request=some.sampled_from(["none", "0x800000", "GFP_NOWAIT|__GFP_NOWARN"]),
+    request_rt=some.sampled_from(["same", "none", "__GFP_HIGH"]),
     scan=some.sampled_from([(None, None), (None, 2), (0, 2), (1, 1), (0, None)]),
     highest_order=some.integers(0, 10),
     **words,
@@ -99,6 +100,9 @@ def test_no_text_does_more_than_say_what_is_wrong(text: str | bytes) -> None:
         (SMALL + "highest_order: ²\n", "r.yaml:4: highest_order: '²' is no order"),
         (SMALL + "kernel: v2.7\n", "r.yaml:4: kernel: unknown kernel 'v2.7'"),
         (SMALL.replace("GFP_NOWAIT", "GFP_NOWIAT"), "r.yaml:3: request: unknown flag 'GFP_NOWIAT'"),
+        (SMALL + "request_rt: GFP_HIHG\n", "r.yaml:4: request_rt: unknown flag 'GFP_HIHG'"),
+        (SMALL + "request_rt: [same]\n", "r.yaml:4: request_rt: expected one word"),
+        (SMALL + "flag: no reclaim\n", "r.yaml:4: flag: unknown word 'no reclaim'; did you mean no reclaim bit"),
         (SMALL.replace("mine", "my row"), "r.yaml:1: name: bad name"),
         (SMALL + "flag: bit\n", "r.yaml:4: flag: a bit needs `kernel: v5.8-rc3+FAST_TRY`"),
         (SMALL + "refill: no\n", "r.yaml:4: refill: without a flag a request takes the ordinary path"),
@@ -142,8 +146,8 @@ def test_differences_are_the_fields_that_differ() -> None:
     assert (only.field, only.a, only.b) == ("flag", "bit", "own function")
 
 
-@pytest.mark.parametrize("a", PROPOSALS)
-@pytest.mark.parametrize("b", PROPOSALS)
+@pytest.mark.parametrize("a", ROWS)
+@pytest.mark.parametrize("b", ROWS)
 def test_each_difference_says_what_it_means_both_ways(a: str, b: str) -> None:
     there, back = (differences(proposal(x), proposal(y)) for x, y in ((a, b), (b, a)))
     assert [d.field for d in there] == [d.field for d in back]

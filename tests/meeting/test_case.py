@@ -21,6 +21,7 @@ from gfpmodel.meeting.case import COLUMNS, KERNELS, LOADS, Case, answer, block, 
 from gfpmodel.meeting.case import shell as shell_line
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.stacks import SAID
+from tests.conftest import PATIENCE
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=60)
 CASES = st.builds(
@@ -218,7 +219,7 @@ def test_the_notebook_gives_the_same_answer(case: Case, tmp_path) -> None:
     got = answer(case)
     book = nbformat.v4.reads(notebook(got))  # type: ignore[no-untyped-call]
     nbformat.validate(book)
-    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(book, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}).execute()
     said = "".join(o.get("text", "") for cell in book.cells for o in cell.get("outputs", []))
     assert f"result   {got.found.result}" in said
     assert all(report.text() in said for report in got.found.reports)

@@ -49,7 +49,7 @@ def visit(browser: Browser, address: str):
 
 def answered(page: Page, text: str) -> None:
     """Wait until the page says so and is no longer working; a locator, because the page allows no eval."""
-    page.locator("main:has(#shown:not(.stale)) > #status", has_text=text).wait_for(timeout=60_000)
+    page.locator("main:has(#shown:not(.stale)) > #status", has_text=text).wait_for()
 
 
 def test_a_case_by_keyboard(visit) -> None:

@@ -23,7 +23,7 @@ def test_a_block_is_a_page_less_its_header(name: str, expected: tuple[int, ...])
 
 
 def test_a_page_too_small_is_refused() -> None:
-    with pytest.raises(InputError, match="expected 4 or 8"):
+    with pytest.raises(InputError, match="page_size is 64; expected 128"):
         version("v5.9").capacity(64, 8)
 
 

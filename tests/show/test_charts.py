@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gfpmodel.show.charts import STYLES, WIDTH, Chart, Scale, bars, curves
+from gfpmodel.show.figures import px
 from gfpmodel.sim import Interval
 
 CHART = Chart("Latency", "batch, pages", "us", "It rises.", log_x=True, log_y=True)
@@ -68,4 +69,4 @@ def test_a_scale_keeps_the_order_and_stays_on_the_bar(log: bool, one: float, two
 
 def test_a_longer_bar_is_a_larger_figure() -> None:
     html = bars("t", {"a": Interval(10, nan, nan), "b": Interval(50, nan, nan)}, Scale(0, 100, "us")).html
-    assert re.findall(r'<rect x="0" y="4" width="([\d.]+)"', html) == [f"{WIDTH / 10:.1f}", f"{WIDTH / 2:.1f}"]
+    assert re.findall(r'<rect x="0" y="4" width="([\d.]+)"', html) == [px(WIDTH / 10), px(WIDTH / 2)]

@@ -13,7 +13,7 @@ from gfpmodel.sim.rng import CONSTANT, EXPONENTIAL, UNIFORM, exponential, fill_d
 
 def draws(distribution: int, mean: int, count: int = 4000, seed: int = 1) -> np.ndarray:
     out = np.zeros(count, np.int64)
-    fill_draws(view(seeded(seed)), distribution, mean, view(out))
+    fill_draws(seeded(seed), distribution, mean, out)
     return out
 
 

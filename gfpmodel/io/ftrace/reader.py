@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,18 +12,36 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gfpmodel.io.ftrace import forms
 from gfpmodel.io.ftrace import scan as sc
 from gfpmodel.io.streams import BROKEN, open_bytes
-from gfpmodel.mm.jit import INTERPRETED, view
+from gfpmodel.mm import jit
 
-CHUNK = 1 << 14 if INTERPRETED else 1 << 22
+CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner runs interpreted
 PIECE = 1 << 16
+BYTES_A_LINE = 100  #: about
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
 
 #: What newer kernels print above the flags, and the first kernel with a layout that does; the newest decides.
 HEADER_MARKS = (("BH-disabled", "v6.1"), ("migrate-disable", "v5.15"))
+
+#: Where a header names the kernel: the latency format's, `perf script --header`, what `record` writes.
+RELEASE = re.compile(r"# (?:\w+ latency trace v\S+ on|os release :|kernel:) (\S+)")
+#: How many events are in the buffer and how many were written: `trace`, and the latency format.
+WRITTEN = re.compile(r"(?:entries-in-buffer/entries-written: |latency: .*, #)(\d{1,18})/(\d{1,18})")
+#: What makes perf script print lost events; `record` writes that it was asked.
+SHOWS_LOSSES = "--show-lost-events"
+#: A count of per_cpu/cpu*/stats, as `record` writes it.
+STATS = re.compile(r"# per_cpu/cpu\d+/stats:(overrun|commit overrun|dropped events): (\d{1,18})")
+#: Events of the page allocator begin so; two had other names before v3.3.
+OTHER_PAGE_EVENTS = ("mm_page_", "mm_pagevec_")
+OLD_NAMES = {
+    "mm_page_free_direct": " (before v3.3; it is not quite mm_page_free: pages freed in batches are not in it)",
+    "mm_pagevec_free": " (before v3.3)",
+}
+TRACERS = ("nop", "function_graph")  #: whose traces have the events asked for, in their own lines or as comments
 
 
 class Columns(NamedTuple):
@@ -65,8 +84,8 @@ class TraceReader:
     """A trace as a stream of chunks of columns: iterate over it once, then ask what else it had.
 
     Arguments: a binary stream; the name for messages.  ``tracer`` is what the header names, ``cpus`` its count of
-    CPUs, ``since`` the kernel before which it cannot be, to judge by its header, ``flag_columns`` how many flags a line
-    has (0: none), ``lost`` the events that LOST lines count.
+    CPUs, ``release`` the kernel it names, ``since`` the kernel before which it cannot be, to judge by its header,
+    ``flag_columns`` how many flags a line has (0: none), ``lost`` the events that were lost, as far as the trace says.
     """
 
     def __init__(self, stream: BinaryIO, name: str = "<stream>") -> None:
@@ -75,6 +94,11 @@ class TraceReader:
         self.cpus = 0
         self.headers = 0
         self.since: str | None = None
+        self.release: str | None = None
+        self.shows_losses = False
+        self.overwritten = 0
+        self.stats: Counter[str] = Counter()
+        self.starts: dict[int, int] = {}  # of each cpu, in nanoseconds: asked only of a buffer that was overwritten
         self.noted: dict[str, Problem] = {}
         self._stream = stream
         self._state = np.zeros(sc.STATE_WORDS, np.int64)
@@ -85,18 +109,19 @@ class TraceReader:
         self._reasons = np.zeros(sc.REASONS, np.int64)
         self._first: dict[int, Problem] = {}
         self._broken = ""
+        self._overwritten_line = 0
         self._begin()
 
     def _begin(self) -> None:
-        """Give the known events the first numbers of texts."""
-        for name in sc.EVENTS:
+        """Give the known events the first numbers of texts, and the next one to a mask of 0."""
+        for name, kind in [*((name, sc.NAME) for name in sc.EVENTS), ("0", sc.MASK)]:
             text = np.frombuffer(name.encode(), np.uint8)
-            sc.intern(view(text), 0, len(text), sc.NAME, *self._texts)
+            sc.intern(text, 0, len(text), kind, *self._texts)
         self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
 
     @property
     def _texts(self) -> tuple[Any, ...]:
-        return tuple(view(array) for array in (self._state, self._slots, self._entries, self._store))
+        return tuple(array for array in (self._state, self._slots, self._entries, self._store))
 
     def __iter__(self) -> Iterator[Columns]:
         pending, last = bytearray(), False
@@ -117,13 +142,22 @@ class TraceReader:
                 before = at
                 at = self._scan(text, last, table, notes, at)
                 if self._state[sc.ROWS]:
-                    yield Columns(*table[:, : int(self._state[sc.ROWS])].copy())
+                    columns = Columns(*table[:, : int(self._state[sc.ROWS])].copy())
+                    self._note_starts(columns)
+                    yield columns
                 if at == before:
                     break
             del text
             del pending[:at]
             if len(pending) > sc.LONGEST and b"\n" not in pending:
                 self._drop_line(pending)
+
+    def _note_starts(self, columns: Columns) -> None:
+        """Note the first time of each cpu, if what came before it was overwritten."""
+        if self.overwritten:
+            cpus, first = np.unique(columns.cpu, return_index=True)
+            for cpu, at in zip(cpus.tolist(), first.tolist(), strict=True):
+                self.starts.setdefault(cpu, int(columns.time[at]))
 
     def _drop_line(self, pending: bytearray) -> None:
         """Drop the beginning of a line without end; the scanner drops the rest."""
@@ -137,7 +171,8 @@ class TraceReader:
         """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""
         read: Any = getattr(self._stream, "read1", self._stream.read)
         chunk = bytearray()
-        while len(chunk) < CHUNK and not self._broken:
+        size = SMALL_CHUNK if jit.way("io") == "interpreted" else CHUNK
+        while len(chunk) < size and not self._broken:
             try:
                 piece = read(PIECE)
             except BROKEN as error:
@@ -157,10 +192,11 @@ class TraceReader:
         start: int,
     ) -> int:
         """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
-        columns, problems, comments = (view(array) for array in (table.reshape(-1), notes[0], notes[1]))
-        reasons = view(self._reasons)
+        jit.expect("io", (len(text) - start) // BYTES_A_LINE)
+        columns, problems, comments = (array for array in (table.reshape(-1), notes[0], notes[1]))
+        reasons = self._reasons
         more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
-        stopped = int(sc.scan(view(text), len(text), int(last), *more))
+        stopped = int(sc.scan(text, len(text), int(last), forms.packed(), *more))
         for reason, line, begin, end in rows_of(notes[0], int(self._state[sc.PROBLEMS])):
             self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
         for _, line, begin, end in rows_of(notes[1], int(self._state[sc.COMMENTS])):
@@ -178,21 +214,42 @@ class TraceReader:
             self.noted[reason] = Problem(reason, line)
 
     def _comment(self, text: bytes, line: int) -> None:
-        """Read a header line: the tracer, and how many CPUs there were."""
+        """Read a header line: the tracer, the kernel, how many CPUs there were, what was overwritten or dropped."""
         words = text.decode("utf-8", "replace")
         if found := re.match(r"# tracer: (\S+)", words):
-            self.headers += 1
-            if self.headers > 1:
-                self._note("a second header: two traces in one file", line)
-            elif found[1] != "nop":
-                self._note(f"a trace of the {found[1]} tracer; expected the header `# tracer: nop`", line)
-            self.tracer = self.tracer or found[1]
-        elif found := re.search(r"#P:(\d{1,5})", words):
+            self._note_tracer(found[1], line)
+        if found := re.search(r"#P:(\d{1,5})", words):
             self.cpus = max(self.cpus, int(found[1]))
-        else:
-            for mark, kernel in HEADER_MARKS:
-                if mark in words and self.since != HEADER_MARKS[0][1]:
-                    self.since = kernel
+        if SHOWS_LOSSES in words:
+            self.shows_losses = True
+        if found := RELEASE.match(words):
+            self.release = self.release or found[1]
+        if found := WRITTEN.search(words):
+            self._note_written(int(found[1]), int(found[2]), line)
+        if found := STATS.match(words):
+            self.stats[found[1]] += int(found[2])
+            if int(found[2]):
+                self._note(
+                    f"the ring buffer lost events ({found[1]} in per_cpu/cpu*/stats); record with a larger one", line
+                )
+        for mark, kernel in HEADER_MARKS:
+            if mark in words and self.since != HEADER_MARKS[0][1]:
+                self.since = kernel
+
+    def _note_tracer(self, tracer: str, line: int) -> None:
+        """Note whose trace it is, and what is odd about that."""
+        self.headers += 1
+        if self.headers > 1:
+            self._note("a second header: two traces in one file", line)
+        elif tracer not in TRACERS:
+            self._note(f"a trace of the {tracer} tracer; expected the header `# tracer: nop`", line)
+        self.tracer = self.tracer or tracer
+
+    def _note_written(self, here: int, written: int, line: int) -> None:
+        """Note that the buffer was overwritten: its beginning is not in the trace, and each cpu's is another."""
+        if written > here:
+            self.overwritten += written - here
+            self._overwritten_line = line
 
     # afterwards
 
@@ -203,8 +260,12 @@ class TraceReader:
 
     @property
     def lost(self) -> int:
-        """Return how many events the kernel says it lost."""
-        return int(self._state[sc.LOST])
+        """Return how many events were lost, as far as the trace says: by its lines, its header, and the statistics.
+
+        What was overwritten may be told in all three, so the largest counts; what was dropped, in the last alone.
+        """
+        overwritten = max(int(self._state[sc.LOST]), self.overwritten, self.stats["overrun"])
+        return overwritten + self.stats["commit overrun"] + self.stats["dropped events"]
 
     @property
     def flag_columns(self) -> int:
@@ -242,7 +303,7 @@ class TraceReader:
     def masks(self) -> dict[int, tuple[str, int]]:
         """Return the masks as printed, by number: each with the line on which it stood first."""
         lines = self._entries.reshape(-1, sc.ENTRY)[:, 3]
-        return {i: (self.text(i), int(lines[i])) for i, kind, _ in self._kinds() if kind == sc.MASK}
+        return {i: (self.text(i), int(lines[i])) for i, kind, count in self._kinds() if kind == sc.MASK and count}
 
     def tasks(self) -> dict[int, str]:
         """Return the names of the tasks, by number."""
@@ -251,9 +312,10 @@ class TraceReader:
     @property
     def problems(self) -> list[Problem]:
         """Return what could not be read or is odd, a line of summary for each kind, in the order of the lines."""
-        found = list(self.noted.values())
+        found = [*self.noted.values(), *self._losses(), *self._lacking(), *self._dropped()]
         for reason, problem in self._first.items():
-            found.append(Problem(problem.reason, problem.line, int(self._reasons[reason]), problem.excerpt))
+            if count := int(self._reasons[reason]):
+                found.append(Problem(problem.reason, problem.line, count, problem.excerpt))
         if self._state[sc.BACKWARDS]:
             line, count = (int(self._state[word]) for word in (sc.BACKWARDS_LINE, sc.BACKWARDS))
             found.append(Problem("the clock goes backwards; expected rising times", line, count))
@@ -261,10 +323,51 @@ class TraceReader:
             found.append(Problem("too many different names", self.lines, int(self._state[sc.TEXTS_FULL])))
         return sorted(found, key=lambda problem: problem.line)
 
+    def _losses(self) -> Iterator[Problem]:
+        """Yield what the trace says of lost events beyond their number."""
+        if self.overwritten:
+            ends = sorted(self.starts.items(), key=lambda item: item[1])
+            begins = ", ".join(f"cpu {cpu} at {time / 1e9:.6f}" for cpu, time in ends[:4])
+            why = (
+                f"{self.overwritten} events were overwritten before the trace was read: what is here begins on {begins}"
+            )
+            yield Problem(why if ends else why.partition(":")[0], self._overwritten_line)
+        perf = [row for row, form in enumerate(forms.FORMS) if form.printed_by == "perf script"]
+        lines = [int(self._state[sc.FORM_LINES + row]) for row in perf if self._state[sc.FORM_COUNTS + row]]
+        if lines and not self.shows_losses and not self._state[sc.LOST_LINES]:
+            yield Problem(
+                f"perf script prints lost events only with {SHOWS_LOSSES}: 0 lost may not be true", min(lines)
+            )
+        if self._state[sc.UNCOUNTED_LINES]:
+            count, line = (int(self._state[word]) for word in (sc.UNCOUNTED_LINES, sc.UNCOUNTED_FIRST))
+            yield Problem("events were lost, and the trace does not say how many", line, count)
+
+    def _lacking(self) -> Iterator[Problem]:
+        """Yield what the lines of a form do not say."""
+        for row, form in enumerate(forms.FORMS):
+            if form.lacks and (count := int(self._state[sc.FORM_COUNTS + row])):
+                yield Problem(f"{form.printed_by}: {form.lacks}", int(self._state[sc.FORM_LINES + row]), count)
+
+    def _dropped(self) -> Iterator[Problem]:
+        """Yield the events of the page allocator that are counted and not read: other kernels have others."""
+        for number, kind, count in self._kinds():
+            name = self.text(number)
+            if kind == sc.NAME and count and name not in sc.EVENTS and name.startswith(OTHER_PAGE_EVENTS):
+                line = int(self._entries[number * sc.ENTRY + 3])
+                yield Problem(f"{name}: an event that is not replayed{OLD_NAMES.get(name, '')}", line, count)
+
     @property
     def other_lines(self) -> dict[str, int]:
         """Return how many lines are no events, by what they are."""
-        words = {"lost events": sc.LOST_LINES, "stack": sc.STACKS, "blank": sc.BLANK, "function": sc.FUNCTIONS}
+        words = {
+            "lost events": sc.LOST_LINES,
+            "stack": sc.STACKS,
+            "blank": sc.BLANK,
+            "function": sc.FUNCTIONS,
+            "record of perf": sc.RECORDS,
+            "heading": sc.HEADINGS,
+            "rest of a broken line": sc.WRAPPED,
+        }
         return {name: int(self._state[word]) for name, word in words.items() if self._state[word]}
 
 
@@ -272,6 +375,9 @@ def rows_of(notes: NDArray[np.int64], count: int) -> list[list[int]]:
     """Return the rows that were noted."""
     found: list[list[int]] = notes.reshape(-1, 4)[: min(count, sc.NOTED)].tolist()
     return found
+
+
+EMPTY_MASK = " (v6.1 prints nothing behind it when options/hash-ptr is 0: echo 1 > options/hash-ptr)"
 
 
 def explain(reason: int) -> str:
@@ -283,7 +389,7 @@ def explain(reason: int) -> str:
         return f"{sc.EVENTS[event]} with a {sc.FIELDS[field]}= that is no number"
     if reason >= sc.MISSING:
         event, field = divmod(reason - sc.MISSING, 8)
-        return f"{sc.EVENTS[event]} without {sc.FIELDS[field]}="
+        return f"{sc.EVENTS[event]} without {sc.FIELDS[field]}={EMPTY_MASK if field == sc.F_GFP else ''}"
     return {
         sc.NO_CPU: "no [CPU]; expected COMM-PID [CPU] FLAGS TIME: EVENT: fields",
         sc.NO_TASK: "no task and pid before [CPU]; expected COMM-PID",
@@ -291,6 +397,7 @@ def explain(reason: int) -> str:
         sc.NO_NAME: "no event behind the time; expected its name and a colon",
         sc.TOO_LONG: f"a line of more than {sc.LONGEST} bytes",
         sc.BAD_CPU: "a cpu number above 65535",
+        sc.RAW: "options/raw and options/hex print no fields of events; echo 0 > options/raw, and record again",
     }[reason]
 
 

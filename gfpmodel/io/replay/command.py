@@ -11,7 +11,7 @@ from gfpmodel.io.replay.recording import read_recording
 from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import ASKED, WhatIf, replay
 from gfpmodel.io.replay.start import Overrides
-from gfpmodel.io.replay.zoneinfo import known_zones
+from gfpmodel.io.replay.zoneinfo import known_zones, misfits_of
 
 
 def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
@@ -22,4 +22,5 @@ def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
     recording = read_recording(trace, asked["kernel"], parse_config(asked["config"]))
     overrides = Overrides(asked["batch"], asked["high"], asked["cpus"])
     what_if = WhatIf(asked["rows_asked"] or ASKED, known, overrides, asked["serve"])
-    return Report(recording, replay(recording, what_if), what_if)
+    differs = misfits_of(asked["zoneinfo"], recording) if asked["zoneinfo"] else ()
+    return Report(recording, replay(recording, what_if), what_if, differs)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.io.ftrace.scan import ALLOC, DRAIN, FREE, ZONE_LOCKED
-from gfpmodel.mm.jit import compiled, i64, inlined, u64
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER
 from gfpmodel.mm.page_alloc import OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_FREE, OP_FREE_HANDLE, OP_ORDER_SHIFT
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_PCPTYPES
@@ -19,7 +19,7 @@ MAX_PAGES = 1 << 26  #: 256 GiB: what pfns may be, so that a torn number does no
 NO_PFN = 1 << 52  #: from here on it is -1, as some tools print a failed allocation
 BLOCK_ORDER = 9
 NO_TYPE = 255
-DMA_END = 4096
+RUN_BITS = 16  #: of an operation's run: how many pages; above them the last one's pfn
 NEVER_SEEN, SEEN_FREE, FIRST_HANDLE = 0, 1, 2  # what is known of a pfn; above: the allocation that holds it
 
 # Words of the state.
@@ -91,9 +91,10 @@ def all_never_seen(where: NDArray[np.uint32], pfn: int, order: int) -> Any:
 
 @inlined
 def take_run(runs: Words, cpu: int, pid: int, order: int, migratetype: int) -> Any:
-    """Return the length of the run of mm_page_alloc_zone_locked that an allocation ends, negative in zone DMA.
+    """Return the run of mm_page_alloc_zone_locked that an allocation ends: its length and the pfn of its last page.
 
-    Of order 0 it is a refill, if longer than 1; 6.1 also takes single pages there, when its trylock of the lists fails.
+    Of order 0 it is a refill, if longer than 1 or in a zone whose batch is 1; 6.1 also takes single pages there, when
+    its trylock of the lists fails.
     """
     at_cpu = cpu * RUN_WORDS
     length = runs[u64(at_cpu)]
@@ -101,7 +102,7 @@ def take_run(runs: Words, cpu: int, pid: int, order: int, migratetype: int) -> A
         runs[u64(at_cpu + 1)] != order or runs[u64(at_cpu + 2)] != migratetype or runs[u64(at_cpu + 3)] != pid
     ):
         length = 0
-    return -length if runs[u64(at_cpu + 4)] < DMA_END else length
+    return min(length, (1 << RUN_BITS) - 1) | runs[u64(at_cpu + 4)] << RUN_BITS if length else 0
 
 
 @inlined
@@ -227,6 +228,7 @@ def usable(state: Words, event: int, cpu: int, pfn: int) -> Any:
     return True
 
 
+@entry
 @compiled
 def pack(
     table: Words,

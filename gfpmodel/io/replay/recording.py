@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import layout
 from gfpmodel.io.ftrace import masks
-from gfpmodel.io.ftrace.reader import Columns, Problem, TraceReader, open_trace
+from gfpmodel.io.ftrace.reader import EXCERPT, Columns, Problem, TraceReader, open_trace
 from gfpmodel.io.replay import pack as pk
-from gfpmodel.mm.jit import view
 
 IN_MEMORY = 1 << 26  #: bytes of operations; more go to a temporary file
 WIDTH = 5
@@ -121,8 +120,8 @@ class Packer:
         self.before = grown(self.before, int(self.state[pk.UNKNOWN]) + rows)
         room = 2 * rows + SPARE
         out = np.zeros(WIDTH * room, np.int64)
-        arrays = (self.where, self.blocks, self.handles, self.before, self.runs, self.state, out)
-        pk.pack(view(np.concatenate(columns)), rows, *(view(array) for array in arrays), room)  # type: ignore[call-arg]
+        history = (self.handles, self.before, self.runs, self.state, out)
+        pk.pack(np.concatenate(columns), rows, self.where, self.blocks, *history, room)
         self.operations.append(out.reshape(WIDTH, -1)[:, : int(self.state[pk.OPS])])
 
     def _measure(self, pfns: NDArray[np.int64]) -> None:
@@ -183,11 +182,12 @@ def finish(reader: TraceReader, packer: Packer, names: Any) -> Recording:
         raise InputError(f"{why}; {first}" if first else why, reader.name, first.line if first else None)
     found = reader.masks()
     texts = [text for text, _ in found.values()]
-    chosen = masks.choice(names, texts) if names else masks.choose(texts, reader.since)
+    chosen = masks.choice(names, texts) if names else masks.choose(texts, reader.since, reader.release)
     problems = reader.problems
-    for text, line in found.values():
-        if text in chosen.unknown[:5]:
-            problems.append(Problem(f"a mask that {chosen.layout} does not have", line, 1, text[:60]))
+    lines = dict(found.values())
+    for text, remark in chosen.remarks():
+        line = lines[text] if text is not None else min(lines.values())
+        problems.append(Problem(remark, line, 1, text[:EXCERPT] if text and text in chosen.unknown else ""))
     return Recording(
         name=reader.name,
         events=reader.events,

@@ -23,6 +23,7 @@ COUNTED = (
     "model_nulls",
     "kernel_refills",
     "kernel_dma_refills",
+    "kernel_long_refills",
     "kernel_single_pages",
     "kernel_higher_refills",
 )
@@ -31,11 +32,12 @@ SHOWN = 8  #: rows of a table of the text form
 
 @dataclass(frozen=True)
 class Report:
-    """A recording and what its replay gave."""
+    """A recording and what its replay gave; ``differs`` says in words how the model's machine is not the real one."""
 
     recording: Recording
     outcome: Outcome
     what_if: WhatIf
+    differs: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -173,6 +175,7 @@ class Report:
             "cpus": self.outcome.allocator.machine.cpus,
             "zones": self.zones(),
             "sizes_from": self.source,
+            "machine_differs": list(self.differs),
             "served_by": self.served_by,
             "replayed": {"operations": self.outcome.operations, **self.totals},
             "proposals": self.proposals(),
@@ -203,6 +206,7 @@ class Report:
                 f"batch {z['batch']}, high {z['high']}, min/low/high {'/'.join(map(str, z['watermarks']))}"
                 for z in self.zones()
             ),
+            *(f"  not this machine: {reason}" for reason in self.differs),
             f"replayed: {self.outcome.operations} operations, {totals['requests']} requests"
             + (f", all trying {self.served_by} first" if self.served_by else ""),
             f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
@@ -210,6 +214,7 @@ class Report:
             f"{totals['model_cold_refills']} of lists that had to begin empty)",
             f"  single pages past the lists {totals['kernel_single_pages']}, "
             f"refills of higher orders {totals['kernel_higher_refills']} (real kernel only)",
+            *self._growth(),
             "each request, had it been      from a list  under the lock       NULL",
             *(
                 f"  {name:<26} {a['from_list']:>13} {a['under_lock']:>15} {a['null']:>10}"
@@ -217,6 +222,12 @@ class Report:
             ),
         ]
         return "\n".join([*lines, *self._class_lines(), *self._payer_lines(), *self._list_lines()])
+
+    def _growth(self) -> list[str]:
+        """Say that the kernel's refills are not of the model's kind, if the trace shows it."""
+        long = self.totals["kernel_long_refills"]
+        why = "took more than a batch at once: since v6.7 a refill grows, so fewer do; v5.8's do not grow"
+        return [f"  {long} of the real kernel's refills {why}"] if long else []
 
     def _class_lines(self) -> list[str]:
         rows = self.classes()

@@ -10,6 +10,7 @@ nothing is copied.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +19,16 @@ from numpy.typing import NDArray
 
 from gfpmodel.gfp import layout
 from gfpmodel.io.ftrace.masks import parse, translate
+from gfpmodel.io.replay.pack import RUN_BITS
 from gfpmodel.io.replay.recording import Operations, Recording
 from gfpmodel.io.replay.start import KnownZone, Overrides, build
-from gfpmodel.mm import PageAllocator, Rule
+from gfpmodel.mm import PageAllocator, Rule, Zone
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
 from gfpmodel.mm.checks import count_list
 from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
 from gfpmodel.mm.events import WIDTH as EVENT_WORDS
-from gfpmodel.mm.jit import compiled, i64, inlined, u64, view
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
 from gfpmodel.mm.page_alloc import (
     GFP_MOVABLE_SHIFT,
@@ -55,8 +57,10 @@ FROM_LIST, UNDER_LOCK, NOTHING, NOT_ASKED = 0, 1, 2, 255
 # The column of refills: how many, and bits.
 REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
 
+LARGEST_BATCH = 63  #: of v5.8's lists, whatever the memory (zone_batchsize(), 4 KiB pages)
+
 SECOND_RULE = st.RULES + st.RULE_WORDS
-ASK_BIT = 1 << 33  # above a gfp_t and above OWN_FUNCTION
+ASK_BIT = 1 << 34  # above a gfp_t and what a row may set above it
 LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
 SAMPLES = 200
 MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
@@ -157,6 +161,7 @@ def ask(
     return i64(NOTHING)
 
 
+@entry
 @compiled
 def replay_ops(
     pages: Pages,
@@ -214,6 +219,7 @@ def replay_ops(
         refills[u64(number)] = found
 
 
+@entry
 @compiled
 def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
     """Count the pages on every list: by cpu, zone and type."""
@@ -275,16 +281,19 @@ def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
     allocator = build(recording, list(asked.known), asked.overrides)
     outcome = Outcome(allocator, rows)
     outcome.free_at_start = {index: allocator.nr_free(index) for index in allocator.sizes.zones}
-    Runner(recording, outcome, serve).run(recording.operations)
+    Runner(recording, outcome, serve, asked.known).run(recording.operations)
     return outcome
 
 
 class Runner:
     """Runs the chunks of a recording and adds up what they gave."""
 
-    def __init__(self, recording: Recording, outcome: Outcome, serve: Rule | None) -> None:
+    def __init__(
+        self, recording: Recording, outcome: Outcome, serve: Rule | None, known: tuple[KnownZone, ...]
+    ) -> None:
         self.recording, self.outcome = recording, outcome
         self.allocator = outcome.allocator
+        self.zones = KernelZones.of((size.zone for size in self.allocator.sizes.zones.values()), known)
         self.masks, self.usable = self._model_masks()
         numbers = [(*row.numbers(), *[0] * st.RULE_WORDS)[: st.RULE_WORDS] for row in outcome.rows]
         self.rules = np.array(numbers, np.int64).reshape(-1)
@@ -298,7 +307,7 @@ class Runner:
         self.results = np.zeros(recording.allocations, np.uint32)
         samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
         self.sample_every = max(len(recording.operations) // samples, 1)
-        self.allocator._begin_run()
+        self.allocator._begin_run(None)
 
     def _model_masks(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the masks by number in the model's own bits, and whether the model takes them."""
@@ -344,17 +353,17 @@ class Runner:
         self.count(chunk, bad, refills, answers.reshape(-1, size), nulls)
         self.allocator.ops_run += size
         lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
-        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, view(lengths))
+        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, lengths)
         self.outcome.times.append(int(chunk[1, -1]))
         self.outcome.lengths.append(lengths)
 
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
         run: Any = replay_ops
-        state = (*self.allocator._arrays, view(self.ring.array))
+        state = (*self.allocator._arrays, self.ring.array)
         operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
         rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
-        run(*state, *(view(one) for one in operations), 0, len(words), *(view(one) for one in rows), self.serve)
+        run(*state, *(one for one in operations), 0, len(words), *(one for one in rows), self.serve)
 
     def count(
         self,
@@ -382,7 +391,7 @@ class Runner:
             "model_dma_refills": refills[asked] & IN_DMA > 0,
             "model_cold_refills": refills[asked] & COLD > 0,
             "model_nulls": is_null[asked],
-            **kernel_columns(runs[asked], orders),
+            **self.zones.columns(runs[asked], orders),
         }
         for value in np.unique(key).tolist():
             of_class = key == value
@@ -398,16 +407,45 @@ class Runner:
                 self.outcome.payers[payer][name] += n
 
 
-def kernel_columns(runs: NDArray[np.int64], orders: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
-    """Return which allocations ended a run of pages taken under the zone lock, and what the run was.
+@dataclass(frozen=True)
+class KernelZones:
+    """The zones of the recorded machine: borders by pfn, which is DMA, and the batch of the kernel's own lists.
 
-    Of order 0 and longer than 1 it is a refill; a run of 1 is one in zone DMA only (marked negative), whose batch is
-    1: elsewhere it is a page taken past the lists.  6.1 has lists of higher orders, too.
+    Without /proc/zoneinfo they are x86-64's: zone DMA refills a page at a time, no other zone more than 63.
     """
-    single = orders == 0
-    return {
-        "kernel_refills": single & ((runs > 1) | (runs < 0)),
-        "kernel_dma_refills": single & (runs < 0),
-        "kernel_single_pages": single & (runs == 1),
-        "kernel_higher_refills": ~single & (np.abs(runs) > 1),
-    }
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    dma: NDArray[np.bool_]
+    batches: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, zones: Iterable[Zone], known: Iterable[KnownZone]) -> KernelZones:
+        """Return them, from the model's zones and what is known of the real ones."""
+        batches = {k.sizes.zone.index: k.sizes.batch for k in known}
+        rows = [
+            (z.start, z.end, z.index, batches.get(z.index, 1 if z.index == st.ZONE_DMA else LARGEST_BATCH))
+            for z in zones
+        ]
+        starts, ends, indices, sizes = np.array(sorted(rows), np.int64).T
+        return cls(starts, ends, indices == st.ZONE_DMA, sizes)
+
+    def columns(self, runs: NDArray[np.int64], orders: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+        """Return which allocations ended a run of pages taken under the zone lock, and what the run was.
+
+        Of order 0 it is a refill if it is longer than 1, and in a zone whose batch is 1; elsewhere a run of 1 is a page
+        taken past the lists.  From v6.7 on a refill grows beyond the batch.  6.1 has lists of higher orders, too.
+        """
+        lengths, pfns = runs & (1 << RUN_BITS) - 1, runs >> RUN_BITS
+        zone = np.maximum(np.searchsorted(self.starts, pfns, "right") - 1, 0)
+        inside = (pfns >= self.starts[zone]) & (pfns < self.ends[zone])
+        batch = np.where(inside, self.batches[zone], LARGEST_BATCH)
+        single = (orders == 0) & (lengths > 0)
+        refills = single & ((lengths > 1) | (batch == 1))
+        return {
+            "kernel_refills": refills,
+            "kernel_dma_refills": refills & inside & self.dma[zone],
+            "kernel_long_refills": refills & (lengths > batch),
+            "kernel_single_pages": single & ~refills,
+            "kernel_higher_refills": (orders > 0) & (lengths > 1),
+        }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.io.replay.pack import BLOCK_ORDER, DMA_END, MAX_PAGES, NO_TYPE
+from gfpmodel.io.replay.pack import BLOCK_ORDER, MAX_PAGES, NO_TYPE
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm import state as st
@@ -17,7 +17,7 @@ from gfpmodel.mm.mmzone import Sizes, ZoneSizes, lowest_high
 from gfpmodel.mm.snapshot import Snapshot, ZoneState
 
 ROUND_UP = 1 << 15  #: pages (128 MiB): memory comes in such pieces
-DMA32_END = 1 << 20
+DMA_END, DMA32_END = 1 << 12, 1 << 20  #: where the zones of x86-64 end
 
 
 @dataclass(frozen=True)

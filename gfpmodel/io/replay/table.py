@@ -10,7 +10,7 @@ from typing import Any
 from gfpmodel.io.replay.recording import read_recording
 from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import WhatIf, replay
-from gfpmodel.io.replay.zoneinfo import known_zones
+from gfpmodel.io.replay.zoneinfo import known_zones, misfits_of
 
 
 def refill_table(files: Mapping[str, str | None], what_if: WhatIf | None = None) -> list[dict[str, Any]]:
@@ -36,7 +36,8 @@ def replay_file(trace: str, zoneinfo: str | None = None, what_if: WhatIf | None 
     known = tuple(known_zones(zoneinfo)) if zoneinfo else asked.known
     asked = replace(asked, known=known)
     recording = read_recording(trace)
-    return Report(recording, replay(recording, asked), asked)
+    differs = misfits_of(zoneinfo, recording) if zoneinfo else ()
+    return Report(recording, replay(recording, asked), asked, differs)
 
 
 def compared(file: str, zoneinfo: str | None, what_if: WhatIf) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from gfpmodel.errors import InputError
-from gfpmodel.io.procfs import machine_of, read_proc
+from gfpmodel.io.procfs import machine_of, misfits, page_size, read_proc
 from gfpmodel.io.replay.pack import MAX_PAGES
+from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.start import KnownZone
 from gfpmodel.mm.state import ZONE_NAMES
 
@@ -23,6 +26,26 @@ def known_zones(path: str) -> list[KnownZone]:
             raise InputError(f"zone {info.name}: expected free <= managed, and an end below 256 GiB", path, info.line)
         found.append(KnownZone(size, info.fields["free"]))
     return found
+
+
+def misfits_of(path: str, recording: Recording) -> tuple[str, ...]:
+    """Return, in words, how the machine of a /proc/zoneinfo differs from the one that its trace is replayed on.
+
+    Zones that the model does not have come with how much of the trace lies in them.  Raises InputError.
+    """
+    proc = read_proc([path])
+    node = proc.nodes()[0]
+    found = misfits(proc, node, page_size(proc))
+    named = np.flatnonzero(recording.where)
+    for zone in proc.populated():
+        start, end = zone.fields["start_pfn"], zone.fields["start_pfn"] + zone.fields["spanned"]
+        inside = int(np.count_nonzero((named >= start) & (named < end)))
+        if zone.name not in ZONE_NAMES or zone.node != node:
+            found.append(
+                f"{inside} of the {len(named)} pages that the trace names lie in zone {zone.name} of node {zone.node}: "
+                "the model serves their requests from the other zones"
+            )
+    return tuple(found)
 
 
 def zoneinfo_beside(trace: str) -> str | None:

@@ -1,0 +1,19 @@
+"""/proc/zoneinfo, buddyinfo and pagetypeinfo: a machine's geometry and free counts, and the model started from them."""
+
+from gfpmodel.io.procfs.facts import describe, machine_facts, unknown
+from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
+from gfpmodel.io.procfs.read import Proc, ZoneInfo, read_proc
+from gfpmodel.io.procfs.start import start
+
+__all__ = [
+    "Proc",
+    "ZoneInfo",
+    "describe",
+    "machine_facts",
+    "machine_of",
+    "misfits",
+    "page_size",
+    "read_proc",
+    "start",
+    "unknown",
+]

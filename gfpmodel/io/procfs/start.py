@@ -1,0 +1,115 @@
+"""The model's allocator in the state that /proc files count: free blocks laid into each zone."""
+
+from __future__ import annotations
+
+from gfpmodel.errors import InputError
+from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
+from gfpmodel.io.procfs.read import Proc, ZoneInfo
+from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
+from gfpmodel.mm.mmzone import is_pcp
+from gfpmodel.mm.rules import Rule
+from gfpmodel.mm.state import MAX_ORDER, MIGRATE_CMA, MIGRATE_MOVABLE, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
+
+MOST_PAGES = 1 << 26  #: 256 GiB: what a model started from a file may span, as each page takes 16 bytes
+
+
+def start(proc: Proc, proposal: Rule | None = None, node: int | None = None, events: int = 0) -> PageAllocator:
+    """Return an allocator in the state that the files give, as far as they give it (see unknown).
+
+    Raises InputError, also for a machine that the model cannot be: for misfits.
+    """
+    node = proc.nodes()[0] if node is None else node
+    if reasons := misfits(proc, node, page_size(proc)):
+        raise InputError(f"node {node} cannot be run: {'; '.join(reasons)}")
+    machine, sizes = machine_of(proc, node)
+    if (span := machine.zones[-1].end - machine.zones[0].start) > MOST_PAGES:
+        raise InputError(f"the zones span {span} pages; a model of at most {MOST_PAGES} is started")
+    for own in sizes.zones.values():
+        if not is_pcp(own.batch, own.high):
+            raise InputError(f"zone {own.zone.name}: high {own.high}, batch {own.batch}: no pcp of v5.8")
+    allocator = PageAllocator(machine, proposal, events)
+    infos = {index: proc.zones[node, ZONE_NAMES[index]] for index in sizes.zones}
+    if all(z.free_counts() is not None for z in infos.values()):
+        states = tuple(zone_state(index, z, machine) for index, z in infos.items())
+        allocator.restore(Snapshot(states, ()), sizes)
+    return allocator
+
+
+def buddy_holes(start: int, end: int) -> list[tuple[int, int]]:
+    """Return a range as aligned blocks (first pfn, order), the largest that fit, ascending."""
+    holes = []
+    while start < end:
+        order = min(
+            MAX_ORDER - 1, (start & -start).bit_length() - 1 if start else MAX_ORDER, (end - start).bit_length() - 1
+        )
+        holes.append((start, order))
+        start += 1 << order
+    return holes
+
+
+def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[list[int]]], list[int]]:
+    """Lay a zone's free blocks into it, largest first, each into the smallest hole that it fits and at its end.
+
+    A block that would become the free buddy of one of its size takes another hole, as the two would have merged.
+    Returns lists [order][type] and pageblock types (of the last block laid there).  Raises InputError.
+    """
+    first = zone.start >> block_order
+    blocks = [MIGRATE_MOVABLE] * ((zone.end - 1 >> block_order) + 1 - first)
+    lists: list[list[list[int]]] = [[[] for _ in MIGRATE_NAMES] for _ in range(MAX_ORDER)]
+    holes: list[list[int]] = [[] for _ in range(MAX_ORDER)]
+    for start, size in buddy_holes(zone.start, zone.end):
+        holes[size].append(start)
+    for order in reversed(range(MAX_ORDER)):
+        taken: set[int] = set()
+        for t, by_order in (info.free_counts() or {}).items():
+            if by_order[order] > zone.spanned:
+                raise too_full(info, zone)
+            for _ in range(by_order[order]):
+                if (pfn := take_hole(holes, order, taken)) is None:
+                    raise too_full(info, zone)
+                lists[order][t].append(pfn)
+                for block in range(pfn >> block_order, (pfn + (1 << order) - 1 >> block_order) + 1):
+                    blocks[block - first] = t
+    return lists, blocks
+
+
+def too_full(info: ZoneInfo, zone: Zone) -> InputError:
+    """Return the error for free blocks that a zone has no room for."""
+    message = f"the free blocks of zone {info.name} cannot be laid into its {zone.spanned} pages"
+    return InputError(message, info.file, info.line)
+
+
+def take_hole(holes: list[list[int]], order: int, taken: set[int]) -> int | None:
+    """Take a block out of the smallest hole that is large enough, and give back what is left; None if there is none."""
+    for size in range(order, MAX_ORDER):
+        for at in reversed(range(len(holes[size]))):
+            pfn = holes[size][at] + (1 << size) - (1 << order)
+            if order < MAX_ORDER - 1 and pfn ^ (1 << order) in taken:
+                continue
+            start = holes[size].pop(at)
+            taken.add(pfn)
+            for left in range(order, size):
+                holes[left].append(start + (1 << size) - (2 << left))
+            return pfn
+    return None
+
+
+def zone_state(index: int, info: ZoneInfo, machine: Machine) -> ZoneState:
+    """Return a zone with the free blocks that /proc counts, and empty pcp lists; raises InputError."""
+    zone = next(z for z in machine.zones if z.index == index)
+    lists, blocks = lay_out(info, zone, machine.pageblock_order)
+    free = sum(len(pfns) << order for order, of_order in enumerate(lists) for pfns in of_order)
+    none = tuple(((),) * MIGRATE_PCPTYPES for _ in range(machine.cpus))
+    return ZoneState(
+        index=index,
+        free=free,
+        free_cma=sum(len(of_order[MIGRATE_CMA]) << order for order, of_order in enumerate(lists)),
+        boost=info.fields.get("boost", 0),
+        nr_reserved_highatomic=info.fields.get("reserved_highatomic", 0),
+        flags=0,
+        free_lists=tuple(tuple(map(tuple, of_order)) for of_order in lists),
+        pcp_count=(0,) * machine.cpus,
+        pcp_lists=none,
+        cached=none,
+        blocks=tuple(blocks),
+    )
