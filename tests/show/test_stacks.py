@@ -4,13 +4,14 @@ import ipywidgets as W
 import pytest
 
 from gfpmodel.locking import LockClass, context, make_kernel
-from gfpmodel.show.stacks import Ask, nested, outcome, printed, stack_of, took, wait_types
+from gfpmodel.show.stacks import Ask, nested, outcome, printed, stack_of, took, wait_types, way, way_of_work
 from gfpmodel.show.widgets import nesting
 
 RFC = "v5.8-rc3+FAST_TRY"
 PLAIN = make_kernel(RFC)
 PROVING = make_kernel(RFC, {"PROVE_RAW_LOCK_NESTING": True})
 RT = make_kernel(RFC, {"PREEMPT_RT": True})
+TODAY = make_kernel("v6.18", {"PREEMPT_RT": True})
 MASK_0, FAST = Ask("none"), Ask("__GFP_FAST_TRY", pcp="warm")
 PLACES = {"a task": "", "a hardirq": "hardirq"}
 LOCKS = {"nothing more": "", "krc.lock": "raw:krc.lock", "a mutex": "mutex"}
@@ -145,3 +146,33 @@ def test_a_stack_of_ones_own_follows_kernel_and_request(builder: W.VBox) -> None
     assert "<b>" not in answer.value
     box.value = " "
     assert answer.value == ""
+
+
+def test_the_way_holds_what_was_taken_and_says_what_comes_back() -> None:
+    rows = way(MASK_0("raw:krc.lock", PROVING)).text.splitlines()[1:]
+    assert [row.split("  ")[0].strip() for row in rows] == ["-", "irqs off", "irqs off + &zone->lock", "irqs off", "-"]
+    assert plain(rows[1]).endswith("takes &zone->lock; ✕ Invalid wait context")
+    assert rows[-1].endswith("returns a page")
+
+
+def test_the_way_of_a_request_that_waits_for_itself_ends_there() -> None:
+    rows = way(MASK_0("zone_lock", PLAIN)).text.splitlines()[1:]
+    assert "waits for itself" in rows[-1]
+    assert len(rows) == 2
+    declined = way(Ask(row="raw_zone_lock")("zone_lock", RT)).text
+    assert "waits for itself" not in declined
+    assert "takes pa_lock" in declined
+    assert "declines to take &zone->lock" in declined
+    assert declined.endswith("returns NULL")
+
+
+def test_a_report_on_the_lock_inside_stands_at_the_try() -> None:
+    (tried,) = (row for row in way(Ask(row="fast_try", pcp="warm")("nmi", TODAY)).text.splitlines() if "tries" in row)
+    assert "✕" in tried
+
+
+def test_the_work_item_takes_its_locks_in_a_task() -> None:
+    found = Ask(row="deferred_refill")("raw", PROVING)
+    assert "&zone->lock" not in way(found).text
+    assert "takes &zone->lock" in way_of_work(found).text
+    assert "✕" not in way_of_work(found).text

@@ -8,7 +8,7 @@ from gfpmodel.mm.events import KINDS
 from gfpmodel.mm.exercises import exercise, small_machine
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.proposals import proposal
-from gfpmodel.show.stepper import TOLD, frames, lists, path, rows, tell
+from gfpmodel.show.stepper import TOLD, frames, lists, pages, path, rows, tell
 from gfpmodel.show.widgets import MAX_STEPS, stepper
 from tests.show.test_pictures import Balanced
 
@@ -27,6 +27,16 @@ def test_every_kind_of_event_is_told(kind: int, value: int) -> None:
     assert function
     assert words
     assert "{" not in words
+
+
+@pytest.mark.parametrize("text", ["+0", "+0 +0!", "+1"])
+def test_what_happens_to_pages_is_told_without_locks(text: str) -> None:
+    *_, last = run(text)
+    told = pages(last).text
+    assert "returns pfn" in told
+    assert not [word for word in ("->lock", "irq", "interrupts") if word in told]
+    assert ("4 of 4 pages" in told) == (text == "+0")
+    assert ("free lists" in told) == (text == "+1"), "of a refill only the sum is told"
 
 
 def test_no_kind_is_missing() -> None:
