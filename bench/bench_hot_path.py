@@ -2,9 +2,9 @@
 
 Morton's question of 2020: what does one more test in the allocator's hot path cost a request that has nothing to do
 with it?  Two answers, both of user space: hot_path.c, the way of a hit and a free in C, compiled twice (instructions by
-valgrind's callgrind, which are the same in every run; nanoseconds, the best of several runs that alternate), and the
-package's own engine with the line that chooses between two rules and without it.  Needs gcc; without valgrind or gcc
-the rows that need them are left out, and said to be.
+valgrind's callgrind, which are the same in every run; nanoseconds, the best of several runs that alternate, printed and
+never recorded), and the instructions of the package's own engine with the line that chooses between two rules and
+without it.  Needs gcc and valgrind; the rows that need what is missing are left out, and said to be.
 """
 
 from __future__ import annotations
@@ -18,31 +18,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "gfpmodel"
 FEW, MANY, TIMED, ROUNDS = 1_000, 11_000, 20_000_000, 9
 CHOICE = "rule = RULES + (RULE_WORDS if gfp & zget(zones, MACHINE, RULE_BIT) else 0)"
 ENGINE = """
-import time
+import sys
 import numpy as np
-from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm import Machine, PageAllocator, Zone, jit, pack_ops
 from gfpmodel.mm.page_alloc import OP_ALLOC, OP_FREE_HANDLE
-from gfpmodel.mm import pack_ops
-a, n = PageAllocator(Machine((Zone(2, 32768, 1 << 18),))), 400_000
+assert jit.way() == "here"
+n = int(sys.argv[1])
 kinds, arguments = np.tile([OP_ALLOC, OP_FREE_HANDLE], n), np.full(2 * n, 0xCC0)
 arguments[1::2] = np.arange(n)
+a = PageAllocator(Machine((Zone(2, 32768, 1 << 12),)))
 ops = pack_ops(kinds, 0, 0, arguments)
 a.run(ops)
-seconds = []
-for _ in range(15):
-    begin = time.perf_counter()
-    a.run(ops)
-    seconds.append(time.perf_counter() - begin)
-print(min(seconds) / n * 1e9)
 """
 Row = dict[str, str | float]
+RUN = partial(subprocess.run, check=True, capture_output=True, text=True)
 
 
 def build(folder: Path) -> dict[str, Path]:
@@ -54,10 +52,9 @@ def build(folder: Path) -> dict[str, Path]:
     return programs
 
 
-def instructions(program: Path, pairs: int) -> int:
-    """Return how many instructions a run executes."""
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program), str(pairs)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+def instructions(command: list[str], run: Any = RUN) -> int:
+    """Return how many instructions a run of a program executes."""
+    said = run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]).stderr
     return int(re.findall(r"Collected : (\d+)", said)[0])
 
 
@@ -73,7 +70,7 @@ def c_rows(programs: dict[str, Path]) -> Iterator[Row]:
     compiler = subprocess.run(["gcc", "-dumpfullversion"], check=True, capture_output=True, text=True).stdout.strip()
     if shutil.which("valgrind"):
         each = {
-            name: (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW)
+            name: (instructions([str(program), str(MANY)]) - instructions([str(program), str(FEW)])) / (MANY - FEW)
             for name, program in programs.items()
         }
         yield {"what": "C model", "unit": "instructions", **each, "how": f"gcc {compiler} -O2, callgrind"}
@@ -87,7 +84,7 @@ def c_rows(programs: dict[str, Path]) -> Iterator[Row]:
 
 
 def engine_row(folder: Path) -> Row:
-    """Return the nanoseconds of a pair in the engine as it is, and in a copy whose requests all take the first rule."""
+    """Return the instructions of a pair in the engine, and in a copy whose requests all take the first rule."""
     trees = {"without": folder / "copy", "with": folder / "as_is"}
     for tree in trees.values():
         shutil.copytree(PACKAGE, tree / "gfpmodel", ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,15 +93,20 @@ def engine_row(folder: Path) -> Row:
     if text.count(CHOICE) != 1:
         raise SystemExit(f"{source.name} has no longer the line that this takes out: {CHOICE}")
     source.write_text(text.replace(CHOICE, "rule = RULES"))
-    best = dict.fromkeys(trees, float("inf"))
-    for _ in range(ROUNDS):
-        for name, tree in trees.items():
-            command = [sys.executable, "-c", ENGINE]
-            engine = {"GFPMODEL_CACHE": str(tree / "cache"), "GFPMODEL_ENGINE": "here"}
-            environment = {"PYTHONPATH": str(tree), "PATH": "/usr/bin:/bin", **engine}
-            out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree, env=environment).stdout
-            best[name] = min(best[name], float(out))
-    return {"what": "engine", "unit": "ns", **best, "how": f"compiled, best of {ROUNDS} processes"}
+    each = {}
+    for name, tree in trees.items():
+        engine = {"GFPMODEL_CACHE": str(tree / "cache"), "GFPMODEL_ENGINE": "here"}
+        environment = {"PYTHONPATH": str(tree), "PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin", **engine}
+        run = partial(subprocess.run, check=True, cwd=tree, env=environment, capture_output=True, text=True)
+        run([sys.executable, "-m", "gfpmodel.mm.build", "mm"])
+        counts = {n: instructions([sys.executable, "-c", ENGINE, str(n)], run) for n in (FEW, MANY)}
+        each[name] = (counts[MANY] - counts[FEW]) / (MANY - FEW)
+    return {
+        "what": "engine",
+        "unit": "instructions",
+        **each,
+        "how": "compiled, callgrind; columns packed in NumPy included",
+    }
 
 
 def main() -> None:
@@ -118,7 +120,8 @@ def main() -> None:
             rows += c_rows(build(Path(folder)))
         else:
             print("left out: the C model (there is no gcc)")
-        rows.append(engine_row(Path(folder)))
+        if shutil.which("valgrind"):
+            rows.append(engine_row(Path(folder)))
     print("an allocation and a free  unit          without   with   more")
     for row in rows:
         without, tested = float(row["without"]), float(row["with"])
@@ -128,7 +131,10 @@ def main() -> None:
         with options.record.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["what", "unit", "without", "with", "how"], lineterminator="\n")
             writer.writeheader()
-            writer.writerows({**row, "without": f"{row['without']:.4g}", "with": f"{row['with']:.4g}"} for row in rows)
+            counted = [row for row in rows if row["unit"] == "instructions"]
+            writer.writerows(
+                {**row, "without": f"{row['without']:.4g}", "with": f"{row['with']:.4g}"} for row in counted
+            )
 
 
 if __name__ == "__main__":
