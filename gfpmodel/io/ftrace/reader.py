@@ -19,6 +19,7 @@ from gfpmodel.mm.jit import INTERPRETED, view
 
 CHUNK = 1 << 14 if INTERPRETED else 1 << 22
 PIECE = 1 << 16
+ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -108,6 +109,7 @@ class TraceReader:
         self._reasons = np.zeros(sc.REASONS, np.int64)
         self._first: dict[int, Problem] = {}
         self._broken = ""
+        self._skipped = 0  # bytes of a line without end
         self._overwritten_line = 0
         self._begin()
 
@@ -130,6 +132,8 @@ class TraceReader:
             data = self._read()
             last = not data
             pending += data
+            if len(pending) > sc.LONGEST and b"\n" not in pending:
+                self._drop_line(pending)
             if last and self._broken:
                 self._note(self._broken, int(self._state[sc.LINES]) + 1)
             if last and pending:
@@ -148,8 +152,6 @@ class TraceReader:
                     break
             del text
             del pending[:at]
-            if len(pending) > sc.LONGEST and b"\n" not in pending:
-                self._drop_line(pending)
 
     def _note_starts(self, columns: Columns) -> None:
         """Note the first time of each cpu, if what came before it was overwritten."""
@@ -163,7 +165,11 @@ class TraceReader:
         if not self._state[sc.OVERLONG]:
             self._reasons[sc.TOO_LONG] += 1
             self._keep(sc.TOO_LONG, int(self._state[sc.LINES]) + 1, bytes(pending[:EXCERPT]))
+            self._skipped = 0
         self._state[sc.OVERLONG] = 1
+        self._skipped += len(pending)
+        if self._skipped > ENDLESS:
+            self._broken = f"a line of more than {ENDLESS >> 20} MiB: no trace goes on behind it"
         pending.clear()
 
     def _read(self) -> bytes:
