@@ -20,6 +20,7 @@ from gfpmodel.sim.sweeps import Done, Sweep
 
 COMMAND = (sys.executable, "-m", "gfpmodel")
 SCRIPT = b"zone 2 4096 8192\nboot\n"
+CLEAN_PATCH = str(Path(__file__).parent / "data/patches/clean-v5.8-default-base.patch")
 INTERPRETED = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
 
 
@@ -84,6 +85,10 @@ def test_a_line_without_end_takes_little_memory(tmp_path: Path) -> None:
     assert most < 300 or "PYTEST_XDIST_WORKER" in os.environ, f"{most} MiB"
 
 
+def test_a_trace_without_end_is_one_line() -> None:
+    one_line(gfpmodel("replay", "/dev/zero", memory=3 << 30), "a line of more than 64 MiB")
+
+
 def test_json_of_any_depth_is_one_line(run: Any, tmp_path: Path) -> None:
     file = tmp_path / "deep.gz"
     file.write_bytes(gzip.compress(b'{"a":' * 100000 + b"\n"))
@@ -114,6 +119,9 @@ def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
     ("args", "says"),
     [
         (("row", ""), "unknown proposal"),
+        (("decode", "0xcc0", "--kernel", ""), "unknown kernel ''"),
+        (("lint", CLEAN_PATCH, "--kernel", ""), "unknown kernel ''"),
+        (("replay", os.devnull, "--kernel", ""), "unknown kernel ''"),
         (("row", "fast_try", "--against", ""), "unknown proposal"),
         (("experiment", "pool", "--dask", ""), "--dask is empty"),
         (("experiment", "pool", "--set", f"blocks={'9' * 31}"), "expected a whole number below"),

@@ -88,7 +88,7 @@ def lint(data: bytes, name: str = "patch", kernel: str | None = None) -> Report:
     read or does not fit the kernel, and for an unknown kernel.
     """
     patch = read_patch(data, name)
-    base, why = asked_base(kernel) if kernel else find_base(patch)
+    base, why = find_base(patch) if kernel is None else asked_base(kernel)
     facts = Facts(patch, base, apply(patch, base))
     found = [finding for rule in RULES for finding in rule(facts)]
     order = {"error": 0, "warning": 1, "note": 2}

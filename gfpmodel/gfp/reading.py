@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout, config_text, kernels, layout, variants
 from gfpmodel.gfp.names import decode, encode, lookup, parse_mask
-from gfpmodel.gfp.releases import Release, release, reported_release, spans
+from gfpmodel.gfp.releases import Release, release, reported_release, spans, table_version, version_text
 
 _NAME = r"(?:_{0,3}GFP_\w+|none|0x[0-9a-fA-F]+)"
 _NAMES = rf"{_NAME}(?:\s*\|\s*{_NAME})*"
@@ -18,6 +18,7 @@ _PRINTED = re.compile(
     rf"(?:{_KEY})?(?P<number>0[xX][0-9a-fA-F]+)\s*\((?P<names>{_NAMES})?\)|{_KEY}(?P<alone>{_NAMES}|\d\w*)"
 )
 _BARE = re.compile(r"[-+]?\w+")
+WITH_NAMES = (4, 6)  #: the first version whose reports have the names behind the number
 
 #: Flags of vendors that were met: the bit, the versions from and to, and what it is there.
 VENDOR_FLAGS = (
@@ -107,8 +108,8 @@ def read(text: str, kernel: str | None = None, config: Mapping[str, bool] | None
     asked = read_mask(text)
     options = dict(config or {})
     fitting = list(_fitting(asked))
-    kernel = kernel or asked.release
-    if kernel:
+    kernel = asked.release if kernel is None else kernel
+    if kernel is not None:
         names, it = release(kernel), layout(kernel, options)
         same = [v for v in fitting if v.kernel == it.kernel]
         if same and it not in same and not options:
@@ -119,11 +120,13 @@ def read(text: str, kernel: str | None = None, config: Mapping[str, bool] | None
     mask = encode(asked.names or "", it) if asked.number is None else asked.number
     fits = tuple(dict.fromkeys(v.kernel for v in fitting))
     agrees, said = _agreement(asked, it, fits)
-    remarks = [*said, *_places(mask, it, by_default=not kernel), *_vendors(mask, it), *filter(None, [names.note])]
+    remarks = [*said, *_places(mask, it, by_default=kernel is None), *_vendors(mask, it), *filter(None, [names.note])]
     if asked.raw:
         remarks.append(
             "a number for names: so trace-cmd and perf print on v6.10 to 6.12.10, whose enum they cannot resolve"
         )
+    elif kernel is None and asked.names is None and not mask & ~it.defined and not _BARE.fullmatch(text.strip()):
+        remarks += _nameless(mask)
     if asked.others:
         remarks.append(f"the text has {asked.others} more, other masks: this is the first")
     return Reading(asked, mask, it, names, fits, agrees, tuple(remarks))
@@ -207,6 +210,16 @@ def _places(mask: int, it: Layout, *, by_default: bool) -> Iterator[str]:
         words, names = best
         hint = "; name the kernel with --kernel" if by_default else ""
         yield f"it reads as {words} in {spans(names)}{hint}"
+
+
+def _nameless(mask: int) -> Iterator[str]:
+    """Say what the number of a report without names is in the kernels that print no names, if that says it shorter."""
+    words, names = shortest(mask) or ("", [])
+    if names and table_version(names[-1]) < WITH_NAMES:
+        yield (
+            f"a report without names is of a kernel before v{version_text(WITH_NAMES)}, or cut short: it reads as "
+            f"{words} in {spans(names)}; name the kernel with --kernel"
+        )
 
 
 def shortest(mask: int) -> tuple[str, list[str]] | None:

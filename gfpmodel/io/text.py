@@ -11,10 +11,15 @@ from gfpmodel.io.streams import BROKEN, open_bytes
 MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that a bomb is refused
 PIECE = 1 << 13
 
+#: When a system's log was written, and by whom: the forms of syslog and of journalctl's short outputs.
+_LOGGED = (
+    r"(?:(?:[A-Z][a-z]{2} )?(?:[A-Z][a-z]{2} [ \d]\d |\d{4}-\d\d-\d\d[T ])\d\d:\d\d:\d\d(?:[.,]\d+)?"
+    r"(?:Z|[-+]\d\d:?\d\d| [A-Z]{2,5})? |\[ *\d+\.\d+\] )[\w.-]+ [\w./-]+(?:\[\d+\])?: ?"
+)
 #: A mail's quotes, then what logs put before a kernel's line: a level, a time since boot or a date.
 AROUND = re.compile(
     r"\A(?:\s*>)*\s*(?:<\d{1,3}>\s*)?"
-    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ kernel: ?)?"
+    rf"(?:{_LOGGED})?"
     r"(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?)?"
 )
 
@@ -61,7 +66,7 @@ def read_pasted(path: Path) -> list[str]:
     newline may be missing.  What is cut off may be around the lines of any of the kernel's files, so that none of these
     begins with it.
     """
-    text = decoded(read_whole(path), "utf-8-sig", path).replace("\xa0", " ")
+    text = decoded(read_whole(path), "utf-8-sig", path).replace("\xa0", " ").replace("\t", " ")
     return [AROUND.sub("", line).strip() for line in text.removesuffix("\n").split("\n")]
 
 

@@ -146,6 +146,33 @@ def test_a_raw_number_in_a_trace_is_a_sign() -> None:
     assert not any("enum" in r for r in read("mode:0x140cca").remarks)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "a invoked oom-killer: gfp_mask=0x280da, order=0, oom_adj=0",
+            "GFP_HIGHUSER_MOVABLE|GFP_ZERO in v3.10 to v4.1",
+        ),
+        ("swapper: page allocation failure. order:0, mode:0x20", "GFP_ATOMIC in v3.10 to v4.1"),
+        ("SLUB: Unable to allocate memory on node -1 (gfp=0x20)", "GFP_ATOMIC in v3.10 to v4.1"),
+        ("a: page allocation failure: order:0, mode:0x2080020", "GFP_ATOMIC in v4.4 to v4.8"),
+    ],
+)
+def test_a_report_without_names_is_of_an_old_kernel(text: str, words: str) -> None:
+    [remark] = [remark for remark in read(text).remarks if "it reads as" in remark]
+    assert words in remark
+
+
+@pytest.mark.parametrize("text", ["0x20", "mode:0xcc0", "mode:0xcc0(GFP_KER", "mode:0xcc0(GFP_KERNEL)"])
+def test_a_number_of_today_is_not_taken_for_an_old_report(text: str) -> None:
+    assert not [remark for remark in read(text).remarks if "without names" in remark]
+
+
+def test_an_empty_kernel_is_no_kernel() -> None:
+    with pytest.raises(InputError, match="unknown kernel ''"):
+        read("0xcc0", "")
+
+
 def test_other_masks_in_the_text_are_counted() -> None:
     two = "gfp_mask=0xcc0(GFP_KERNEL) gfp_mask=0xcc0(GFP_KERNEL) gfp_mask=0xdc0(GFP_KERNEL|__GFP_ZERO)"
     assert any("1 more" in r for r in read(two).remarks)

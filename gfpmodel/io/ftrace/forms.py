@@ -65,6 +65,7 @@ FORMS = (
     Form("'CPU 'n' is empty'", HEADING, "trace-cmd report"),
     Form("'cpus='n", HEADING, "trace-cmd report"),
     Form("'version = '", HEADING, "trace-cmd report"),
+    Form("_'```'", HEADING, "Markdown, around what was pasted"),
     Form("_'---'", HEADING, "ftrace_dump_on_oops, function_graph"),
     Form("_'Dumping ftrace buffer'", HEADING, "ftrace_dump_on_oops"),
     Form("_w w w 'type: 'n", NO_FIELDS, "options/raw, options/hex"),
@@ -85,13 +86,17 @@ FORMS = (
 
 #: What others put before a line: mail, the kernel's log, its readers.  One blank behind it goes, too.
 PREFIXES = (
+    "'\xef\xbb\xbf'",  # a byte order mark
     ">",
     "<n>",
+    "[_n.n] w 'kernel:'",
     "[_n.n]",
     "[_'T'n]",
     "[_'C'n]",
     "[w w_n w n]",
     "w_n_n:n:n w 'kernel:'",
+    "w_n_n:n:n.n w 'kernel:'",
+    "w w n:n:n w w 'kernel:'",
     "w w 'kernel:'",
 )
 

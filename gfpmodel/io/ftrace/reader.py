@@ -20,6 +20,7 @@ from gfpmodel.mm import jit
 CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner runs interpreted
 PIECE = 1 << 16
 BYTES_A_LINE = 100  #: about
+ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -109,6 +110,7 @@ class TraceReader:
         self._reasons = np.zeros(sc.REASONS, np.int64)
         self._first: dict[int, Problem] = {}
         self._broken = ""
+        self._skipped = 0  # bytes of a line without end
         self._overwritten_line = 0
         self._begin()
 
@@ -131,6 +133,8 @@ class TraceReader:
             data = self._read()
             last = not data
             pending += data
+            if len(pending) > sc.LONGEST and b"\n" not in pending:
+                self._drop_line(pending)
             if last and self._broken:
                 self._note(self._broken, int(self._state[sc.LINES]) + 1)
             if last and pending:
@@ -149,8 +153,6 @@ class TraceReader:
                     break
             del text
             del pending[:at]
-            if len(pending) > sc.LONGEST and b"\n" not in pending:
-                self._drop_line(pending)
 
     def _note_starts(self, columns: Columns) -> None:
         """Note the first time of each cpu, if what came before it was overwritten."""
@@ -164,7 +166,11 @@ class TraceReader:
         if not self._state[sc.OVERLONG]:
             self._reasons[sc.TOO_LONG] += 1
             self._keep(sc.TOO_LONG, int(self._state[sc.LINES]) + 1, bytes(pending[:EXCERPT]))
+            self._skipped = 0
         self._state[sc.OVERLONG] = 1
+        self._skipped += len(pending)
+        if self._skipped > ENDLESS:
+            self._broken = f"a line of more than {ENDLESS >> 20} MiB: no trace goes on behind it"
         pending.clear()
 
     def _read(self) -> bytes:

@@ -1020,16 +1020,19 @@ def scan_line(
     if end - start > LONGEST:
         return TOO_LONG
     start = skip_prefix(buf, start, end, forms, state)
-    if start == end:
+    mark = skip_spaces(buf, start, end)
+    if mark == end:
         state[BLANK] += 1
-    elif at(buf, start) == HASH:
-        note(comments, state[COMMENTS], 0, state[LINES], start, end)
-        state[COMMENTS] += 1
-    elif state[OPEN] and goes_on(buf, start, end):
-        return scan_rest(buf, start, end, table, rows, state, slots, entries, store, reasons, problems)
-    else:
+        return -1
+    if at(buf, start) != HASH:
+        if state[OPEN] and goes_on(buf, start, end):
+            return scan_rest(buf, start, end, table, rows, state, slots, entries, store, reasons, problems)
         state[OPEN] = 0
-        return scan_form(buf, start, end, forms, table, rows, state, slots, entries, store)
+        reason = scan_form(buf, start, end, forms, table, rows, state, slots, entries, store)
+        if not 0 <= reason <= NO_TIME or at(buf, mark) != HASH:  # a heading may be indented, as a task's name may be #
+            return reason
+    note(comments, state[COMMENTS], 0, state[LINES], mark, end)
+    state[COMMENTS] += 1
     return -1
 
 

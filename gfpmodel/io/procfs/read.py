@@ -36,7 +36,7 @@ LONG = re.compile(rf"Node .*\s{N}|Free pages count per .*")
 REST = re.compile(rf"{N}(?:\s+>?{N})*")
 KINDS = re.compile(r"zoneinfo|buddyinfo|pagetypeinfo|meminfo")
 HEADING = re.compile(
-    r"=+ .+ =+|==> .+ <==|--.*|.*/proc/.*|(?:\[?[\w.-]+@[\w.-]+[^$#%]{0,60}[$#%]|[\w.:~/-]*[$#])(?:\s.*)?"
+    r"=+ .+ =+|==> .+ <==|--.*|```.*|.*/proc/.*|(?:\[?[\w.-]+@[\w.-]+[^$#%]{0,60}[$#%]|[\w.:~/-]*[$#])(?:\s.*)?"
 )
 NEEDED = ("min", "low", "high", "spanned", "present", "managed")
 KNOWN_TYPES = {"unmovable": 0, "movable": 1, "reclaimable": 2, "highatomic": 3, "cma": 4}

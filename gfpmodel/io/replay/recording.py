@@ -166,7 +166,7 @@ def read_recording(name: str, kernel: str | None = None, config: dict[str, bool]
     Arguments: a file (.gz and .xz, too) or ``-`` for standard input; the kernel whose names the masks have, None to
     deduce it.  Raises InputError if nothing in it can be replayed, with what was expected first.
     """
-    names = layout(kernel, config) if kernel else None
+    names = None if kernel is None else layout(kernel, config)
     packer = Packer()
     with open_trace(name) as reader:
         for columns in reader:
