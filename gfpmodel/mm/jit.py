@@ -147,10 +147,13 @@ def source_hash(room: str = "mm") -> str:
     return hash_of(room, lambda text: True)
 
 
+USES_ENGINE = b"gfpmodel.mm.jit " + b"import"  # in two parts: this file itself only chooses
+
+
 @cache
 def code_hash(room: str) -> str:
     """Return the same of the files alone that hold engine functions, or say how a library is made and called."""
-    return hash_of(room, lambda text: b"gfpmodel.mm.jit import" in text or b"llvmlite" in text)
+    return hash_of(room, lambda text: USES_ENGINE in text or b"llvmlite" in text)
 
 
 def hash_of(room: str, counts: Callable[[bytes], bool]) -> str:
@@ -188,6 +191,10 @@ def forced_way() -> Way | None:
     return cast(Way, word) or None
 
 
+#: Every library that was loaded, for good: entries hold addresses in it.
+KEPT: list[Any] = []
+
+
 @cache
 def library(room: str) -> tuple[Any, Way]:
     """Return a room's library and the way it is; None and interpreted if there is none that fits."""
@@ -198,7 +205,8 @@ def library(room: str) -> tuple[Any, Way]:
     for kind, manifest in places:
         if forced in (None, kind) and manifest.exists():
             try:
-                return load(manifest, code_hash(room)), cast(Way, kind)
+                KEPT.append(load(manifest, code_hash(room)))
+                return KEPT[-1], cast(Way, kind)
             except Unfit as error:
                 say(f"{manifest} is not used: {error}")
     if forced == "here" and build_now(room, "GFPMODEL_ENGINE asks for it"):

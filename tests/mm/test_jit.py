@@ -150,3 +150,18 @@ def test_a_library_is_built_when_the_work_is_worth_it_and_not_before(
     assert "compiling the engine (mm) with Numba" in line
     assert f"{jit.PAYS['mm']:,} operations are to be run" in line
     jit.library.cache_clear()
+
+
+def test_a_library_stays_where_entries_point_into_it() -> None:
+    code = """
+import gc
+from gfpmodel.mm import Machine, PageAllocator, Zone, jit
+a = PageAllocator(Machine((Zone(2, 32768, 16384),)))
+a.alloc_pages()
+jit.library.cache_clear()
+gc.collect()
+print(a.alloc_pages())
+"""
+    inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
+    done = subprocess.run([sys.executable, "-c", code], env=inherited, capture_output=True, text=True, check=True)
+    assert done.stdout == "48129\n"
