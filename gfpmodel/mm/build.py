@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.mm import jit
-from gfpmodel.mm.library import CPUS, Array, Items, Kind, kinds_of, variants
+from gfpmodel.mm.library import Array, Items, Kind, Unfit, kinds_of, load, processor, variants
 
 
 def numba_type(kind: Kind) -> Any:
@@ -141,8 +141,8 @@ def emit(ir: str, triple: str | None = None) -> bytes:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple or llvm.get_process_triple())
-    processor = CPUS[(triple or platform.machine()).partition("-")[0]]
-    machine = target.create_target_machine(cpu=processor, opt=3, reloc="pic")
+    cpu = processor((triple or platform.machine()).partition("-")[0])
+    machine = target.create_target_machine(cpu=cpu, opt=3, reloc="pic")
     module = llvm.parse_assembly(ir)
     module.triple, module.data_layout = target.triple, str(machine.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
@@ -164,14 +164,16 @@ def entries_of(room: str) -> dict[str, jit.Entry]:
 
 
 def build(room: str, folder: Path) -> None:
-    """Build a room's library for this machine into a folder, unless it is there; a reader never sees half of it.
+    """Build a room's library for this machine into a folder, unless a good one is there; nobody ever sees half of it.
 
     Who comes while another process builds it waits for that one.  Raises OSError if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{room}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / f"{room}.json").exists():
+        try:
+            load(folder / f"{room}.json", jit.code_hash(room))
+        except Unfit:
             build_alone(room, folder)
 
 

@@ -191,10 +191,6 @@ def forced_way() -> Way | None:
     return cast(Way, word) or None
 
 
-#: Every library that was loaded, for good: entries hold addresses in it.
-KEPT: list[Any] = []
-
-
 @cache
 def library(room: str) -> tuple[Any, Way]:
     """Return a room's library and the way it is; None and interpreted if there is none that fits."""
@@ -205,8 +201,7 @@ def library(room: str) -> tuple[Any, Way]:
     for kind, manifest in places:
         if forced in (None, kind) and manifest.exists():
             try:
-                KEPT.append(load(manifest, code_hash(room)))
-                return KEPT[-1], cast(Way, kind)
+                return load(manifest, code_hash(room)), cast(Way, kind)
             except Unfit as error:
                 say(f"{manifest} is not used: {error}")
     if forced == "here" and build_now(room, "GFPMODEL_ENGINE asks for it"):

@@ -20,7 +20,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 
 import numpy as np
 
-CPUS = {"x86_64": "x86-64-v2", "aarch64": "generic"}  #: what the code may use of a processor, by machine
+CPUS = {"x86_64": "x86-64-v2"}  #: what the code may use of a processor, by machine; of others what all of them have
 
 
 # what a call looks like
@@ -110,9 +110,13 @@ def words_of(kind: Kind, value: Any, out: list[Any]) -> None:
 
 
 class Native:
-    """An entry in a library: a variant for each way its optional arrays may be given."""
+    """An entry in a library: a variant for each way its optional arrays may be given.
 
-    def __init__(self, kinds: list[Kind], made: list[tuple[Callable[..., int], str]]) -> None:
+    It keeps the library, because its calls are addresses in it.
+    """
+
+    def __init__(self, library: Library, kinds: list[Kind], made: list[tuple[Callable[..., int], str]]) -> None:
+        self._library = library
         self._variants = [
             (kinds, call, struct.Struct("@" + gives))
             for kinds, (call, gives) in zip(variants(kinds), made, strict=True)
@@ -165,7 +169,7 @@ class Library:
         for (symbol, letters), variant in zip(made, variants(kinds), strict=True):
             prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, *map(c_type, words_in(variant)))
             calls.append((prototype(self.address(symbol)), letters))
-        return Native(kinds, calls)
+        return Native(self, kinds, calls)
 
 
 def words_in(kinds: Iterable[Kind]) -> Iterator[str]:
@@ -177,6 +181,11 @@ def words_in(kinds: Iterable[Kind]) -> Iterator[str]:
             yield from ("address", *["number"] * kind.ndim)
         elif kind is not None:
             yield "number"
+
+
+def processor(machine: str) -> str:
+    """Return what LLVM may use of a machine's processors."""
+    return CPUS.get(machine, "generic")
 
 
 def c_type(word: str) -> Any:
@@ -218,7 +227,7 @@ def load_object(code: bytes) -> tuple[Callable[[str], int], Any]:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple().create_target_machine(cpu=CPUS[platform.machine()], reloc="pic")
+    target = llvm.Target.from_default_triple().create_target_machine(cpu=processor(platform.machine()), reloc="pic")
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()

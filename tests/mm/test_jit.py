@@ -165,3 +165,17 @@ print(a.alloc_pages())
     inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
     done = subprocess.run([sys.executable, "-c", code], env=inherited, capture_output=True, text=True, check=True)
     assert done.stdout == "48129\n"
+
+
+def test_a_damaged_library_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(build, "build_alone", lambda room, folder: built.append(room))
+    build.build("mm", tmp_path)
+    manifest(tmp_path, source=jit.code_hash("mm"), machine=os.uname().machine)
+    build.build("mm", tmp_path)
+    assert built == ["mm", "mm"]
+
+
+def test_a_machine_that_is_not_named_gets_what_all_have() -> None:
+    assert library.processor("riscv64") == "generic"
+    assert library.processor("x86_64") != "generic"
