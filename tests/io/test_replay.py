@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.ftrace import TraceReader, write_trace
+from gfpmodel.io.ftrace import TraceReader, reader, write_trace
 from gfpmodel.io.replay import (
     Recording,
     Report,
@@ -366,6 +366,15 @@ def test_samples_follow_the_lists() -> None:
     assert found.lists() == [
         {"cpu": 0, "zone": "DMA32", "migratetype": "UNMOVABLE", "mean": 3.5, "least": 0, "most": 7, "empty": 0.125}
     ]
+
+
+def test_samples_do_not_depend_on_how_the_trace_was_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [alloc(0x5000 + at) for at in range(1000)]
+    whole = report(*lines)
+    monkeypatch.setattr(reader, "ROWS", 7)
+    cut = report(*lines)
+    assert len(cut.outcome.times) == len(whole.outcome.times) == 200
+    assert (cut.series(), cut.lists()) == (whole.series(), whole.lists())
 
 
 def test_a_machine_of_many_cpus() -> None:

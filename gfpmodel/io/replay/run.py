@@ -325,16 +325,28 @@ class Runner:
         return found, usable
 
     def run(self, operations: Operations) -> None:
-        """Run all chunks."""
-        done = 0
+        """Run all chunks; samples are taken by the number of operations, wherever a chunk ends."""
+        done, every = 0, self.sample_every
         for chunk in operations:
-            for begin in range(0, chunk.shape[1], self.sample_every):
-                self._run_some(chunk[:, begin : begin + self.sample_every], done)
-                done += len(chunk[0, begin : begin + self.sample_every])
+            begin = 0
+            while begin < chunk.shape[1]:
+                some = chunk[:, begin : begin + every - done % every]
+                self._run_some(some)
+                begin += some.shape[1]
+                done += some.shape[1]
+                if done % every == 0 or done == len(operations):
+                    self._sample(int(some[1, -1]))
         self.outcome.operations = done
 
-    def _run_some(self, chunk: NDArray[np.int64], done: int) -> None:
-        """Run a few operations, count, and take a sample of the lists."""
+    def _sample(self, time: int) -> None:
+        """Take a sample of the lists."""
+        lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
+        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, lengths)
+        self.outcome.times.append(time)
+        self.outcome.lengths.append(lengths)
+
+    def _run_some(self, chunk: NDArray[np.int64]) -> None:
+        """Run a few operations, and count."""
         words = chunk[0].copy()
         allocations = words & 3 == OP_ALLOC
         numbers = chunk[2]
@@ -352,10 +364,6 @@ class Runner:
         nulls = self.results[first : first + int(allocations.sum())] == NO_RESULT
         self.count(chunk, bad, refills, answers.reshape(-1, size), nulls)
         self.allocator.ops_run += size
-        lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
-        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, lengths)
-        self.outcome.times.append(int(chunk[1, -1]))
-        self.outcome.lengths.append(lengths)
 
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
