@@ -288,7 +288,7 @@ def verify(files: tuple[str, ...], as_json: bool) -> int:
     FILEs are told apart by content, .gz and .xz too: golden vectors of the kernel's own allocator, traces and mixes of
     a booted v5.8 with the RFC, and event logs of booted kernels' kfree_rcu().
     """
-    from gfpmodel.io.verify import verify_file
+    from gfpmodel.evidence.verify import verify_file
 
     verdicts = []
     for file in files:

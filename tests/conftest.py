@@ -49,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str]):
 @pytest.fixture(scope="session")
 def results() -> dict[str, Any]:
     """Return the shipped results that the scorecard reads."""
-    from gfpmodel.sim.scorecard import load_results
+    from gfpmodel.evidence.scorecard import load_results
 
     return load_results(Path(__file__).parents[1] / "book/data")
 
@@ -57,7 +57,7 @@ def results() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def card(results: dict[str, Any]):
     """Return the scorecard of the shipped results."""
-    from gfpmodel.sim.scorecard import scorecard
+    from gfpmodel.evidence.scorecard import scorecard
 
     return scorecard(results)
 

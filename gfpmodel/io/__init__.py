@@ -1,1 +1,1 @@
-"""Real data in and out: recorded truth, op scripts, trace text."""
+"""Formats that people have: /proc files, traces and their replay, op scripts, rows of proposals."""

@@ -509,7 +509,11 @@ class PageAllocator:
 
     @locked
     def __repr__(self) -> str:
-        return picture(self)
+        proposal = f", {self.proposal.name}" if self.proposal else ""
+        title = f"PageAllocator of {self.layout.kernel}{proposal}: {self.machine.cpus} cpu(s)"
+        return picture(
+            title, self.sizes, [self.zone_state(index) for index in self.sizes.zones], bool(self.machine.cma)
+        )
 
 
 def zeroed_rows(rows: int) -> NDArray[np.uint32]:

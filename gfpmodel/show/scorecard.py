@@ -12,12 +12,12 @@ from typing import Any
 
 import ipywidgets as W
 
+from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard, scorecard
 from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
-from gfpmodel.sim.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard, scorecard
 
 BEHIND = "▾"
 KEY = (

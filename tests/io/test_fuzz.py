@@ -22,13 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
+from gfpmodel.evidence.verify import verify_file
 from gfpmodel.io.ftrace import TraceReader
 from gfpmodel.io.procfs import describe, machine_facts, read_proc, start
 from gfpmodel.io.replay import Report, WhatIf, replay
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.zoneinfo import known_zones
 from gfpmodel.io.text import read_lines
-from gfpmodel.io.verify import verify_file
 
 DATA = Path(__file__).parents[1] / "data"
 BOOK = Path(__file__).parents[2] / "book/data/traces"

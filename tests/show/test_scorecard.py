@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Scorecard
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.scorecard import BEHIND, score_picture, tenant_scrubber
 from gfpmodel.sim.grids import TENANT_RATES
-from gfpmodel.sim.scorecard import COLUMNS, SHOWN, Scorecard
 
 DATA = Path(__file__).parents[2] / "book/data"
 EVERY = [column.name for column in COLUMNS]

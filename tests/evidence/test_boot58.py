@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 from gfpmodel.cli import cli
 from gfpmodel.errors import InputError
-from gfpmodel.io.boot58 import verify_trace
-from gfpmodel.io.dump import Lines, differences, read_dump, start
+from gfpmodel.evidence.boot58 import verify_trace
+from gfpmodel.evidence.dump import Lines, differences, read_dump, start
+from gfpmodel.evidence.verify import verify_file
 from gfpmodel.io.procfs import machine_facts, machine_of, read_proc
 from gfpmodel.io.procfs import start as start_proc
 from gfpmodel.io.text import read_lines
-from gfpmodel.io.verify import verify_file
 from gfpmodel.proposals import proposal
 
 DATA = Path(__file__).parents[1] / "data" / "boot58"

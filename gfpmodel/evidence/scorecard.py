@@ -12,12 +12,12 @@ from statistics import median
 from typing import Any, Literal
 
 from gfpmodel.errors import InputError
+from gfpmodel.evidence.measured import read_rows
 from gfpmodel.locking.matrix import Matrix, matrix
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.rcu.versions import PAGE_SIZE, version
 from gfpmodel.sim.grids import GRIDS, SEEDS, grid_file, load_grid
-from gfpmodel.sim.measured import read_rows
 from gfpmodel.sim.statistics import Interval, interval, share
 from gfpmodel.sim.sweeps import Row, Sweep, run_sweep
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.io import boot58, boot59, golden
+from gfpmodel.evidence import boot58, boot59, golden
 
 #: What can be verified: a test of a file's content, and what replays it.
 READERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], tuple[Any, ...]]], ...] = (

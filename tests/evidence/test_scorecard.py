@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
+from gfpmodel.evidence.scorecard import COLUMNS, GAP, RT, SHOWN, Score, Scorecard, ends, for_ever, scorecard, with_row
 from gfpmodel.locking import Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.proposals import PATCHED, PROPOSALS
 from gfpmodel.sim import Sweep, run_sweep
-from gfpmodel.sim.scorecard import COLUMNS, GAP, RT, SHOWN, Score, Scorecard, ends, for_ever, scorecard, with_row
 from gfpmodel.sim.statistics import Interval, interval, share
 
 NEEDS = sorted({name for column in COLUMNS for name in column.needs})

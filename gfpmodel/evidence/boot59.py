@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.golden import Difference, DifferenceFound
+from gfpmodel.evidence.golden import Difference, DifferenceFound
+from gfpmodel.evidence.recorded import RecordedChain, queue_many
 from gfpmodel.io.text import beginning, read_lines
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
@@ -44,7 +45,6 @@ from gfpmodel.rcu.chain import (
     start_work,
 )
 from gfpmodel.rcu.clock import free_waited, rcu_work_rcufn
-from gfpmodel.rcu.recorded import RecordedChain, queue_many
 from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
 
 MAGIC = ("FLOOD ", "GPBUG ")

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gfpmodel.evidence.measured import Line, Row, numbers, read_rows, set_lists, spread
+from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
 from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_FREE_HANDLE
 from gfpmodel.mm.state import ZONE_DMA, ZONE_DMA32
 from gfpmodel.proposals import proposal
-from gfpmodel.sim.measured import Line, Row, numbers, read_rows, set_lists, spread
-from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL
 
 NOLOCK = proposal("trylock")
 BOOT61, BOOT618 = "v6.1.192, fast try made by hand, booted", "v6.18.26, booted"

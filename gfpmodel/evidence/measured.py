@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
 from gfpmodel.mm import PageAllocator, Snapshot
 from gfpmodel.mm.state import MIGRATE_PCPTYPES, ZONE_DMA32
-from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
 from gfpmodel.sim.statistics import interval
 
 HEADERS = ("what", "agrees", "recorded", "the model", "why not, or what is assumed", "source")

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from gfpmodel.errors import InputError
-from gfpmodel.io import boot59
-from gfpmodel.io.golden import DifferenceFound
-from gfpmodel.io.verify import verify_file
+from gfpmodel.evidence import boot59
+from gfpmodel.evidence.golden import DifferenceFound
+from gfpmodel.evidence.raw_rows import LONGEST, read_rows, run_of, said_by_model, words_of
+from gfpmodel.evidence.verify import verify_file
 from gfpmodel.locking.reports import Report
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.rcu import KfreeRcu, Timing
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.limitation import Run, first_report
-from gfpmodel.rcu.raw_rows import LONGEST, read_rows, run_of, said_by_model, words_of
 
 BOOK = Path(__file__).parents[2] / "book" / "data"
 TABLE = BOOK / "kfree-rcu-raw.csv"

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gfpmodel.evidence.measured import BOOT58, Line, Lists, Row, Start, read_rows, set_lists, spread
+from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.mm import PageAllocator, pack_ops
 from gfpmodel.mm.ops import OP_ALLOC, OP_FREE_HANDLE
-from gfpmodel.sim.measured import BOOT58, Line, Lists, Row, Start, read_rows, set_lists, spread
-from gfpmodel.sim.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.sim.statistics import interval
 
 JIFFY_NS = 4_000_000

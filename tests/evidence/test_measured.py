@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.dump import restored
-from gfpmodel.mm import Machine, PageAllocator, Zone
-from gfpmodel.sim import later
-from gfpmodel.sim.floods import floods
-from gfpmodel.sim.measured import (
+from gfpmodel.evidence import later
+from gfpmodel.evidence.dump import restored
+from gfpmodel.evidence.floods import floods
+from gfpmodel.evidence.measured import (
     Row,
     Start,
     count_rows,
@@ -25,8 +24,9 @@ from gfpmodel.sim.measured import (
     set_lists,
     spread,
 )
-from gfpmodel.sim.mixes import FAST_TRY, Mix, run_mix
-from gfpmodel.sim.published import PACE_NS, read_published, rezki_loop
+from gfpmodel.evidence.mixes import FAST_TRY, Mix, run_mix
+from gfpmodel.evidence.published import PACE_NS, read_published, rezki_loop
+from gfpmodel.mm import Machine, PageAllocator, Zone
 
 DATA = Path(__file__).resolve().parents[2] / "book" / "data"
 GUESTS = {"1G": "Ai-1G-smp2-boot", "1G+cma64M": "A2-1G-cma64M", "1G+cma640M": "A2b-1G-cma640M"}

@@ -12,13 +12,13 @@ from random import Random
 from typing import NamedTuple
 
 from gfpmodel.errors import InputError
+from gfpmodel.evidence.measured import Row, read_rows, set_lists, spread
+from gfpmodel.evidence.mixes import FAST_TRY
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.state import ZONE_DMA32
 from gfpmodel.rcu import KfreeRcu, Timing
 from gfpmodel.sim.costs import HOLD_TIMES
 from gfpmodel.sim.experiments import HoldTime, experiment
-from gfpmodel.sim.measured import Row, read_rows, set_lists, spread
-from gfpmodel.sim.mixes import FAST_TRY
 from gfpmodel.sim.run import Run, one_zone, simulate
 from gfpmodel.sim.statistics import interval
 from gfpmodel.sim.workloads import MS, SECOND, fork_mix

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.dump import DRIFT, Dump, Lines, differences, read_dump, start
-from gfpmodel.io.golden import Difference
+from gfpmodel.evidence.dump import DRIFT, Dump, Lines, differences, read_dump, start
+from gfpmodel.evidence.golden import Difference
 from gfpmodel.io.text import beginning, read_lines
 from gfpmodel.mm import PageAllocator, pack_ops
 from gfpmodel.mm.events import WAKE_KSWAPD

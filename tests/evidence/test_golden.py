@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.golden import is_golden, verify
-from gfpmodel.io.verify import verify_file
+from gfpmodel.evidence.golden import is_golden, verify
+from gfpmodel.evidence.verify import verify_file
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 FILES = sorted(GOLDEN.glob("*.jsonl.gz"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gfpmodel.errors import InputError
-from gfpmodel.rcu.raw_rows import COLUMNS, compare, read_rows, run_of, words_of
+from gfpmodel.evidence.raw_rows import COLUMNS, compare, read_rows, run_of, words_of
 
 TABLE = Path(__file__).parents[2] / "book/data/kfree-rcu-raw.csv"
 #: Rows in which the drain timer's work ran in the middle, by line: after how many objects.
