@@ -21,6 +21,8 @@ CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner
 PIECE = 1 << 16
 BYTES_A_LINE = 100  #: about
 ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
+FOREIGN = 1 << 23  #: bytes of lines that no trace has, after which nothing more is read
+KNOWN_SHARE = 1000  #: of so many lines a trace has at least one of a known form, whatever was pasted around it
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -126,13 +128,17 @@ class TraceReader:
         return tuple(array for array in (self._state, self._slots, self._entries, self._store))
 
     def __iter__(self) -> Iterator[Columns]:
-        pending, last = bytearray(), False
+        pending, last, total = bytearray(), False, 0
         table = np.zeros((sc.WIDTH, ROWS), np.int64)
         notes = np.zeros((2, sc.NOTED * 4), np.int64)
         while not last:
             data = self._read()
             last = not data
+            total += len(data)
             pending += data
+            if total > FOREIGN and self._nothing_known():
+                self._broken = self._broken or f"no trace: {FOREIGN >> 20} MiB without a line of a known form"
+                pending.clear()
             if len(pending) > sc.LONGEST and b"\n" not in pending:
                 self._drop_line(pending)
             if last and self._broken:
@@ -172,6 +178,11 @@ class TraceReader:
         if self._skipped > ENDLESS:
             self._broken = f"a line of more than {ENDLESS >> 20} MiB: no trace goes on behind it"
         pending.clear()
+
+    def _nothing_known(self) -> bool:
+        """Return whether hardly a line was of a form that traces have."""
+        known = self.lines - self.unreadable - int(self._state[sc.BLANK])
+        return self.lines > KNOWN_SHARE * max(known, 0)
 
     def _read(self) -> bytes:
         """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""

@@ -75,6 +75,7 @@ LONGEST = 1 << 16  # bytes of a line
 WIDEST = 64  # bytes before the separator behind a task's name
 NATIVE = 16  # places that ftrace, trace-cmd and perf give the task's name
 HUGE = 1 << 58  # numbers stop growing here
+DIGITS = 20  # of the longest number that a kernel prints: 2^64 - 1, the pfn of no page on 4.x
 NAME, TASK, MASK = 1, 2, 3  # kinds of texts
 ENTRY = 5  # start, length, kind, first line, count
 
@@ -708,7 +709,7 @@ def scan_fields(
                 found |= 1 << F_GFP
         else:
             result, i = number(buf, value, end)
-            if i == value or (i < end and not is_stop(at(buf, i))):
+            if i == value or i - value > DIGITS or (i < end and not is_stop(at(buf, i))):
                 return BAD_NUMBER + event * 8 + field
             found |= 1 << field
             table[u64(column_of(field) * rows + row)] = result
