@@ -41,7 +41,7 @@ a = PageAllocator(Machine((Zone(2, 32768, 1 << 14),)))
 zones, room = a.arrays[1], (np.zeros(n, np.uint32), np.zeros(2 * n, np.uint16))
 for _ in range(times):
     zones[st.MACHINE * st.ZONE_WORDS + st.LAST_RESULT] = 0
-    assert run_ops(*a.arrays, ops, *room, 0, 2 * n) == 2 * n
+    assert run_ops(a.arrays, ops, *room, 0, 2 * n) == 2 * n
 """
 Row = dict[str, str | float]
 RUN = partial(subprocess.run, check=True, capture_output=True, text=True)

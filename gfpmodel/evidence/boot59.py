@@ -292,7 +292,7 @@ class Replay:
 
     def call(self, function: Callable[..., object], *args: int, mm: bool = False) -> None:
         """Call a function of the chain, and remember what it did for the lines to come."""
-        before = (self.rcu.allocator.arrays,) if mm else ()
+        before = (self.rcu.mm,) if mm else ()
         function(*before, self.rcu.arrays, *args)
         for done in self.rcu.events():
             key = done.a[0] if done.name in OWNED else freeing(done.cpu)
@@ -718,7 +718,7 @@ class Replay:
         """Let rounds fail of which the log has no line."""
         self.words[st.RECORDED_PFN] = -FORCED
         while self.filling(owner) and self.round(owner) < until:
-            fill_page_cache_func(self.rcu.allocator.arrays, self.rcu.arrays, owner)
+            fill_page_cache_func(self.rcu.mm, self.rcu.arrays, owner)
         self.rcu.events()
 
     def fill_ahead(self, at: int, owner: int, cached: int) -> None:

@@ -7,20 +7,21 @@ from numpy.typing import NDArray
 
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.jit import compiled, entry
+from gfpmodel.mm.state import Traced
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import forget_cached, kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.rcu.state import VMALLOC, Mm, Rcu
+from gfpmodel.rcu.state import Rcu
 
 EVENTS_OF_A_CALL = 1 << 10
 
 
 @entry
 @compiled
-def queue_many(mm: Mm, rcu: Rcu, cpu: int, first: int, count: int, flags: int, mixed: int) -> None:
+def queue_many(m: Traced, rcu: Rcu, cpu: int, first: int, count: int, flags: int, mixed: int) -> None:
     """Queue objects of which a log says nothing, each with the same flags; if ``mixed``, every second by vmalloc()."""
     for obj in range(first, first + count):
-        kvfree_call_rcu(mm, rcu, cpu, obj, flags | VMALLOC * (mixed & (obj - 1)))
+        kvfree_call_rcu(m, rcu, cpu, obj, flags | st.VMALLOC * (mixed & (obj - 1)))
 
 
 class RecordedChain(KfreeRcu):

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from gfpmodel.errors import unknown
 from gfpmodel.mm import Machine, PageAllocator, Rule, Snapshot, Zone
-from gfpmodel.mm.buddy import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
-from gfpmodel.mm.state import MAX_ORDER, ZONE_BOOSTED_WATERMARK, ZONE_NORMAL
+from gfpmodel.mm.state import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN, MAX_ORDER, ZONE_BOOSTED_WATERMARK, ZONE_NORMAL
 
 #: The guest of the recorded cells: 256 MiB, batch 15 and high 90 in DMA32, pageblocks of order 10.
 GUEST = Machine((Zone(0, 1, 4095), Zone(1, 4096, 61440)), pageblock_order=10)

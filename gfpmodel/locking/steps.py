@@ -13,9 +13,8 @@ from gfpmodel.locking.slab import stack_list_entry
 from gfpmodel.locking.step import NOTHING, Step, Taken, What, locked
 from gfpmodel.mm import Event, PageAllocator
 from gfpmodel.mm import events as ev
-from gfpmodel.mm.buddy import ALLOC_WMARK_HIGH
 from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_ZONEMASK
-from gfpmodel.mm.state import MIGRATE_HIGHATOMIC
+from gfpmodel.mm.state import ALLOC_WMARK_HIGH, MIGRATE_HIGHATOMIC
 
 ENGINE = layout("v5.8-rc3", {"LOCKDEP": False})
 GFP_FS, GFP_NOWARN, GFP_ACCOUNT = (encode(name, ENGINE) for name in ("__GFP_FS", "__GFP_NOWARN", "__GFP_ACCOUNT"))

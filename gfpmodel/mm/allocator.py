@@ -34,6 +34,7 @@ from gfpmodel.mm.page_alloc import (
 from gfpmodel.mm.picture import picture
 from gfpmodel.mm.rules import ORDINARY, Rule
 from gfpmodel.mm.snapshot import Snapshot, ZoneState, check_sizes, check_snapshot
+from gfpmodel.mm.state import Mm
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 384 MiB
@@ -72,8 +73,8 @@ class PageAllocator:
         self._zones = np.zeros(st.ZONE_WORDS * (st.MAX_NR_ZONES + 1), np.int64)
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
-        self._arrays = (self._pages, self._zones, self._blocks)
-        self._trace = self._ring.array if self._ring is not None else None
+        ring = None if self._ring is None else self._ring.array
+        self.arrays = Mm(self._pages, self._zones, self._blocks, ring)  #: as the engine's functions take it
         self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
         self._prepared: tuple[NDArray[np.int64], Results] | None = None
         self._position = 0  # the next operation of the run that was prepared
@@ -93,12 +94,12 @@ class PageAllocator:
             self._blocks[first : (zone.end - 1 - self._offset >> order) + 1] = st.MIGRATE_MOVABLE
         for zone in self.machine.zones:
             for start, end in self.machine.usable(zone):
-                free_boot_range(*self._arrays, zone.index, start - self._offset, end - self._offset)
+                free_boot_range(self.arrays, zone.index, start - self._offset, end - self._offset)
         for start, end in self.machine.cma:
             order = self.machine.pageblock_order
             self._blocks[start - self._offset >> order : end - self._offset >> order] = st.MIGRATE_CMA
             zone_index = next(z.index for z in self.machine.zones if z.start <= start < z.end)
-            free_boot_range(*self._arrays, zone_index, start - self._offset, end - self._offset)
+            free_boot_range(self.arrays, zone_index, start - self._offset, end - self._offset)
 
     def _empty_lists(self) -> None:
         """Make every list empty and every count 0."""
@@ -258,7 +259,7 @@ class PageAllocator:
         jit.expect("mm", stop - start)
         self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
         columns = (ops, results.pfns, results.irq_off)
-        stopped = int(run_ops(*self._arrays, self._trace, *columns, start, stop))
+        stopped = int(run_ops(self.arrays, *columns, start, stop))
         self.ops_run += stopped - start
         return stopped
 
@@ -336,11 +337,6 @@ class PageAllocator:
         return found
 
     @property
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """Return the machine as compiled functions of other folders take it: pages, zones, blocks, trace."""
-        return (*self._arrays, self._trace)
-
-    @property
     def ring(self) -> Ring | None:
         """Return the ring of events, or None if none are recorded."""
         return self._ring
@@ -378,7 +374,7 @@ class PageAllocator:
         words = self._words(zone)
         pages = int(words[st.WMARK + mark] + words[st.BOOST])
         free = int(words[st.NR_FREE])
-        return bool(zone_watermark_ok(*self._arrays[:2], zone, order, pages, highest, alloc_flags, free))
+        return bool(zone_watermark_ok(self.arrays, zone, order, pages, highest, alloc_flags, free))
 
     def pcp_count(self, cpu: int, zone: int) -> int:
         """Return how many pages a cpu's lists hold in a zone."""
@@ -394,8 +390,8 @@ class PageAllocator:
 
     def _list(self, head: int) -> NDArray[np.int64]:
         """Return the pfns on a list, head to tail."""
-        out = np.empty(count_list(self._arrays[0], head), np.int64)
-        list_pages(self._arrays[0], head, out)
+        out = np.empty(count_list(self.arrays, head), np.int64)
+        list_pages(self.arrays, head, out)
         return out + self._offset
 
     @locked
@@ -461,7 +457,7 @@ class PageAllocator:
     def check(self) -> None:
         """Check every invariant of the state; raises AssertionError that says which one does not hold, and where."""
         for index, sizes in self.sizes.zones.items():
-            fault, page = check_zone(*self._arrays[:2], index, self.machine.cpus, sizes.managed)
+            fault, page = check_zone(self.arrays, index, self.machine.cpus, sizes.managed)
             if fault:
                 where = f", pfn {page + self._offset}" if page >= self._first else ""
                 raise AssertionError(f"zone {sizes.zone.name}{where}: {FAULTS[fault]}")
@@ -490,18 +486,18 @@ class PageAllocator:
             self._words(index)[st.UNSEEN] -= 1 << order
 
     def _restore_zone(self, zone: ZoneState) -> None:
-        words, pages = self._words(zone.index), self._arrays[0]
+        words = self._words(zone.index)
         words[[st.NR_FREE, st.NR_FREE_CMA, st.BOOST]] = zone.free, zone.free_cma, zone.boost
         words[[st.NR_HIGHATOMIC, st.ZONE_FLAGS]] = zone.nr_reserved_highatomic, zone.flags
         words[st.MANAGED] = self.sizes.zones[zone.index].managed
         self._block_types(zone.index)[:] = zone.blocks
         for order, lists in enumerate(zone.free_lists):
             for t, pfns in enumerate(lists):
-                fill_free_list(pages, zone.index, order, t, self._rows(pfns))
+                fill_free_list(self.arrays, zone.index, order, t, self._rows(pfns))
         for cpu, lists in enumerate(zone.pcp_lists):
             for t, pfns in enumerate(lists):
                 cached = np.array(zone.cached[cpu][t], np.int64)
-                fill_pcp_list(pages, zone.index, cpu, t, self._rows(pfns), cached)
+                fill_pcp_list(self.arrays, zone.index, cpu, t, self._rows(pfns), cached)
         words[st.UNSEEN] = self.sizes.zones[zone.index].zone.spanned - zone.free - sum(zone.pcp_count)
 
     def _rows(self, pfns: tuple[int, ...]) -> Any:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm.gates import within
-from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.state import Trace
+from gfpmodel.mm.jit import compiled, inlined, u64
+from gfpmodel.mm.state import Mm, Trace
 
 (
     LOCK,
@@ -53,14 +54,7 @@ KINDS = (
     Kind(
         "X",
         "mm_page_alloc_extfrag",
-        (
-            "pfn",
-            "alloc_order",
-            "fallback_order",
-            "alloc_migratetype",
-            "fallback_migratetype",
-            "change_ownership",
-        ),
+        ("pfn", "alloc_order", "fallback_order", "alloc_migratetype", "fallback_migratetype", "change_ownership"),
     ),
     Kind("W", "boost_watermark", ("boost",)),
     Kind("M", "move_freepages_block", ("pfn", "migratetype", "moved", "movable")),
@@ -97,7 +91,7 @@ def trace_op(trace: Trace, op: int, cpu: int) -> None:
 
 
 @compiled
-def trace_event(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
+def append(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
     """Append an event to the ring; a full ring loses its oldest one, as ftrace's does."""
     if trace is not None and trace[ENABLED] >> kind & 1:
         at = HEADER + WIDTH * (trace[EVENTS] & (trace[CAPACITY] - 1))
@@ -115,32 +109,50 @@ def trace_event(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: i
 
 
 @inlined
-def spin_lock(trace: Trace, zone: int) -> None:
+def trace_event(
+    m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
+) -> None:
+    """Record an event, if events are recorded: a machine without a ring has no code for it."""
+    append(m.trace, kind, zone, a, b, c, d, e, f)
+
+
+@inlined
+def spin_lock(m: Mm, zone: int) -> None:
     """Record that zone->lock is taken."""
-    if trace is not None:
-        trace_event(trace, LOCK, zone, 0, 0, 0, 0, 0, 0)
+    trace_event(m, LOCK, zone)
 
 
 @inlined
-def spin_unlock(trace: Trace, zone: int) -> None:
+def spin_unlock(m: Mm, zone: int) -> None:
     """Record that zone->lock is released."""
-    if trace is not None:
-        trace_event(trace, UNLOCK, zone, 0, 0, 0, 0, 0, 0)
+    trace_event(m, UNLOCK, zone)
 
 
 @inlined
-def local_irq_save(trace: Trace, zone: int) -> None:
+def local_irq_save(m: Mm, zone: int) -> None:
     """Record that interrupts go off, and count it: the `q` of a recorded vector."""
+    count_irq_off(m.trace)
+    trace_event(m, IRQ_SAVE, zone)
+
+
+@inlined
+def local_irq_restore(m: Mm, zone: int) -> None:
+    """Record that interrupts are as before."""
+    trace_event(m, IRQ_RESTORE, zone)
+
+
+@inlined
+def count_irq_off(trace: Trace) -> None:
+    """Count a section with interrupts off."""
     if trace is not None:
         trace[IRQ_OFF] += 1
-        trace_event(trace, IRQ_SAVE, zone, 0, 0, 0, 0, 0, 0)
 
 
 @inlined
-def local_irq_restore(trace: Trace, zone: int) -> None:
-    """Record that interrupts are as before."""
+def write_irq_off(trace: Trace, irq_off: NDArray[np.uint16], number: int) -> None:
+    """Write down how many sections with interrupts off an operation had."""
     if trace is not None:
-        trace_event(trace, IRQ_RESTORE, zone, 0, 0, 0, 0, 0, 0)
+        irq_off[u64(number)] = trace[IRQ_OFF]
 
 
 class Event(NamedTuple):

@@ -51,7 +51,8 @@ def kind_of(hint: Any) -> Kind:
     if hint in (int, bool):
         return INT
     if origin is Annotated:
-        return kind_of(inside[0])._replace(ndim=inside[1])
+        kind = kind_of(inside[0])
+        return resolved(kind, inside[1]) if isinstance(kind, Items) else kind._replace(ndim=inside[1])
     if origin in (Union, python_types.UnionType) and python_types.NoneType in inside:
         return kind_of(next(one for one in inside if one is not python_types.NoneType))._replace(optional=True)
     if origin is np.ndarray:
@@ -102,10 +103,7 @@ def words_of(kind: Kind, value: Any, out: list[Any]) -> None:
             raise TypeError(f"an array of {value.dtype}, {value.ndim} dimensions; expected {kind}")
         out.append(value.__array_interface__["data"][0])
         out += value.shape
-    elif kind is None:
-        if value is not None:
-            raise TypeError("an array where this library has None")
-    else:
+    elif kind is not None:
         out.append(int(value))
 
 

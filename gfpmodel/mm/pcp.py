@@ -4,50 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from gfpmodel.mm import events as ev
+from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import __free_one_page, __rmqueue
-from gfpmodel.mm.events import (
-    BULK_FREE,
-    DECLINE,
-    MM_PAGE_PCPU_DRAIN,
-    REFILL_DONE,
-    TRYLOCK,
-    local_irq_restore,
-    local_irq_save,
-    spin_lock,
-    spin_unlock,
-    trace_event,
-)
+from gfpmodel.mm.events import local_irq_restore, local_irq_save, spin_lock, spin_unlock, trace_event
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.state import (
-    BATCH,
-    CONTENDED,
-    COUNT,
-    COUNTS_ROW,
-    FLAGS,
-    HIGH,
-    IN_USE,
-    MAX_NR_ZONES,
-    MIGRATE_CMA,
-    MIGRATE_MOVABLE,
-    MIGRATE_PCPTYPES,
-    NEXT,
-    NR_FREE,
-    NR_FREE_CMA,
     NULL,
-    ON_PCP,
-    PREV,
-    REFILL_DECLINE,
-    REFILL_NO,
-    REFILL_TRYLOCK,
-    REFILL_YES,
-    TYPE_MASK,
-    TYPE_SHIFT,
-    ZONE_END,
-    ZONE_SHIFT,
-    Blocks,
-    Pages,
-    Trace,
-    Zones,
+    Mm,
     get,
     list_add,
     list_add_tail,
@@ -61,118 +25,86 @@ from gfpmodel.mm.state import (
 
 
 @compiled
-def rmqueue_bulk(
-    pages: Pages,
-    zones: Zones,
-    blocks: Blocks,
-    trace: Trace,
-    zone: int,
-    pcp: int,
-    migratetype: int,
-    alloc_flags: int,
-) -> Any:
+def rmqueue_bulk(m: Mm, zone: int, pcp: int, migratetype: int, alloc_flags: int) -> Any:
     """Move up to ``batch`` pages from the buddy lists to the tail of a pcp list; returns how many came.
 
     Models: mm/page_alloc.c:rmqueue_bulk (v5.8); leaves out the page checks, which never fail here.
     """
-    batch = get(pages, pcp + COUNTS_ROW, BATCH)
-    spin_lock(trace, zone)
+    batch = get(m, pcp + st.COUNTS_ROW, st.BATCH)
+    spin_lock(m, zone)
     got = 0
     while got < batch:
-        page = __rmqueue(pages, zones, blocks, trace, zone, 0, migratetype, alloc_flags)
+        page = __rmqueue(m, zone, 0, migratetype, alloc_flags)
         if page == NULL:
             break
-        flags = get(pages, page, FLAGS)
-        put(pages, page, FLAGS, flags | ON_PCP)
-        list_add_tail(pages, page, pcp + migratetype)
-        if flags & TYPE_MASK == MIGRATE_CMA << TYPE_SHIFT:
-            zadd(zones, zone, NR_FREE_CMA, -1)
+        flags = get(m, page, st.FLAGS)
+        put(m, page, st.FLAGS, flags | st.ON_PCP)
+        list_add_tail(m, page, pcp + migratetype)
+        if flags & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
+            zadd(m, zone, st.NR_FREE_CMA, -1)
         got += 1
-    zadd(zones, zone, NR_FREE, -got)
-    spin_unlock(trace, zone)
-    put(pages, pcp + COUNTS_ROW, COUNT, get(pages, pcp + COUNTS_ROW, COUNT) + got)
-    if trace is not None:
-        trace_event(trace, REFILL_DONE, zone, migratetype, batch, got, 0, 0, 0)
+    zadd(m, zone, st.NR_FREE, -got)
+    spin_unlock(m, zone)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + got)
+    trace_event(m, ev.REFILL_DONE, zone, migratetype, batch, got)
     return got
 
 
 @inlined
-def may_lock(zones: Zones, trace: Trace, zone: int, rule: int) -> Any:
+def may_lock(m: Mm, zone: int, rule: int) -> Any:
     """Return whether a refill or split under this rule gets the zone lock.
 
     A trylock fails while another cpu has it; a rule that declines it never asks.
     """
-    if rule == REFILL_TRYLOCK:
-        taken = zget(zones, zone, CONTENDED) == 0
-        if trace is not None:
-            trace_event(trace, TRYLOCK, zone, 1 if taken else 0, 0, 0, 0, 0, 0)
+    if rule == st.REFILL_TRYLOCK:
+        taken = zget(m, zone, st.CONTENDED) == 0
+        trace_event(m, ev.TRYLOCK, zone, 1 if taken else 0)
         return taken
-    if trace is not None and rule == REFILL_DECLINE:
-        trace_event(trace, DECLINE, zone, 0, 0, 0, 0, 0, 0)
-    return rule == REFILL_YES
+    if rule == st.REFILL_DECLINE:
+        trace_event(m, ev.DECLINE, zone)
+    return rule == st.REFILL_YES
 
 
 @inlined
-def __rmqueue_pcplist(
-    pages: Pages,
-    zones: Zones,
-    blocks: Blocks,
-    trace: Trace,
-    zone: int,
-    pcp: int,
-    migratetype: int,
-    alloc_flags: int,
-    refill: int,
-) -> Any:
+def __rmqueue_pcplist(m: Mm, zone: int, pcp: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
     """Take the head of one pcp list, after a refill if it is empty and the rule allows it.
 
     Models: mm/page_alloc.c:__rmqueue_pcplist (v5.8, and the RFC's hunk for a rule without refill).
     """
     head = pcp + migratetype
-    page = get(pages, head, NEXT)
+    page = get(m, head, st.NEXT)
     if page == head:
-        if refill == REFILL_NO or not may_lock(zones, trace, zone, refill):
+        if refill == st.REFILL_NO or not may_lock(m, zone, refill):
             return NULL
-        if rmqueue_bulk(pages, zones, blocks, trace, zone, pcp, migratetype, alloc_flags) == 0:
+        if rmqueue_bulk(m, zone, pcp, migratetype, alloc_flags) == 0:
             return NULL
-        page = get(pages, head, NEXT)
-    list_del(pages, page)
-    put(pages, page, FLAGS, IN_USE | zone << ZONE_SHIFT)
-    put(pages, pcp + COUNTS_ROW, COUNT, get(pages, pcp + COUNTS_ROW, COUNT) - 1)
+        page = get(m, head, st.NEXT)
+    list_del(m, page)
+    put(m, page, st.FLAGS, st.IN_USE | zone << st.ZONE_SHIFT)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
     return page
 
 
 @inlined
-def rmqueue_pcplist(
-    pages: Pages,
-    zones: Zones,
-    blocks: Blocks,
-    trace: Trace,
-    zone: int,
-    cpu: int,
-    first: int,
-    last: int,
-    alloc_flags: int,
-    refill: int,
-) -> Any:
+def rmqueue_pcplist(m: Mm, zone: int, cpu: int, first: int, last: int, alloc_flags: int, refill: int) -> Any:
     """Take a page from this cpu's lists ``first`` to ``last`` of a zone: the first list that yields one.
 
     An ordinary request has one list, the RFC's flag scans from the requested type upward.
     Models: mm/page_alloc.c:rmqueue_pcplist (v5.8, and the RFC's hunk).
     """
     pcp = per_cpu_pages(cpu, zone)
-    local_irq_save(trace, zone)
+    local_irq_save(m, zone)
     page = NULL
     migratetype = first
     while migratetype <= last and page == NULL:
-        page = __rmqueue_pcplist(pages, zones, blocks, trace, zone, pcp, migratetype, alloc_flags, refill)
+        page = __rmqueue_pcplist(m, zone, pcp, migratetype, alloc_flags, refill)
         migratetype += 1
-    local_irq_restore(trace, zone)
+    local_irq_restore(m, zone)
     return page
 
 
 @compiled
-def free_pcppages_bulk(pages: Pages, zones: Zones, trace: Trace, zone: int, pcp: int, count: int) -> None:
+def free_pcppages_bulk(m: Mm, zone: int, pcp: int, count: int) -> None:
     """Give ``count`` pages of a cpu's lists back to the buddy lists, from the tails, the lists in turn.
 
     ``count`` may not exceed what the lists hold (the kernel would spin).  The kernel first gathers the pages on a
@@ -180,29 +112,27 @@ def free_pcppages_bulk(pages: Pages, zones: Zones, trace: Trace, zone: int, pcp:
     freed here as it is taken.  It goes back by its cached type, not by its list's.
     Models: mm/page_alloc.c:free_pcppages_bulk (v5.8); leaves out prefetching and isolated pageblocks.
     """
-    if trace is not None:
-        trace_event(trace, BULK_FREE, zone, count, 0, 0, 0, 0, 0)
-    spin_lock(trace, zone)
-    put(pages, pcp + COUNTS_ROW, COUNT, get(pages, pcp + COUNTS_ROW, COUNT) - count)
+    trace_event(m, ev.BULK_FREE, zone, count)
+    spin_lock(m, zone)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - count)
     migratetype, batch_free = 0, 0
     while count > 0:
         head = pcp
         page = head
         while page == head:
             batch_free += 1
-            migratetype = migratetype + 1 if migratetype < MIGRATE_PCPTYPES - 1 else 0
+            migratetype = migratetype + 1 if migratetype < st.MIGRATE_PCPTYPES - 1 else 0
             head = pcp + migratetype
-            page = get(pages, head, PREV)
-        if batch_free == MIGRATE_PCPTYPES:
+            page = get(m, head, st.PREV)
+        if batch_free == st.MIGRATE_PCPTYPES:
             batch_free = count  # the only list that is not empty
         while True:
-            before = get(pages, page, PREV)
-            cached_type = (get(pages, page, FLAGS) & TYPE_MASK) >> TYPE_SHIFT
-            put(pages, page, FLAGS, 0)
-            __free_one_page(pages, zones, zone, page, 0, cached_type)
-            if trace is not None:
-                pfn = page_to_pfn(zones, page)
-                trace_event(trace, MM_PAGE_PCPU_DRAIN, zone, pfn, 0, cached_type, 0, 0, 0)
+            before = get(m, page, st.PREV)
+            cached_type = (get(m, page, st.FLAGS) & st.TYPE_MASK) >> st.TYPE_SHIFT
+            put(m, page, st.FLAGS, 0)
+            __free_one_page(m, zone, page, 0, cached_type)
+            pfn = page_to_pfn(m, page)
+            trace_event(m, ev.MM_PAGE_PCPU_DRAIN, zone, pfn, 0, cached_type)
             page = before
             count -= 1
             if count == 0:
@@ -210,40 +140,38 @@ def free_pcppages_bulk(pages: Pages, zones: Zones, trace: Trace, zone: int, pcp:
             batch_free -= 1
             if batch_free == 0 or page == head:
                 break
-        put(pages, head, PREV, page)
-        put(pages, page, NEXT, head)
-    spin_unlock(trace, zone)
+        put(m, head, st.PREV, page)
+        put(m, page, st.NEXT, head)
+    spin_unlock(m, zone)
 
 
 @inlined
-def free_unref_page_commit(
-    pages: Pages, zones: Zones, trace: Trace, zone: int, cpu: int, page: int, migratetype: int
-) -> None:
+def free_unref_page_commit(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
     """Put a page at the head of this cpu's list; a batch goes back to the buddy lists when ``high`` is reached.
 
     Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
     Models: mm/page_alloc.c:free_unref_page_commit (v5.8).
     """
     pcp = per_cpu_pages(cpu, zone)
-    put(pages, page, FLAGS, ON_PCP | zone << ZONE_SHIFT | migratetype << TYPE_SHIFT)
-    list_add(pages, page, pcp + (migratetype if migratetype < MIGRATE_PCPTYPES else MIGRATE_MOVABLE))
-    count = get(pages, pcp + COUNTS_ROW, COUNT) + 1
-    put(pages, pcp + COUNTS_ROW, COUNT, count)
-    if count >= get(pages, pcp + COUNTS_ROW, HIGH):
-        free_pcppages_bulk(pages, zones, trace, zone, pcp, get(pages, pcp + COUNTS_ROW, BATCH))
+    put(m, page, st.FLAGS, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+    list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
+    count = get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, count)
+    if count >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
+        free_pcppages_bulk(m, zone, pcp, get(m, pcp + st.COUNTS_ROW, st.BATCH))
 
 
 @compiled
-def drain_pages(pages: Pages, zones: Zones, trace: Trace, cpu: int) -> None:
+def drain_pages(m: Mm, cpu: int) -> None:
     """Give all pages of a cpu's lists back, zone by zone.
 
     Models: mm/page_alloc.c:drain_pages (v5.8).
     """
-    for zone in range(MAX_NR_ZONES):
-        if zget(zones, zone, ZONE_END) > 0:
+    for zone in range(st.MAX_NR_ZONES):
+        if zget(m, zone, st.ZONE_END) > 0:
             pcp = per_cpu_pages(cpu, zone)
-            local_irq_save(trace, zone)
-            count = get(pages, pcp + COUNTS_ROW, COUNT)
+            local_irq_save(m, zone)
+            count = get(m, pcp + st.COUNTS_ROW, st.COUNT)
             if count > 0:
-                free_pcppages_bulk(pages, zones, trace, zone, pcp, count)
-            local_irq_restore(trace, zone)
+                free_pcppages_bulk(m, zone, pcp, count)
+            local_irq_restore(m, zone)

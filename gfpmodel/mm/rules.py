@@ -8,17 +8,7 @@ from typing import Literal
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import encode, layout
 from gfpmodel.mm import gates
-from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
-from gfpmodel.mm.state import (
-    MAX_ORDER,
-    MIGRATE_PCPTYPES,
-    REFILL_DECLINE,
-    REFILL_NO,
-    REFILL_TRYLOCK,
-    REFILL_YES,
-    SCAN_OWN,
-    ZONE_MOVABLE,
-)
+from gfpmodel.mm import state as st
 
 #: Set in a mask beside the 32 bits of a gfp_t: "through the proposal's own function", as __alloc_page_lockless() was.
 OWN_FUNCTION = 1 << 32
@@ -27,8 +17,8 @@ NO_RECLAIM = 1 << 33
 RECLAIM = encode("__GFP_RECLAIM", layout("v5.8-rc3"))
 SAME = "same"
 
-REFILLS = {"no": REFILL_NO, "yes": REFILL_YES, "trylock": REFILL_TRYLOCK, "decline": REFILL_DECLINE}
-WATERMARKS = {"low": ALLOC_WMARK_LOW, "min": ALLOC_WMARK_MIN, "none": ALLOC_NO_WATERMARKS}
+REFILLS = {"no": st.REFILL_NO, "yes": st.REFILL_YES, "trylock": st.REFILL_TRYLOCK, "decline": st.REFILL_DECLINE}
+WATERMARKS = {"low": st.ALLOC_WMARK_LOW, "min": st.ALLOC_WMARK_MIN, "none": st.ALLOC_NO_WATERMARKS}
 
 
 @dataclass(frozen=True)
@@ -59,8 +49,8 @@ class Rule:
     refill: Literal["no", "yes", "trylock", "decline"] = "yes"
     watermark: Literal["low", "min", "none"] = "low"
     slow_path: bool = True
-    highest_zone: int = ZONE_MOVABLE
-    highest_order: int = MAX_ORDER - 1
+    highest_zone: int = st.ZONE_MOVABLE
+    highest_order: int = st.MAX_ORDER - 1
     pmd_order: bool = False
     walk: Literal["kernel", "own loop"] = "kernel"
     lock: Literal["spin", "raw", "try"] = "spin"
@@ -72,13 +62,14 @@ class Rule:
             self,
             InputError,
             flag=(0, (NO_RECLAIM << 1) - 1),
-            highest_zone=(0, ZONE_MOVABLE),
-            highest_order=(0, MAX_ORDER - 1),
+            highest_zone=(0, st.ZONE_MOVABLE),
+            highest_order=(0, st.MAX_ORDER - 1),
         )
         if not isinstance(self.scan, tuple) or len(self.scan) != 2:
             raise InputError(f"scan is {gates.shown(self.scan)}; expected the first and the last list")
         first, last = (
-            None if end is None else gates.within(end, "scan", 0, MIGRATE_PCPTYPES - 1, InputError) for end in self.scan
+            None if end is None else gates.within(end, "scan", 0, st.MIGRATE_PCPTYPES - 1, InputError)
+            for end in self.scan
         )
         if first is not None and last is not None and first > last:
             raise InputError(f"scan is {(first, last)}: no list would be looked at")
@@ -108,7 +99,7 @@ class Rule:
 
     def numbers(self) -> tuple[int, ...]:
         """Return the row as the engine reads it."""
-        first, last = (SCAN_OWN if end is None else end for end in self.scan)
+        first, last = (st.SCAN_OWN if end is None else end for end in self.scan)
         return (
             first,
             last,

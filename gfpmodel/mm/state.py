@@ -1,6 +1,6 @@
 """The words of the engine's arrays, and the small functions that read and write them.
 
-Four arrays hold a machine; every function of the engine takes them in this order:
+Four arrays hold a machine; the functions of the engine take them as one argument, ``m``:
 
 ``pages``  uint32, three words a row.  A row is a ``struct page``: next, prev, flags.  List heads are rows too: first
            those of every zone's free areas, then those of the per-cpu lists, then the pages, so that row 0 is never a
@@ -12,7 +12,7 @@ Four arrays hold a machine; every function of the engine takes them in this orde
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,25 @@ Pages = NDArray[np.uint32]
 Zones = NDArray[np.int64]
 Blocks = NDArray[np.uint8]
 Trace = NDArray[np.int64] | None
+
+
+class Mm(NamedTuple):
+    """A machine: all that the engine reads and writes."""
+
+    pages: Pages
+    zones: Zones
+    blocks: Blocks
+    trace: Trace
+
+
+class Traced(Mm):
+    """A machine whose events are always recorded: what only such a one calls is compiled once."""
+
+    trace: NDArray[np.int64]
+
+
+Silent = Annotated[Mm, False]  #: the machine of an entry that records no event, whether there is a ring or not
+
 
 MAX_ORDER = 11
 PAGE_ALLOC_COSTLY_ORDER = 3
@@ -82,35 +101,47 @@ SCAN_FIRST, SCAN_LAST, REFILL, MARK, SLOW_PATH, MAX_ZONE, TOP_ORDER, OWN_LOOP = 
 SCAN_OWN = -1
 REFILL_NO, REFILL_YES, REFILL_TRYLOCK, REFILL_DECLINE = 0, 1, 2, 3
 
+# How a request may be served (mm/internal.h).
+ALLOC_WMARK_MIN, ALLOC_WMARK_LOW, ALLOC_WMARK_HIGH = 0, 1, 2
+ALLOC_WMARK_MASK = 3
+ALLOC_NO_WATERMARKS = 0x4
+ALLOC_OOM = 0x8
+ALLOC_HARDER = 0x10
+ALLOC_HIGH = 0x20
+ALLOC_CPUSET = 0x40
+ALLOC_CMA = 0x80
+ALLOC_NOFRAGMENT = 0x100
+ALLOC_KSWAPD = 0x800
+
 
 @inlined
-def get(pages: Pages, row: int, word: int) -> Any:
-    """Read a word of a row: ``page->next`` is ``get(pages, page, NEXT)``."""
-    return i64(pages[u64(ROW * row + word)])
+def get(m: Mm, row: int, word: int) -> Any:
+    """Read a word of a row: ``page->next`` is ``get(m, page, NEXT)``."""
+    return i64(m.pages[u64(ROW * row + word)])
 
 
 @inlined
-def put(pages: Pages, row: int, word: int, value: int) -> None:
+def put(m: Mm, row: int, word: int, value: int) -> None:
     """Write a word of a row."""
-    pages[u64(ROW * row + word)] = value
+    m.pages[u64(ROW * row + word)] = value
 
 
 @inlined
-def zget(zones: Zones, zone: int, word: int) -> Any:
+def zget(m: Mm, zone: int, word: int) -> Any:
     """Read a word of a zone, or of the machine."""
-    return zones[u64(ZONE_WORDS * zone + word)]
+    return m.zones[u64(ZONE_WORDS * zone + word)]
 
 
 @inlined
-def zput(zones: Zones, zone: int, word: int, value: int) -> None:
+def zput(m: Mm, zone: int, word: int, value: int) -> None:
     """Write a word of a zone, or of the machine."""
-    zones[u64(ZONE_WORDS * zone + word)] = value
+    m.zones[u64(ZONE_WORDS * zone + word)] = value
 
 
 @inlined
-def zadd(zones: Zones, zone: int, word: int, value: int) -> None:
+def zadd(m: Mm, zone: int, word: int, value: int) -> None:
     """Add to a word of a zone."""
-    zones[u64(ZONE_WORDS * zone + word)] += value
+    m.zones[u64(ZONE_WORDS * zone + word)] += value
 
 
 @inlined
@@ -126,40 +157,40 @@ def per_cpu_pages(cpu: int, zone: int) -> Any:
 
 
 @inlined
-def get_pageblock_migratetype(zones: Zones, blocks: Blocks, page: int) -> Any:
+def get_pageblock_migratetype(m: Mm, page: int) -> Any:
     """Return the type of the pageblock that a page lies in."""
-    return i64(blocks[u64(page >> zget(zones, MACHINE, PAGEBLOCK_ORDER))])
+    return i64(m.blocks[u64(page >> zget(m, MACHINE, PAGEBLOCK_ORDER))])
 
 
 @inlined
-def page_to_pfn(zones: Zones, page: int) -> Any:
+def page_to_pfn(m: Mm, page: int) -> Any:
     """Return the page frame number of a row."""
-    return page + zget(zones, MACHINE, PFN_OFFSET)
+    return page + zget(m, MACHINE, PFN_OFFSET)
 
 
 @inlined
-def list_add(pages: Pages, page: int, head: int) -> None:
+def list_add(m: Mm, page: int, head: int) -> None:
     """Put a page at the head of a list."""
-    first = get(pages, head, NEXT)
-    put(pages, first, PREV, page)
-    put(pages, page, NEXT, first)
-    put(pages, page, PREV, head)
-    put(pages, head, NEXT, page)
+    first = get(m, head, NEXT)
+    put(m, first, PREV, page)
+    put(m, page, NEXT, first)
+    put(m, page, PREV, head)
+    put(m, head, NEXT, page)
 
 
 @inlined
-def list_add_tail(pages: Pages, page: int, head: int) -> None:
+def list_add_tail(m: Mm, page: int, head: int) -> None:
     """Put a page at the tail of a list."""
-    last = get(pages, head, PREV)
-    put(pages, last, NEXT, page)
-    put(pages, page, NEXT, head)
-    put(pages, page, PREV, last)
-    put(pages, head, PREV, page)
+    last = get(m, head, PREV)
+    put(m, last, NEXT, page)
+    put(m, page, NEXT, head)
+    put(m, page, PREV, last)
+    put(m, head, PREV, page)
 
 
 @inlined
-def list_del(pages: Pages, page: int) -> None:
+def list_del(m: Mm, page: int) -> None:
     """Take a page off the list it is on."""
-    after, before = get(pages, page, NEXT), get(pages, page, PREV)
-    put(pages, after, PREV, before)
-    put(pages, before, NEXT, after)
+    after, before = get(m, page, NEXT), get(m, page, PREV)
+    put(m, after, PREV, before)
+    put(m, before, NEXT, after)

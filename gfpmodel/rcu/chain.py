@@ -7,147 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from gfpmodel.mm import state as mm
 from gfpmodel.mm.events import trace_op
 from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages, is_block_in_use
-from gfpmodel.mm.state import COUNT as PCP_COUNT
-from gfpmodel.mm.state import COUNTS_ROW, MAX_NR_ZONES, get, page_to_pfn, per_cpu_pages
-from gfpmodel.mm.state import NEXT as PAGE_NEXT
-from gfpmodel.rcu.state import (
-    ALLOC_FAILED,
-    B_BHEAD,
-    B_BLOCKS,
-    B_CALLBACK,
-    B_HEAD,
-    B_HEADS,
-    B_OBJECTS,
-    B_PENDING,
-    BACKOFF,
-    BACKOFF_NS,
-    BAD_OFFSET,
-    BHEAD,
-    BLOCKS_HERE,
-    BLOCKS_LIVE,
-    BLOCKS_PEAK,
-    CACHE,
-    CACHE_HITS,
-    CACHE_LIMIT,
-    CACHE_MISSES,
-    CALLBACKS,
-    CALLER_GFP,
-    CAPACITY,
-    COUNT,
-    DONE,
-    DRAIN_FULL_NS,
-    DRAIN_NS,
-    DUPLICATES,
-    EARLY,
-    ENABLED,
-    EV_B,
-    EV_C,
-    EV_D,
-    EV_E,
-    EV_F,
-    EV_FILL,
-    EV_H,
-    EV_K,
-    EV_L,
-    EV_M,
-    EV_Q,
-    EV_R,
-    EV_T,
-    EV_W,
-    FAIL_PPM,
-    FILL_AT,
-    FILL_DELAY_NS,
-    FILL_GFP,
-    FILL_ON_TAKE,
-    FILL_ROUND,
-    FILL_STOPS,
-    FILLS,
-    FIRST_CALLBACK,
-    FIXED,
-    FORCED_FAILED,
-    FOREIGN,
-    FREE_ROW,
-    FREE_ROWS,
-    FREED,
-    FREED_EARLY,
-    FREED_LIST,
-    GP_END,
-    GP_EXPEDITED_NS,
-    GP_NEEDED,
-    GP_SEQ,
-    GP_SNAP,
-    HAND_OVER,
-    HAND_OVERS,
-    HEAD,
-    HEAD_OBJECTS,
-    HEAD_SNAP,
-    HEADS,
-    IDLE,
-    INFO,
-    KFREE_BULK,
-    KFREE_ONE,
-    LAST_CALLBACK,
-    LEAKED,
-    LINK,
-    MONITOR_AT,
-    MONITOR_READY,
-    MONITOR_TODO,
-    N_BATCHES,
-    N_CHANNELS,
-    NEVER,
-    NEXT,
-    NEXT_EVENT,
-    NO_BLOCK,
-    NOW,
-    NR_BLOCKS,
-    NR_CACHED,
-    NR_OBJECTS,
-    NR_RECORDS,
-    NULL,
-    OBJECT,
-    ONE_ARGUMENT,
-    ONE_BATCH,
-    OWNER_CACHE,
-    PAGES_ALLOC,
-    PAGES_FREED,
-    PENDING_OBJECT,
-    PENDING_PEAK,
-    PFN,
-    QHIMARK,
-    QUEUED,
-    READY_BATCH,
-    RECORDED,
-    RECORDED_PFN,
-    RECORDS,
-    RNG,
-    RUNNING,
-    SLEEPING_GFP,
-    SNAP_SHIFT,
-    STATE_MASK,
-    TO_CACHE,
-    TO_PENDING,
-    VFREE,
-    VMALLOC,
-    W_BHEAD,
-    W_BLOCK,
-    W_CHANNEL,
-    W_HEAD,
-    W_HEADS,
-    W_READY,
-    W_RECORD,
-    W_RUNNING,
-    WORK_IN_PROGRESS,
-    Mm,
-    Rcu,
-    Words,
-    batch_of,
-    krc_of,
-    log_event,
-    row_of,
-)
+from gfpmodel.mm.state import Traced, get, page_to_pfn, per_cpu_pages
+from gfpmodel.rcu import state as st
+from gfpmodel.rcu.state import NULL, Rcu, Words, batch_of, krc_of, log_event, row_of
 
 CACHED, ALLOCATED, FORCED, FAILED, NO_SOURCE = 1, 2, 3, 4, 0  # where a block came from, as the logs number it
 QUEUED_NOW, MUST_WAIT, DUPLICATE = 0, 1, 2  # what kvfree_call_rcu did
@@ -168,16 +34,16 @@ def rcu_seq_snap(seq: int) -> Any:
 @inlined
 def wake(krc: Words, at: int) -> None:
     """Say that something will happen at a time; a recorded log says itself when things happen."""
-    if at < krc[NEXT_EVENT] and not krc[RECORDED]:
-        krc[NEXT_EVENT] = at
+    if at < krc[st.NEXT_EVENT] and not krc[st.RECORDED]:
+        krc[st.NEXT_EVENT] = at
 
 
 @inlined
 def want_grace_period(krc: Words) -> Any:
     """Ask for a full grace period from now; returns the sequence number at its end."""
-    snap = rcu_seq_snap(krc[GP_SEQ])
-    krc[GP_NEEDED] = max(krc[GP_NEEDED], snap)
-    wake(krc, krc[NOW])
+    snap = rcu_seq_snap(krc[st.GP_SEQ])
+    krc[st.GP_NEEDED] = max(krc[st.GP_NEEDED], snap)
+    wake(krc, krc[st.NOW])
     return snap
 
 
@@ -187,9 +53,9 @@ def hurry(krc: Words, k: int) -> None:
 
     Models: kernel/rcu/tree.c:__call_rcu_core (v5.8) above qhimark, as a shorter grace period.
     """
-    soon = krc[NOW] + krc[GP_EXPEDITED_NS]
-    if krc[k + CALLBACKS] > krc[QHIMARK] and soon < krc[GP_END] < NEVER:
-        krc[GP_END] = soon
+    soon = krc[st.NOW] + krc[st.GP_EXPEDITED_NS]
+    if krc[k + st.CALLBACKS] > krc[st.QHIMARK] and soon < krc[st.GP_END] < st.NEVER:
+        krc[st.GP_END] = soon
         wake(krc, soon)
 
 
@@ -198,110 +64,107 @@ def hurry(krc: Words, k: int) -> None:
 
 @entry
 @compiled
-def alloc_page(mm: Mm, cpu: int, gfp: int) -> Any:
+def alloc_page(m: Traced, cpu: int, gfp: int) -> Any:
     """Return the pfn of a page from the allocator, or -1."""
-    pages, zones, blocks, trace = mm
-    trace_op(trace, 0, cpu)
-    page = alloc_pages_nodemask(pages, zones, blocks, trace, cpu, gfp, 0)
-    return page_to_pfn(zones, page) if page != 0 else -1
+    trace_op(m.trace, 0, cpu)
+    page = alloc_pages_nodemask(m, cpu, gfp, 0)
+    return page_to_pfn(m, page) if page != 0 else -1
 
 
 @compiled
-def free_page(mm: Mm, cpu: int, pfn: int) -> Any:
+def free_page(m: Traced, cpu: int, pfn: int) -> Any:
     """Give a page back to the allocator; returns whether it was in use: if not, it is left alone."""
-    pages, zones, blocks, trace = mm
-    page = pfn - page_to_pfn(zones, 0)
-    if not is_block_in_use(pages, zones, page, 0):
+    page = pfn - page_to_pfn(m, 0)
+    if not is_block_in_use(m, page, 0):
         return False
-    trace_op(trace, 0, cpu)
-    free_pages(pages, zones, blocks, trace, cpu, page, 0)
+    trace_op(m.trace, 0, cpu)
+    free_pages(m, cpu, page, 0)
     return True
 
 
 @compiled
-def pcp_pages(mm: Mm, cpu: int, unmovable: int) -> Any:
+def pcp_pages(m: Traced, cpu: int, unmovable: int) -> Any:
     """Return how many pages a cpu's lists hold in all zones; if ``unmovable``, on the UNMOVABLE ones only."""
-    pages = mm[0]
     found = 0
-    for zone in range(MAX_NR_ZONES):
+    for zone in range(mm.MAX_NR_ZONES):
         pcp = per_cpu_pages(cpu, zone)
         if unmovable:
-            page = get(pages, pcp, PAGE_NEXT)
+            page = get(m, pcp, mm.NEXT)
             while page != pcp:
                 found += 1
-                page = get(pages, page, PAGE_NEXT)
+                page = get(m, page, mm.NEXT)
         else:
-            found += get(pages, pcp + COUNTS_ROW, PCP_COUNT)
+            found += get(m, pcp + mm.COUNTS_ROW, mm.COUNT)
     return found
 
 
 @inlined
 def forced_failure(krc: Words) -> Any:
     """Draw whether the fault injection fails this allocation: the generator of the recorded runs."""
-    x = krc[RNG]
+    x = krc[st.RNG]
     x ^= x << 13 & 0xFFFFFFFF
     x ^= x >> 17
     x ^= x << 5 & 0xFFFFFFFF
-    krc[RNG] = x
-    return x % 1000000 < krc[FAIL_PPM]
+    krc[st.RNG] = x
+    return x % 1000000 < krc[st.FAIL_PPM]
 
 
 @inlined
 def take_row(krc: Words, bulk: Words, pfn: int) -> Any:
     """Take a free row of ``bulk`` for a block on a page."""
-    block = krc[FREE_ROW]
+    block = krc[st.FREE_ROW]
     at = row_of(krc, block)
-    krc[FREE_ROW] = bulk[at + NEXT]
-    krc[FREE_ROWS] -= 1
-    bulk[at + PFN] = pfn
+    krc[st.FREE_ROW] = bulk[at + st.NEXT]
+    krc[st.FREE_ROWS] -= 1
+    bulk[at + st.PFN] = pfn
     return block
 
 
 @inlined
 def give_row(krc: Words, bulk: Words, block: int) -> None:
     """Make a block's row free."""
-    bulk[row_of(krc, block) + NEXT] = krc[FREE_ROW]
-    krc[FREE_ROW] = block
-    krc[FREE_ROWS] += 1
+    bulk[row_of(krc, block) + st.NEXT] = krc[st.FREE_ROW]
+    krc[st.FREE_ROW] = block
+    krc[st.FREE_ROWS] += 1
 
 
 @inlined
 def pop_cached(krc: Words, bulk: Words, k: int) -> Any:
     """Unlink the first block of a cpu's cache; returns NULL if there is none."""
-    block = krc[k + CACHE]
+    block = krc[k + st.CACHE]
     if block != NULL:
-        krc[k + CACHE] = bulk[row_of(krc, block) + NEXT]
-        krc[k + NR_CACHED] -= 1
+        krc[k + st.CACHE] = bulk[row_of(krc, block) + st.NEXT]
+        krc[k + st.NR_CACHED] -= 1
     return block
 
 
 @compiled
-def new_block(mm: Mm, rcu: Rcu, cpu: int, gfp: int) -> Any:
+def new_block(m: Traced, rcu: Rcu, cpu: int, gfp: int) -> Any:
     """Return a block on a fresh page, or minus the reason why there is none."""
     krc, bulk, _, _ = rcu
-    if krc[RECORDED]:
-        pfn = krc[RECORDED_PFN]
-    elif krc[FAIL_PPM] and forced_failure(krc):
+    if krc[st.RECORDED]:
+        pfn = krc[st.RECORDED_PFN]
+    elif krc[st.FAIL_PPM] and forced_failure(krc):
         pfn = -FORCED
     else:
-        pfn = alloc_page(mm, cpu, gfp)
+        pfn = alloc_page(m, cpu, gfp)
         if pfn < 0:
             pfn = -FAILED
     if pfn < 0:
-        krc[FORCED_FAILED if pfn == -FORCED else ALLOC_FAILED] += 1
+        krc[st.FORCED_FAILED if pfn == -FORCED else st.ALLOC_FAILED] += 1
         return pfn
-    krc[PAGES_ALLOC] += 1
+    krc[st.PAGES_ALLOC] += 1
     return take_row(krc, bulk, pfn)
 
 
 @compiled
-def free_block(mm: Mm, rcu: Rcu, cpu: int, block: int) -> None:
+def free_block(m: Traced, rcu: Rcu, cpu: int, block: int) -> None:
     """Give a block's page back."""
     krc, bulk, _, _ = rcu
-    pfn = bulk[row_of(krc, block) + PFN]
-    if not krc[RECORDED] and not free_page(mm, cpu, pfn):
-        krc[FOREIGN] = pfn + 1
-    krc[PAGES_FREED] += 1
+    pfn = bulk[row_of(krc, block) + st.PFN]
+    if not krc[st.RECORDED] and not free_page(m, cpu, pfn):
+        krc[st.FOREIGN] = pfn + 1
+    krc[st.PAGES_FREED] += 1
     give_row(krc, bulk, block)
 
 
@@ -315,9 +178,9 @@ def get_cached_bnode(rcu: Rcu, cpu: int) -> Any:
     block = pop_cached(krc, bulk, krc_of(cpu))
     if block != NULL:
         at = row_of(krc, block)
-        krc[CACHE_HITS] += 1
-        if bulk[at + PFN] < 0:  # in a replay, cached before the log began: the log says which page it was
-            bulk[at + PFN] = krc[RECORDED_PFN]
+        krc[st.CACHE_HITS] += 1
+        if bulk[at + st.PFN] < 0:  # in a replay, cached before the log began: the log says which page it was
+            bulk[at + st.PFN] = krc[st.RECORDED_PFN]
     return block
 
 
@@ -329,33 +192,33 @@ def put_cached_bnode(rcu: Rcu, cpu: int, block: int) -> Any:
     """
     krc, bulk, _, _ = rcu
     k = krc_of(cpu)
-    if krc[k + NR_CACHED] >= krc[CACHE_LIMIT]:
+    if krc[k + st.NR_CACHED] >= krc[st.CACHE_LIMIT]:
         return False
-    bulk[row_of(krc, block) + NEXT] = krc[k + CACHE]
-    krc[k + CACHE] = block
-    krc[k + NR_CACHED] += 1
+    bulk[row_of(krc, block) + st.NEXT] = krc[k + st.CACHE]
+    krc[k + st.CACHE] = block
+    krc[k + st.NR_CACHED] += 1
     return True
 
 
 @compiled
-def put_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, block: int, channel: int) -> None:
+def put_block(m: Traced, rcu: Rcu, cpu: int, owner: int, block: int, channel: int) -> None:
     """Keep a block whose objects are freed for the next user, or give its page back.
 
     Models: the end of kernel/rcu/tree.c:kfree_rcu_work (v5.8, v5.9) and kvfree_rcu_bulk (v6.6).
     """
     krc, bulk, _, log = rcu
-    pfn = bulk[row_of(krc, block) + PFN]
-    cache = owner if krc[OWNER_CACHE] else cpu
-    krc[krc_of(owner) + BLOCKS_HERE] -= 1
-    krc[BLOCKS_LIVE] -= 1
+    pfn = bulk[row_of(krc, block) + st.PFN]
+    cache = owner if krc[st.OWNER_CACHE] else cpu
+    krc[krc_of(owner) + st.BLOCKS_HERE] -= 1
+    krc[st.BLOCKS_LIVE] -= 1
     if put_cached_bnode(rcu, cache, block):
-        krc[TO_CACHE] += 1
-        if log[ENABLED]:
-            log_event(krc, log, cpu, EV_C, owner, cache, channel, pfn, krc[krc_of(cache) + NR_CACHED], 0, 0, 0)
+        krc[st.TO_CACHE] += 1
+        if log[st.ENABLED]:
+            log_event(krc, log, cpu, st.EV_C, owner, cache, channel, pfn, krc[krc_of(cache) + st.NR_CACHED], 0, 0, 0)
     else:
-        free_block(mm, rcu, cpu, block)
-        if log[ENABLED]:
-            log_event(krc, log, cpu, EV_F, owner, cpu, channel, pfn, 0, 0, 0, 0)
+        free_block(m, rcu, cpu, block)
+        if log[st.ENABLED]:
+            log_event(krc, log, cpu, st.EV_F, owner, cpu, channel, pfn, 0, 0, 0, 0)
 
 
 # the fill worker (v5.11)
@@ -367,51 +230,62 @@ def run_page_cache_worker(rcu: Rcu, cpu: int) -> None:
 
     Models: kernel/rcu/tree.c:run_page_cache_worker (v5.11; with the back-off of v5.14).
     """
-    krc = rcu[0]
+    krc = rcu.krc
     k = krc_of(cpu)
-    if krc[FILL_GFP] < 0 or not krc[RUNNING] or krc[k + WORK_IN_PROGRESS]:
+    if krc[st.FILL_GFP] < 0 or not krc[st.RUNNING] or krc[k + st.WORK_IN_PROGRESS]:
         return
-    krc[k + WORK_IN_PROGRESS] = 1
-    krc[k + FILL_ROUND] = 0
-    krc[k + FILL_AT] = krc[NOW] + (krc[BACKOFF_NS] if krc[k + BACKOFF] else krc[FILL_DELAY_NS])
-    krc[FILLS] += 1
-    wake(krc, krc[k + FILL_AT])
+    krc[k + st.WORK_IN_PROGRESS] = 1
+    krc[k + st.FILL_ROUND] = 0
+    krc[k + st.FILL_AT] = krc[st.NOW] + (krc[st.BACKOFF_NS] if krc[k + st.BACKOFF] else krc[st.FILL_DELAY_NS])
+    krc[st.FILLS] += 1
+    wake(krc, krc[k + st.FILL_AT])
 
 
 @entry
 @compiled
-def fill_page_cache_func(mm: Mm, rcu: Rcu, cpu: int) -> None:
+def fill_page_cache_func(m: Traced, rcu: Rcu, cpu: int) -> None:
     """Do one round of the fill worker: a page, pushed; the last round ends it.
 
     Models: kernel/rcu/tree.c:fill_page_cache_func (v5.11, v5.15).
     """
     krc, bulk, _, log = rcu
     k = krc_of(cpu)
-    rounds = 1 if krc[k + BACKOFF] else krc[CACHE_LIMIT]
-    block = new_block(mm, rcu, cpu, krc[FILL_GFP])
+    rounds = 1 if krc[k + st.BACKOFF] else krc[st.CACHE_LIMIT]
+    block = new_block(m, rcu, cpu, krc[st.FILL_GFP])
     pushed = block > NULL and put_cached_bnode(rcu, cpu, block)
-    if log[ENABLED]:
-        pfn = bulk[row_of(krc, block) + PFN] if block > NULL else 0
+    if log[st.ENABLED]:
+        pfn = bulk[row_of(krc, block) + st.PFN] if block > NULL else 0
         log_event(
-            krc, log, cpu, EV_FILL, cpu, pfn, 1 if pushed else 0, krc[k + NR_CACHED], krc[k + FILL_ROUND], 0, 0, 0
+            krc,
+            log,
+            cpu,
+            st.EV_FILL,
+            cpu,
+            pfn,
+            1 if pushed else 0,
+            krc[k + st.NR_CACHED],
+            krc[k + st.FILL_ROUND],
+            0,
+            0,
+            0,
         )
     if block > NULL and not pushed:
-        free_block(mm, rcu, cpu, block)
-    krc[k + FILL_ROUND] += 1
+        free_block(m, rcu, cpu, block)
+    krc[k + st.FILL_ROUND] += 1
     full = block > NULL and not pushed
-    if full or krc[k + FILL_ROUND] >= rounds or (block < NULL and krc[FILL_STOPS]):
-        krc[k + WORK_IN_PROGRESS] = 0
-        krc[k + BACKOFF] = 0
-        krc[k + FILL_AT] = NEVER
+    if full or krc[k + st.FILL_ROUND] >= rounds or (block < NULL and krc[st.FILL_STOPS]):
+        krc[k + st.WORK_IN_PROGRESS] = 0
+        krc[k + st.BACKOFF] = 0
+        krc[k + st.FILL_AT] = st.NEVER
     else:
-        wake(krc, krc[k + FILL_AT])
+        wake(krc, krc[k + st.FILL_AT])
 
 
 # queueing
 
 
 @compiled
-def want_block(mm: Mm, rcu: Rcu, cpu: int, channel: int, one_argument: bool) -> Any:
+def want_block(m: Traced, rcu: Rcu, cpu: int, channel: int, one_argument: bool) -> Any:
     """Get an empty block and make it a channel's newest; returns NULL if there is none to be had.
 
     Models: the first half of kernel/rcu/tree.c:kvfree_call_rcu_add_ptr_to_bulk (v5.9).
@@ -422,53 +296,53 @@ def want_block(mm: Mm, rcu: Rcu, cpu: int, channel: int, one_argument: bool) -> 
     block = get_cached_bnode(rcu, cpu)
     source = CACHED
     if block != NULL:
-        if krc[FILL_ON_TAKE]:
+        if krc[st.FILL_ON_TAKE]:
             run_page_cache_worker(rcu, cpu)
     else:
-        gfp = krc[SLEEPING_GFP] if one_argument and krc[SLEEPING_GFP] >= 0 else krc[CALLER_GFP]
+        gfp = krc[st.SLEEPING_GFP] if one_argument and krc[st.SLEEPING_GFP] >= 0 else krc[st.CALLER_GFP]
         source = NO_SOURCE
         if gfp >= 0:
-            if log[ENABLED] and not krc[RECORDED]:
-                before, unmovable = pcp_pages(mm, cpu, 0), pcp_pages(mm, cpu, 1)
-            block = new_block(mm, rcu, cpu, gfp)
+            if log[st.ENABLED] and not krc[st.RECORDED]:
+                before, unmovable = pcp_pages(m, cpu, 0), pcp_pages(m, cpu, 1)
+            block = new_block(m, rcu, cpu, gfp)
             source = ALLOCATED if block > NULL else -block
             if source == FORCED:
                 before = unmovable = -1
     pfn = 0
     if block > NULL:
         at = row_of(krc, block)
-        pfn = bulk[at + PFN]
-        bulk[at + NR_RECORDS] = 0
-        bulk[at + NEXT] = krc[k + BHEAD + channel]
-        krc[k + BHEAD + channel] = block
-        krc[k + NR_BLOCKS + channel] += 1
-        krc[k + BLOCKS_HERE] += 1
-        krc[BLOCKS_LIVE] += 1
-        krc[BLOCKS_PEAK] = max(krc[BLOCKS_PEAK], krc[BLOCKS_LIVE])
-    if log[ENABLED]:
-        cached, blocks = krc[k + NR_CACHED], krc[k + NR_BLOCKS + channel]
-        log_event(krc, log, cpu, EV_B, cpu, channel, source, pfn, cached, before, unmovable, blocks)
+        pfn = bulk[at + st.PFN]
+        bulk[at + st.NR_RECORDS] = 0
+        bulk[at + st.NEXT] = krc[k + st.BHEAD + channel]
+        krc[k + st.BHEAD + channel] = block
+        krc[k + st.NR_BLOCKS + channel] += 1
+        krc[k + st.BLOCKS_HERE] += 1
+        krc[st.BLOCKS_LIVE] += 1
+        krc[st.BLOCKS_PEAK] = max(krc[st.BLOCKS_PEAK], krc[st.BLOCKS_LIVE])
+    if log[st.ENABLED]:
+        cached, blocks = krc[k + st.NR_CACHED], krc[k + st.NR_BLOCKS + channel]
+        log_event(krc, log, cpu, st.EV_B, cpu, channel, source, pfn, cached, before, unmovable, blocks)
     return max(block, NULL)
 
 
 @inlined
-def add_ptr_to_bulk(mm: Mm, rcu: Rcu, cpu: int, obj: int, channel: int, one_argument: bool) -> Any:
+def add_ptr_to_bulk(m: Traced, rcu: Rcu, cpu: int, obj: int, channel: int, one_argument: bool) -> Any:
     """Append an object to a channel's newest block, with a new block if that one is full.
 
     Models: kernel/rcu/tree.c:kvfree_call_rcu_add_ptr_to_bulk (v5.9), add_ptr_to_bulk_krc_lock (v5.13).
     """
     krc, bulk, _, _ = rcu
     k = krc_of(cpu)
-    block = krc[k + BHEAD + channel]
-    if block == NULL or bulk[row_of(krc, block) + NR_RECORDS] == krc[CAPACITY]:
-        block = want_block(mm, rcu, cpu, channel, one_argument)
+    block = krc[k + st.BHEAD + channel]
+    if block == NULL or bulk[row_of(krc, block) + st.NR_RECORDS] == krc[st.CAPACITY]:
+        block = want_block(m, rcu, cpu, channel, one_argument)
         if block == NULL:
             return False
     at = row_of(krc, block)
-    bulk[at + RECORDS + bulk[at + NR_RECORDS]] = obj
-    bulk[at + NR_RECORDS] += 1
-    bulk[at + GP_SNAP] = rcu_seq_snap(krc[GP_SEQ])
-    krc[k + NR_OBJECTS + channel] += 1
+    bulk[at + st.RECORDS + bulk[at + st.NR_RECORDS]] = obj
+    bulk[at + st.NR_RECORDS] += 1
+    bulk[at + st.GP_SNAP] = rcu_seq_snap(krc[st.GP_SEQ])
+    krc[k + st.NR_OBJECTS + channel] += 1
     return True
 
 
@@ -478,10 +352,10 @@ def arm(krc: Words, k: int) -> None:
 
     Models: kernel/workqueue.c:queue_delayed_work (v5.8), without the rounding to jiffies.
     """
-    if krc[k + MONITOR_AT] == NEVER and krc[k + MONITOR_READY] == NEVER:
-        full = krc[DRAIN_FULL_NS] and krc[k + COUNT] >= krc[CAPACITY]
-        krc[k + MONITOR_AT] = krc[NOW] + (krc[DRAIN_FULL_NS] if full else krc[DRAIN_NS])
-        wake(krc, krc[k + MONITOR_AT])
+    if krc[k + st.MONITOR_AT] == st.NEVER and krc[k + st.MONITOR_READY] == st.NEVER:
+        full = krc[st.DRAIN_FULL_NS] and krc[k + st.COUNT] >= krc[st.CAPACITY]
+        krc[k + st.MONITOR_AT] = krc[st.NOW] + (krc[st.DRAIN_FULL_NS] if full else krc[st.DRAIN_NS])
+        wake(krc, krc[k + st.MONITOR_AT])
 
 
 @inlined
@@ -491,20 +365,20 @@ def schedule_monitor(krc: Words, cpu: int) -> Any:
     Models: kernel/rcu/tree.c:schedule_delayed_monitor_work (v6.1), and what v5.8 does in its place.
     """
     k = krc_of(cpu)
-    if not krc[k + MONITOR_TODO]:
-        krc[k + MONITOR_TODO] = 1
+    if not krc[k + st.MONITOR_TODO]:
+        krc[k + st.MONITOR_TODO] = 1
         arm(krc, k)
         return True
-    soon = krc[NOW] + krc[DRAIN_FULL_NS]
-    if krc[DRAIN_FULL_NS] and krc[k + COUNT] >= krc[CAPACITY] and soon < krc[k + MONITOR_AT] < NEVER:
-        krc[k + MONITOR_AT] = soon
+    soon = krc[st.NOW] + krc[st.DRAIN_FULL_NS]
+    if krc[st.DRAIN_FULL_NS] and krc[k + st.COUNT] >= krc[st.CAPACITY] and soon < krc[k + st.MONITOR_AT] < st.NEVER:
+        krc[k + st.MONITOR_AT] = soon
         wake(krc, soon)
     return False
 
 
 @entry
 @compiled
-def kvfree_call_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
+def kvfree_call_rcu(m: Traced, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
     """Queue one object: returns QUEUED_NOW, DUPLICATE, or MUST_WAIT if the caller has to wait for a grace period.
 
     ``flags``: VMALLOC, ONE_ARGUMENT, BAD_OFFSET; NO_BLOCK for a recorded object that is known to have found none.
@@ -512,37 +386,37 @@ def kvfree_call_rcu(mm: Mm, rcu: Rcu, cpu: int, obj: int, flags: int) -> Any:
     """
     krc, _, objs, log = rcu
     k = krc_of(cpu)
-    word = obj * OBJECT
-    if objs[word + INFO] & STATE_MASK != IDLE:
-        krc[DUPLICATES] += 1
+    word = obj * st.OBJECT
+    if objs[word + st.INFO] & st.STATE_MASK != st.IDLE:
+        krc[st.DUPLICATES] += 1
         return DUPLICATE
-    snap = rcu_seq_snap(krc[GP_SEQ])
-    objs[word + INFO] = PENDING_OBJECT | flags | snap << SNAP_SHIFT
-    krc[QUEUED] += 1
-    krc[PENDING_PEAK] = max(krc[PENDING_PEAK], krc[QUEUED] - krc[FREED] - krc[LEAKED])
-    if krc[N_BATCHES] == 0:
-        if flags & ONE_ARGUMENT:
+    snap = rcu_seq_snap(krc[st.GP_SEQ])
+    objs[word + st.INFO] = st.PENDING_OBJECT | flags | snap << st.SNAP_SHIFT
+    krc[st.QUEUED] += 1
+    krc[st.PENDING_PEAK] = max(krc[st.PENDING_PEAK], krc[st.QUEUED] - krc[st.FREED] - krc[st.LEAKED])
+    if krc[st.N_BATCHES] == 0:
+        if flags & st.ONE_ARGUMENT:
             return MUST_WAIT
         queue_callback(rcu, cpu, obj)
         return QUEUED_NOW
-    one_argument = flags & ONE_ARGUMENT != 0
-    channel = 1 if flags & VMALLOC and krc[N_CHANNELS] > 1 else 0
+    one_argument = flags & st.ONE_ARGUMENT != 0
+    channel = 1 if flags & st.VMALLOC and krc[st.N_CHANNELS] > 1 else 0
     kind = channel
-    if flags & NO_BLOCK or not add_ptr_to_bulk(mm, rcu, cpu, obj, channel, one_argument):
+    if flags & st.NO_BLOCK or not add_ptr_to_bulk(m, rcu, cpu, obj, channel, one_argument):
         run_page_cache_worker(rcu, cpu)
         if one_argument:
             return MUST_WAIT
-        objs[word + LINK] = krc[k + HEAD]
-        krc[k + HEAD] = obj
-        krc[k + HEADS] += 1
-        krc[k + HEAD_SNAP] = snap
-        krc[HEAD_OBJECTS] += 1
+        objs[word + st.LINK] = krc[k + st.HEAD]
+        krc[k + st.HEAD] = obj
+        krc[k + st.HEADS] += 1
+        krc[k + st.HEAD_SNAP] = snap
+        krc[st.HEAD_OBJECTS] += 1
         kind = 2
-    krc[k + COUNT] += 1
-    if log[ENABLED]:
-        log_event(krc, log, cpu, EV_Q, cpu, obj - 1, kind, krc[k + COUNT], snap, 1 if one_argument else 0, 0, 0)
-    if krc[RUNNING] and schedule_monitor(krc, cpu) and log[ENABLED]:
-        log_event(krc, log, cpu, EV_T, cpu, 1, 0, 0, 0, 0, 0, 0)
+    krc[k + st.COUNT] += 1
+    if log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_Q, cpu, obj - 1, kind, krc[k + st.COUNT], snap, 1 if one_argument else 0, 0, 0)
+    if krc[st.RUNNING] and schedule_monitor(krc, cpu) and log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_T, cpu, 1, 0, 0, 0, 0, 0, 0)
     return QUEUED_NOW
 
 
@@ -551,14 +425,14 @@ def queue_callback(rcu: Rcu, cpu: int, obj: int) -> None:
     """Queue an object as a callback of its own, first in first out."""
     krc, _, objs, _ = rcu
     k = krc_of(cpu)
-    objs[obj * OBJECT + LINK] = NULL
-    if krc[k + LAST_CALLBACK] != NULL:
-        objs[krc[k + LAST_CALLBACK] * OBJECT + LINK] = obj
+    objs[obj * st.OBJECT + st.LINK] = NULL
+    if krc[k + st.LAST_CALLBACK] != NULL:
+        objs[krc[k + st.LAST_CALLBACK] * st.OBJECT + st.LINK] = obj
     else:
-        krc[k + FIRST_CALLBACK] = obj
-    krc[k + LAST_CALLBACK] = obj
-    krc[k + CALLBACKS] += 1
-    krc[HEAD_OBJECTS] += 1
+        krc[k + st.FIRST_CALLBACK] = obj
+    krc[k + st.LAST_CALLBACK] = obj
+    krc[k + st.CALLBACKS] += 1
+    krc[st.HEAD_OBJECTS] += 1
     want_grace_period(krc)
     hurry(krc, k)
 
@@ -569,7 +443,7 @@ def queue_callback(rcu: Rcu, cpu: int, obj: int) -> None:
 @inlined
 def anything_left(krc: Words, k: int) -> Any:
     """Return whether a cpu has objects that were not handed over."""
-    return krc[k + BHEAD] != NULL or krc[k + BHEAD + 1] != NULL or krc[k + HEAD] != NULL
+    return krc[k + st.BHEAD] != NULL or krc[k + st.BHEAD + 1] != NULL or krc[k + st.HEAD] != NULL
 
 
 @inlined
@@ -578,7 +452,7 @@ def is_batch_busy(krc: Words, b: int) -> Any:
 
     Models: kernel/rcu/tree.c:need_wait_for_krwp_work (5da7cb193db3, v6.3 and stable).
     """
-    return krc[b + B_BHEAD] != NULL or krc[b + B_BHEAD + 1] != NULL or krc[b + B_HEAD] != NULL
+    return krc[b + st.B_BHEAD] != NULL or krc[b + st.B_BHEAD + 1] != NULL or krc[b + st.B_HEAD] != NULL
 
 
 @inlined
@@ -586,19 +460,19 @@ def attach(krc: Words, k: int, b: int) -> Any:
     """Move what has a free place in a batch; returns the mask of what was moved."""
     mask = 0
     for channel in range(2):
-        if krc[k + BHEAD + channel] != NULL and krc[b + B_BHEAD + channel] == NULL:
-            krc[b + B_BHEAD + channel] = krc[k + BHEAD + channel]
-            krc[b + B_BLOCKS + channel] = krc[k + NR_BLOCKS + channel]
-            krc[b + B_OBJECTS + channel] = krc[k + NR_OBJECTS + channel]
-            krc[k + BHEAD + channel] = NULL
-            krc[k + NR_BLOCKS + channel] = 0
-            krc[k + NR_OBJECTS + channel] = 0
+        if krc[k + st.BHEAD + channel] != NULL and krc[b + st.B_BHEAD + channel] == NULL:
+            krc[b + st.B_BHEAD + channel] = krc[k + st.BHEAD + channel]
+            krc[b + st.B_BLOCKS + channel] = krc[k + st.NR_BLOCKS + channel]
+            krc[b + st.B_OBJECTS + channel] = krc[k + st.NR_OBJECTS + channel]
+            krc[k + st.BHEAD + channel] = NULL
+            krc[k + st.NR_BLOCKS + channel] = 0
+            krc[k + st.NR_OBJECTS + channel] = 0
             mask |= 1 << channel
-    if krc[k + HEAD] != NULL and krc[b + B_HEAD] == NULL:
-        krc[b + B_HEAD] = krc[k + HEAD]
-        krc[b + B_HEADS] = krc[k + HEADS]
-        krc[k + HEAD] = NULL
-        krc[k + HEADS] = 0
+    if krc[k + st.HEAD] != NULL and krc[b + st.B_HEAD] == NULL:
+        krc[b + st.B_HEAD] = krc[k + st.HEAD]
+        krc[b + st.B_HEADS] = krc[k + st.HEADS]
+        krc[k + st.HEAD] = NULL
+        krc[k + st.HEADS] = 0
         mask |= HEAD_MASK
     return mask
 
@@ -609,13 +483,13 @@ def queue_rcu_work(krc: Words, k: int, b: int) -> Any:
 
     Models: kernel/workqueue.c:queue_rcu_work (v5.8).
     """
-    krc[HAND_OVERS] += 1
-    if krc[b + B_PENDING]:
-        krc[TO_PENDING] += 1
+    krc[st.HAND_OVERS] += 1
+    if krc[b + st.B_PENDING]:
+        krc[st.TO_PENDING] += 1
         return False
-    krc[b + B_PENDING] = 1
-    krc[b + B_CALLBACK] = want_grace_period(krc)
-    krc[k + CALLBACKS] += 1
+    krc[b + st.B_PENDING] = 1
+    krc[b + st.B_CALLBACK] = want_grace_period(krc)
+    krc[k + st.CALLBACKS] += 1
     return True
 
 
@@ -628,28 +502,32 @@ def queue_kfree_rcu_work(rcu: Rcu, cpu: int) -> Any:
     krc, _, _, log = rcu
     k = krc_of(cpu)
     queued = left = False
-    for batch in range(krc[N_BATCHES]):
+    for batch in range(krc[st.N_BATCHES]):
         b = batch_of(cpu, batch)
-        if krc[FIXED] and is_batch_busy(krc, b):
+        if krc[st.FIXED] and is_batch_busy(krc, b):
             continue
         mask = attach(krc, k, b)
         if mask:
-            krc[k + COUNT] = 0
+            krc[k + st.COUNT] = 0
             fresh = queue_rcu_work(krc, k, b)
             queued = True
-            if log[ENABLED]:
-                rest = (krc[k + BHEAD] != NULL) << 2 | (krc[k + BHEAD + 1] != NULL) << 3 | (krc[k + HEAD] != NULL) << 4
-                blocks = krc[b + B_BLOCKS] | krc[b + B_BLOCKS + 1] << 16
+            if log[st.ENABLED]:
+                rest = (
+                    (krc[k + st.BHEAD] != NULL) << 2
+                    | (krc[k + st.BHEAD + 1] != NULL) << 3
+                    | (krc[k + st.HEAD] != NULL) << 4
+                )
+                blocks = krc[b + st.B_BLOCKS] | krc[b + st.B_BLOCKS + 1] << 16
                 result = (1 if fresh else 2) | rest
-                objects, others, heads = krc[b + B_OBJECTS], krc[b + B_OBJECTS + 1], krc[b + B_HEADS]
-                log_event(krc, log, cpu, EV_H, cpu, batch, mask, result, blocks, objects, others, heads)
+                objects, others, heads = krc[b + st.B_OBJECTS], krc[b + st.B_OBJECTS + 1], krc[b + st.B_HEADS]
+                log_event(krc, log, cpu, st.EV_H, cpu, batch, mask, result, blocks, objects, others, heads)
         if anything_left(krc, k):
             left = True
-        if mask and krc[ONE_BATCH]:
+        if mask and krc[st.ONE_BATCH]:
             break
-    if krc[FIXED] or krc[HAND_OVER] == LEFT:
+    if krc[st.FIXED] or krc[st.HAND_OVER] == LEFT:
         return anything_left(krc, k)
-    return left if krc[HAND_OVER] == REPEAT else not queued
+    return left if krc[st.HAND_OVER] == REPEAT else not queued
 
 
 @entry
@@ -661,20 +539,24 @@ def kfree_rcu_monitor(rcu: Rcu, cpu: int) -> Any:
     """
     krc, _, _, log = rcu
     k = krc_of(cpu)
-    if not krc[k + MONITOR_TODO]:
+    if not krc[k + st.MONITOR_TODO]:
         return False
-    if log[ENABLED]:
-        count, slab, other = krc[k + COUNT], krc[k + NR_BLOCKS], krc[k + NR_BLOCKS + 1]
-        objects, others = krc[k + NR_OBJECTS], krc[k + NR_OBJECTS + 1]
-        log_event(krc, log, cpu, EV_M, cpu, count, slab, other, objects, others, krc[k + HEADS], krc[k + NR_CACHED])
-    krc[k + MONITOR_TODO] = 0
+    if log[st.ENABLED]:
+        count, slab, other = krc[k + st.COUNT], krc[k + st.NR_BLOCKS], krc[k + st.NR_BLOCKS + 1]
+        objects, others = krc[k + st.NR_OBJECTS], krc[k + st.NR_OBJECTS + 1]
+        log_event(
+            krc, log, cpu, st.EV_M, cpu, count, slab, other, objects, others, krc[k + st.HEADS], krc[k + st.NR_CACHED]
+        )
+    krc[k + st.MONITOR_TODO] = 0
     again = queue_kfree_rcu_work(rcu, cpu)
     if again:
-        krc[k + MONITOR_TODO] = 1
+        krc[k + st.MONITOR_TODO] = 1
         arm(krc, k)
-    if log[ENABLED]:
-        objects, others = krc[k + NR_OBJECTS], krc[k + NR_OBJECTS + 1]
-        log_event(krc, log, cpu, EV_R, cpu, 1 if again else 0, krc[k + COUNT], objects, others, krc[k + HEADS], 0, 0)
+    if log[st.ENABLED]:
+        objects, others = krc[k + st.NR_OBJECTS], krc[k + st.NR_OBJECTS + 1]
+        log_event(
+            krc, log, cpu, st.EV_R, cpu, 1 if again else 0, krc[k + st.COUNT], objects, others, krc[k + st.HEADS], 0, 0
+        )
     return True
 
 
@@ -689,20 +571,20 @@ def start_work(rcu: Rcu, cpu: int, batch: int) -> None:
     """
     krc, _, _, log = rcu
     b = batch_of(cpu, batch)
-    if log[ENABLED]:
-        slab, objects = krc[b + B_BLOCKS], krc[b + B_OBJECTS]
-        other, others = krc[b + B_BLOCKS + 1], krc[b + B_OBJECTS + 1]
-        log_event(krc, log, cpu, EV_W, cpu, batch, slab, objects, other, others, krc[b + B_HEADS], 0)
+    if log[st.ENABLED]:
+        slab, objects = krc[b + st.B_BLOCKS], krc[b + st.B_OBJECTS]
+        other, others = krc[b + st.B_BLOCKS + 1], krc[b + st.B_OBJECTS + 1]
+        log_event(krc, log, cpu, st.EV_W, cpu, batch, slab, objects, other, others, krc[b + st.B_HEADS], 0)
     for channel in range(2):
-        krc[b + W_BHEAD + channel] = krc[b + B_BHEAD + channel]
-        krc[b + B_BHEAD + channel] = NULL
-        krc[b + B_BLOCKS + channel] = krc[b + B_OBJECTS + channel] = 0
-    krc[b + W_HEAD], krc[b + W_HEADS] = krc[b + B_HEAD], krc[b + B_HEADS]
-    krc[b + B_HEAD], krc[b + B_HEADS] = NULL, 0
-    krc[b + B_PENDING] = 0
-    krc[b + B_CALLBACK] = krc[b + W_READY] = NEVER
-    krc[b + W_RUNNING] = 1
-    krc[b + W_BLOCK] = NULL
+        krc[b + st.W_BHEAD + channel] = krc[b + st.B_BHEAD + channel]
+        krc[b + st.B_BHEAD + channel] = NULL
+        krc[b + st.B_BLOCKS + channel] = krc[b + st.B_OBJECTS + channel] = 0
+    krc[b + st.W_HEAD], krc[b + st.W_HEADS] = krc[b + st.B_HEAD], krc[b + st.B_HEADS]
+    krc[b + st.B_HEAD], krc[b + st.B_HEADS] = NULL, 0
+    krc[b + st.B_PENDING] = 0
+    krc[b + st.B_CALLBACK] = krc[b + st.W_READY] = st.NEVER
+    krc[b + st.W_RUNNING] = 1
+    krc[b + st.W_BLOCK] = NULL
 
 
 @compiled
@@ -710,21 +592,21 @@ def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     """Take the next block of a running work, slab first, newest first; returns how many records it has, or -1."""
     krc, bulk, _, log = rcu
     b = batch_of(owner, batch)
-    channel = 0 if krc[b + W_BHEAD] != NULL else 1
-    block = krc[b + W_BHEAD + channel]
+    channel = 0 if krc[b + st.W_BHEAD] != NULL else 1
+    block = krc[b + st.W_BHEAD + channel]
     if block == NULL:
         return -1
     at = row_of(krc, block)
-    records = bulk[at + NR_RECORDS]
-    krc[b + W_BHEAD + channel] = bulk[at + NEXT]
-    krc[b + W_BLOCK], krc[b + W_CHANNEL], krc[b + W_RECORD] = block, channel, 0
-    krc[CACHE_MISSES] += (records + LINE - 1) // LINE
+    records = bulk[at + st.NR_RECORDS]
+    krc[b + st.W_BHEAD + channel] = bulk[at + st.NEXT]
+    krc[b + st.W_BLOCK], krc[b + st.W_CHANNEL], krc[b + st.W_RECORD] = block, channel, 0
+    krc[st.CACHE_MISSES] += (records + LINE - 1) // LINE
     if channel:
-        krc[VFREE] += records
+        krc[st.VFREE] += records
     else:
-        krc[KFREE_BULK] += 1
-    if log[ENABLED]:
-        log_event(krc, log, cpu, EV_K, owner, batch, channel, bulk[at + PFN], records, 0, 0, 0)
+        krc[st.KFREE_BULK] += 1
+    if log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_K, owner, batch, channel, bulk[at + st.PFN], records, 0, 0, 0)
     return records
 
 
@@ -733,16 +615,16 @@ def start_block(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
 def free_object(rcu: Rcu, cpu: int, obj: int) -> None:
     """Free one object, put it on the list of freed ones, and note if its grace period had not ended."""
     krc, _, objs, log = rcu
-    info = objs[obj * OBJECT + INFO]
-    early = krc[GP_SEQ] < info >> SNAP_SHIFT
-    objs[obj * OBJECT + INFO] = (info & ~STATE_MASK) | DONE | (FREED_EARLY if early else 0)
-    objs[obj * OBJECT + LINK] = krc[FREED_LIST]
-    krc[FREED_LIST] = obj
-    krc[FREED] += 1
+    info = objs[obj * st.OBJECT + st.INFO]
+    early = krc[st.GP_SEQ] < info >> st.SNAP_SHIFT
+    objs[obj * st.OBJECT + st.INFO] = (info & ~st.STATE_MASK) | st.DONE | (st.FREED_EARLY if early else 0)
+    objs[obj * st.OBJECT + st.LINK] = krc[st.FREED_LIST]
+    krc[st.FREED_LIST] = obj
+    krc[st.FREED] += 1
     if early:
-        krc[EARLY] += 1
-    if log[ENABLED]:
-        log_event(krc, log, cpu, EV_D, obj - 1, 1 if early else 0, info >> SNAP_SHIFT, 0, 0, 0, 0, 0)
+        krc[st.EARLY] += 1
+    if log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_D, obj - 1, 1 if early else 0, info >> st.SNAP_SHIFT, 0, 0, 0, 0, 0)
 
 
 @entry
@@ -751,27 +633,27 @@ def free_record(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     """Free the next record of the block in work; returns whether there was one."""
     krc, bulk, _, _ = rcu
     b = batch_of(owner, batch)
-    block = krc[b + W_BLOCK]
+    block = krc[b + st.W_BLOCK]
     if block == NULL:
         return False
     at = row_of(krc, block)
-    record = krc[b + W_RECORD]
-    if record == bulk[at + NR_RECORDS]:
+    record = krc[b + st.W_RECORD]
+    if record == bulk[at + st.NR_RECORDS]:
         return False
-    krc[b + W_RECORD] = record + 1
-    free_object(rcu, cpu, bulk[at + RECORDS + record])
+    krc[b + st.W_RECORD] = record + 1
+    free_object(rcu, cpu, bulk[at + st.RECORDS + record])
     return True
 
 
 @entry
 @compiled
-def finish_block(mm: Mm, rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
+def finish_block(m: Traced, rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Put the block in work away, after its objects."""
-    krc = rcu[0]
+    krc = rcu.krc
     b = batch_of(owner, batch)
-    block = krc[b + W_BLOCK]
-    krc[b + W_BLOCK] = NULL
-    put_block(mm, rcu, cpu, owner, block, krc[b + W_CHANNEL])
+    block = krc[b + st.W_BLOCK]
+    krc[b + st.W_BLOCK] = NULL
+    put_block(m, rcu, cpu, owner, block, krc[b + st.W_CHANNEL])
 
 
 @compiled
@@ -782,19 +664,19 @@ def next_head(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
     """
     krc, _, objs, log = rcu
     b = batch_of(owner, batch)
-    obj = krc[b + W_HEAD]
+    obj = krc[b + st.W_HEAD]
     if obj == NULL:
         return NULL
-    krc[b + W_HEAD] = objs[obj * OBJECT + LINK]
-    krc[b + W_HEADS] -= 1
-    krc[CACHE_MISSES] += 1
-    if log[ENABLED]:
-        log_event(krc, log, cpu, EV_L, owner, batch, obj - 1, 0, 0, 0, 0, 0)
-    if objs[obj * OBJECT + INFO] & BAD_OFFSET:
-        krc[LEAKED] += 1
-        objs[obj * OBJECT + INFO] = (objs[obj * OBJECT + INFO] & ~STATE_MASK) | DONE
+    krc[b + st.W_HEAD] = objs[obj * st.OBJECT + st.LINK]
+    krc[b + st.W_HEADS] -= 1
+    krc[st.CACHE_MISSES] += 1
+    if log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_L, owner, batch, obj - 1, 0, 0, 0, 0, 0)
+    if objs[obj * st.OBJECT + st.INFO] & st.BAD_OFFSET:
+        krc[st.LEAKED] += 1
+        objs[obj * st.OBJECT + st.INFO] = (objs[obj * st.OBJECT + st.INFO] & ~st.STATE_MASK) | st.DONE
         return obj
-    krc[KFREE_ONE] += 1
+    krc[st.KFREE_ONE] += 1
     free_object(rcu, cpu, obj)
     return obj
 
@@ -804,13 +686,13 @@ def next_head(rcu: Rcu, cpu: int, owner: int, batch: int) -> Any:
 def end_work(rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
     """Note the end of a batch's work."""
     krc, _, _, log = rcu
-    krc[batch_of(owner, batch) + W_RUNNING] = 0
-    if log[ENABLED]:
-        log_event(krc, log, cpu, EV_E, owner, batch, 0, 0, 0, 0, 0, 0)
+    krc[batch_of(owner, batch) + st.W_RUNNING] = 0
+    if log[st.ENABLED]:
+        log_event(krc, log, cpu, st.EV_E, owner, batch, 0, 0, 0, 0, 0, 0)
 
 
 @compiled
-def kfree_rcu_work(mm: Mm, rcu: Rcu, cpu: int, batch: int) -> Any:
+def kfree_rcu_work(m: Traced, rcu: Rcu, cpu: int, batch: int) -> Any:
     """Do the next step of a running work: a block, or an object of the head list; returns False at its end.
 
     Models: kernel/rcu/tree.c:kfree_rcu_work (v5.8 to v6.6).
@@ -818,7 +700,7 @@ def kfree_rcu_work(mm: Mm, rcu: Rcu, cpu: int, batch: int) -> Any:
     if start_block(rcu, cpu, cpu, batch) >= 0:
         while free_record(rcu, cpu, cpu, batch):
             pass
-        finish_block(mm, rcu, cpu, cpu, batch)
+        finish_block(m, rcu, cpu, cpu, batch)
         return True
     if next_head(rcu, cpu, cpu, batch) != NULL:
         return True
@@ -833,40 +715,40 @@ def kvfree_rcu_drain_ready(rcu: Rcu, cpu: int) -> Any:
     Models: mm/slab_common.c:kvfree_rcu_drain_ready (v6.6: kernel/rcu/tree.c); its frees run as a third batch's work.
     """
     krc, bulk, _, _ = rcu
-    k, b = krc_of(cpu), batch_of(cpu, READY_BATCH)
+    k, b = krc_of(cpu), batch_of(cpu, st.READY_BATCH)
     found = False
     for channel in range(2):
         last = NULL  # the newest block that has to stay: those behind it are older
-        block = krc[k + BHEAD + channel]
-        while block != NULL and bulk[row_of(krc, block) + GP_SNAP] > krc[GP_SEQ]:
-            last, block = block, bulk[row_of(krc, block) + NEXT]
+        block = krc[k + st.BHEAD + channel]
+        while block != NULL and bulk[row_of(krc, block) + st.GP_SNAP] > krc[st.GP_SEQ]:
+            last, block = block, bulk[row_of(krc, block) + st.NEXT]
         if block == NULL:
             continue
         found = True
         if last != NULL:
-            bulk[row_of(krc, last) + NEXT] = NULL
+            bulk[row_of(krc, last) + st.NEXT] = NULL
         else:
-            krc[k + BHEAD + channel] = NULL
-        krc[b + B_BHEAD + channel] = block
+            krc[k + st.BHEAD + channel] = NULL
+        krc[b + st.B_BHEAD + channel] = block
         while block != NULL:
-            records = bulk[row_of(krc, block) + NR_RECORDS]
-            krc[b + B_BLOCKS + channel] += 1
-            krc[b + B_OBJECTS + channel] += records
-            krc[k + NR_BLOCKS + channel] -= 1
-            krc[k + NR_OBJECTS + channel] -= records
-            krc[k + COUNT] -= records
-            block = bulk[row_of(krc, block) + NEXT]
-    if krc[k + HEAD] != NULL and krc[k + HEAD_SNAP] <= krc[GP_SEQ]:
+            records = bulk[row_of(krc, block) + st.NR_RECORDS]
+            krc[b + st.B_BLOCKS + channel] += 1
+            krc[b + st.B_OBJECTS + channel] += records
+            krc[k + st.NR_BLOCKS + channel] -= 1
+            krc[k + st.NR_OBJECTS + channel] -= records
+            krc[k + st.COUNT] -= records
+            block = bulk[row_of(krc, block) + st.NEXT]
+    if krc[k + st.HEAD] != NULL and krc[k + st.HEAD_SNAP] <= krc[st.GP_SEQ]:
         found = True
-        krc[b + B_HEAD], krc[b + B_HEADS] = krc[k + HEAD], krc[k + HEADS]
-        krc[k + COUNT] -= krc[k + HEADS]
-        krc[k + HEAD], krc[k + HEADS] = NULL, 0
+        krc[b + st.B_HEAD], krc[b + st.B_HEADS] = krc[k + st.HEAD], krc[k + st.HEADS]
+        krc[k + st.COUNT] -= krc[k + st.HEADS]
+        krc[k + st.HEAD], krc[k + st.HEADS] = NULL, 0
     return found
 
 
 @entry
 @compiled
-def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
+def drain_page_cache(m: Traced, rcu: Rcu, cpu: int) -> Any:
     """Give a cpu's cached blocks back; returns how many.
 
     Models: kernel/rcu/tree.c:drain_page_cache (v5.14).
@@ -876,7 +758,7 @@ def drain_page_cache(mm: Mm, rcu: Rcu, cpu: int) -> Any:
     freed = 0
     block = pop_cached(krc, bulk, k)
     while block != NULL:
-        free_block(mm, rcu, cpu, block)
+        free_block(m, rcu, cpu, block)
         freed += 1
         block = pop_cached(krc, bulk, k)
     return freed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.gfp import encode
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone, gates, jit
-from gfpmodel.mm.events import MAX_EVENTS
+from gfpmodel.mm.events import MAX_EVENTS, Ring
 from gfpmodel.mm.gates import locked
 from gfpmodel.mm.mmzone import MAX_PFN
-from gfpmodel.mm.state import IN_USE
+from gfpmodel.mm.state import IN_USE, Traced
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     DUPLICATE,
@@ -30,6 +29,7 @@ from gfpmodel.rcu.chain import (
     preload_block,
 )
 from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
+from gfpmodel.rcu.state import Rcu
 from gfpmodel.rcu.versions import CHANNELS, MOST_CACHED, Version, version
 
 NS_PER_S = 1_000_000_000
@@ -197,6 +197,8 @@ class KfreeRcu:
         events = gates.within(events, "events", 0, MAX_EVENTS, InputError)
         self.allocator = allocator
         self.lock = allocator.lock
+        ring = Ring(1, ()).array if allocator.ring is None else allocator.ring.array
+        self.mm = Traced(*allocator.arrays[:3], ring)  #: as compiled functions take it: they have no variant without
         self.proposal = proposal
         self.object_size = gates.within(object_size, "object_size", 1, MAX_COUNT, InputError)
         self.capacity = self.version.capacity(page_size, pointer_size)
@@ -260,9 +262,9 @@ class KfreeRcu:
     # room
 
     @property
-    def arrays(self) -> tuple[Any, Any, Any, Any]:
-        """Return the chain as compiled functions take it: krc, bulk, objs, log."""
-        return (self._krc, self._bulk, self._objs, self._log)
+    def arrays(self) -> Rcu:
+        """Return the chain as compiled functions take it."""
+        return Rcu(self._krc, self._bulk, self._objs, self._log)
 
     def _grow_bulk(self, rows: int) -> None:
         """Make room for more blocks."""
@@ -295,7 +297,7 @@ class KfreeRcu:
     def _preload(self) -> None:
         """Give each cpu one cached block, as boot does."""
         for cpu in range(self.cpus):
-            pfn = alloc_page(self.allocator.arrays, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
+            pfn = alloc_page(self.mm, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
             if pfn >= 0:
                 self._preload_block(cpu, pfn)
 
@@ -375,7 +377,7 @@ class KfreeRcu:
             if not may_sleep:
                 self.reports.append(f"BUG: sleeping function called from invalid context: {where}")
         self.make_room()
-        mm, rcu = self.allocator.arrays, self.arrays
+        mm, rcu = self.mm, self.arrays
         done = kvfree_call_rcu(mm, rcu, cpu, ptr, flags)
         self._report_foreign()
         if done == DUPLICATE:
@@ -461,7 +463,7 @@ class KfreeRcu:
         done = 0
         when, where, which, how = columns
         while True:
-            done = run_calls(self.allocator.arrays, self.arrays, when, where, which, how, done)
+            done = run_calls(self.mm, self.arrays, when, where, which, how, done)
             if done == len(at):
                 break
             self.make_room()
@@ -471,7 +473,7 @@ class KfreeRcu:
     def advance(self, ns: int) -> None:
         """Let time go on."""
         until = self.now + gates.within(ns, "ns", 0, MAX_NOW - self.now, InputError)
-        run_events(self.allocator.arrays, self.arrays, until)
+        run_events(self.mm, self.arrays, until)
         self._krc[st.NOW] = until
         self._report_foreign()
 
@@ -480,7 +482,7 @@ class KfreeRcu:
         """Let time go on until nothing more would happen, or a limit (ns)."""
         until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
         while (at := next_event(self.arrays[0])[0]) <= until:
-            run_events(self.allocator.arrays, self.arrays, at)
+            run_events(self.mm, self.arrays, at)
         self._report_foreign()
 
     @locked
@@ -517,7 +519,7 @@ class KfreeRcu:
         for cpu, base in enumerate(self._bases()):
             count = int(self._krc[base + st.COUNT])
             if self.version.backoff:
-                count += drain_page_cache(self.allocator.arrays, self.arrays, cpu)
+                count += drain_page_cache(self.mm, self.arrays, cpu)
             self.monitor(cpu)
             freed += count
             nr_to_scan -= count

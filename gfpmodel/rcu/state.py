@@ -5,22 +5,29 @@
 ``objs``  int64: two words for each object: the next on its list, and flags with the grace period it has to wait for.
 ``log``   int64: the ring of events, in the columns of the recorded logs; switched off by its ENABLED word.
 
-The allocator's four arrays travel as one tuple, ``mm``; these four as ``rcu``.
+The allocator's arrays travel as one tuple, ``m``; these four as ``rcu``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm.jit import inlined
-from gfpmodel.mm.state import Blocks, Pages, Trace, Zones
 
 Words = NDArray[np.int64]
-Mm = tuple[Pages, Zones, Blocks, Trace]
-Rcu = tuple[Words, Words, Words, Words]
+
+
+class Rcu(NamedTuple):
+    """The chain of a machine."""
+
+    krc: Words
+    bulk: Words
+    objs: Words
+    log: Words
+
 
 NULL = 0
 NEVER = 1 << 62

@@ -72,7 +72,9 @@ def slab_words(flow: Flow) -> dict[int, int]:
     }
 
 
-def chain_arrays(chain: KfreeRcu | None, table: NDArray[np.int64], costs: NDArray[np.int64]) -> dict[str, Any]:
+def chain_arrays(
+    chain: KfreeRcu | None, table: NDArray[np.int64], costs: NDArray[np.int64]
+) -> tuple[rcu.Rcu, NDArray[np.int64]]:
     """Return the chain's arrays, and the slabs: those of no chain hold nothing, and nothing ever happens in them."""
     of_chain = table[table[:, st.KIND] == st.KFREE_RCU]
     slabs = np.zeros((int(of_chain[:, st.LIMIT].sum()) + 1, st.SLAB_WORDS), np.int64)
@@ -81,17 +83,16 @@ def chain_arrays(chain: KfreeRcu | None, table: NDArray[np.int64], costs: NDArra
         krc = np.zeros(rcu.MACHINE_WORDS, np.int64)
         krc[rcu.NEXT_EVENT], krc[rcu.FREE_ROWS] = rcu.NEVER, 1
         one = np.zeros(1, np.int64)
-        return {"krc": krc, "bulk": one, "objs": one, "log": one, "slabs": slabs}
+        return rcu.Rcu(krc, one, one, one), slabs
     chain.kmalloc(len(slabs) * int(of_chain[:, st.IN_SLAB].max()))
-    arrays = dict(zip(("krc", "bulk", "objs", "log"), map(np.asarray, chain.arrays), strict=True))
-    arrays["krc"][rcu.FREE_NS] = costs[cost.KFREE] // cost.PS
-    return {**arrays, "slabs": slabs}
+    chain.arrays.krc[rcu.FREE_NS] = costs[cost.KFREE] // cost.PS
+    return chain.arrays, slabs
 
 
 def grow(chain: KfreeRcu, world: st.World) -> st.World:
     """Return the world with room for more blocks."""
     chain.make_room()
-    return world._replace(bulk=np.asarray(chain.arrays[1]))
+    return world._replace(rcu=chain.arrays)
 
 
 def check_chain(chain: KfreeRcu, arrays: dict[str, NDArray[Any]]) -> None:

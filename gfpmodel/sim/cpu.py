@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from gfpmodel.mm import events as ring
+from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
-from gfpmodel.mm.state import CONTENDED, MAX_NR_ZONES, Blocks, Pages, Trace, Zones, zput
+from gfpmodel.mm.state import Mm, zput
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
 from gfpmodel.sim.state import World
@@ -113,20 +114,20 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
     takes or gives back one block, at the cost ``block``.
     """
     first = at
-    while first > 0 and w.trace[ring.HEADER + ring.WIDTH * (first - 1) + ring.KIND_FIELD] != ring.UNLOCK:
+    while first > 0 and w.mm.trace[ring.HEADER + ring.WIDTH * (first - 1) + ring.KIND_FIELD] != ring.UNLOCK:
         first -= 1
     ps, pages, bulk = 0, 0, False
     for i in range(first, at + 2):
         row = ring.HEADER + ring.WIDTH * i
-        kind = w.trace[row + ring.KIND_FIELD] if i < w.trace[ring.EVENTS] else ring.UNLOCK
+        kind = w.mm.trace[row + ring.KIND_FIELD] if i < w.mm.trace[ring.EVENTS] else ring.UNLOCK
         if kind == ring.BULK_FREE and i < at:
             bulk = True
-            pages = w.trace[row + ring.FIRST_FIELD]
+            pages = w.mm.trace[row + ring.FIRST_FIELD]
             ps += pages * w.costs[cost.FREE_PAGE]
             w.flows[flow, st.DRAINS] += 1
         elif kind == ring.REFILL_DONE and i > at:
             bulk = True
-            pages = w.trace[row + ring.FIRST_FIELD + 2]
+            pages = w.mm.trace[row + ring.FIRST_FIELD + 2]
             ps += pages * w.costs[cost.ALLOC_PAGE]
             w.flows[flow, st.REFILLS] += 1
         elif kind == ring.MOVE_BLOCK and i < at:
@@ -139,10 +140,10 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
 @inlined
 def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
     """Return when the request that the engine just served at ``t`` is done, with all its locks and waits."""
-    ns = w.costs[cost.PCP] * max(w.trace[ring.IRQ_OFF], 1) // cost.PS
+    ns = w.costs[cost.PCP] * max(w.mm.trace[ring.IRQ_OFF], 1) // cost.PS
     spinning = w.words[st.LOCK_KIND] == st.SPIN
     end = t + ns if spinning else run_for(w, cpu, t, ns)
-    if w.trace[ring.EVENTS]:
+    if w.mm.trace[ring.EVENTS]:
         end = charge_sections(w, cpu, flow, end, block)
     end = run_for(w, cpu, end, 0)  # interrupts are on again, if they were off
     w.flows[flow, st.NS] += end - t
@@ -153,11 +154,11 @@ def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
 @compiled
 def charge_sections(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
     """Return when a request is done that took the zone lock, or woke kswapd."""
-    for at in range(w.trace[ring.EVENTS]):
+    for at in range(w.mm.trace[ring.EVENTS]):
         row = ring.HEADER + ring.WIDTH * at
-        kind = w.trace[row + ring.KIND_FIELD]
+        kind = w.mm.trace[row + ring.KIND_FIELD]
         if kind == ring.UNLOCK:
-            zone = w.trace[row + ring.ZONE_FIELD]
+            zone = w.mm.trace[row + ring.ZONE_FIELD]
             ps, pages = work_done(w, flow, at, block)
             t = zone_section(w, cpu, zone, t, (ps + w.costs[cost.LOCK]) // cost.PS)
             w.locks[zone, st.PAGES_MOVED] += pages
@@ -170,16 +171,16 @@ def charge_sections(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
 @inlined
 def clear_ring(w: World) -> None:
     """Forget what the request before did."""
-    w.trace[ring.EVENTS] = 0
-    w.trace[ring.IRQ_OFF] = 0
+    w.mm.trace[ring.EVENTS] = 0
+    w.mm.trace[ring.IRQ_OFF] = 0
 
 
 @compiled
 def lock_was_busy(w: World) -> Any:
     """Return whether the request failed to get a lock that it only tried for."""
-    for at in range(w.trace[ring.EVENTS]):
+    for at in range(w.mm.trace[ring.EVENTS]):
         row = ring.HEADER + ring.WIDTH * at
-        if w.trace[row + ring.KIND_FIELD] == ring.TRYLOCK and w.trace[row + ring.FIRST_FIELD] == 0:
+        if w.mm.trace[row + ring.KIND_FIELD] == ring.TRYLOCK and w.mm.trace[row + ring.FIRST_FIELD] == 0:
             return True
     return False
 
@@ -259,8 +260,8 @@ def settle(w: World, cpu: int) -> None:
 @inlined
 def show_held_locks(w: World, t: int) -> None:
     """Tell the engine which zone locks are held at a time: whoever only tries for one of them fails."""
-    for zone in range(MAX_NR_ZONES):
-        zput(w.zones, zone, CONTENDED, 1 if w.locks[zone, st.FREE_AT] > t else 0)
+    for zone in range(mm.MAX_NR_ZONES):
+        zput(w.mm, zone, mm.CONTENDED, 1 if w.locks[zone, st.FREE_AT] > t else 0)
 
 
 @inlined
@@ -268,16 +269,16 @@ def ask(w: World, cpu: int, flow: int, t: int) -> Any:
     """Call the engine for a flow's request; whoever tries for a lock that another cpu holds at ``t`` fails."""
     clear_ring(w)
     show_held_locks(w, t)
-    return alloc_block(w.pages, w.zones, w.blocks, w.trace, cpu, w.flows[flow, st.MASK], w.flows[flow, st.ORDER])
+    return alloc_block(w.mm, cpu, w.flows[flow, st.MASK], w.flows[flow, st.ORDER])
 
 
 @compiled
-def alloc_block(pages: Pages, zones: Zones, blocks: Blocks, trace: Trace, cpu: int, gfp: int, order: int) -> Any:
+def alloc_block(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Call the engine, whose path is compiled into this one place."""
-    return alloc_pages_nodemask(pages, zones, blocks, trace, cpu, gfp, order)
+    return alloc_pages_nodemask(m, cpu, gfp, order)
 
 
 @compiled
-def free_block(pages: Pages, zones: Zones, blocks: Blocks, trace: Trace, cpu: int, page: int, order: int) -> None:
+def free_block(m: Mm, cpu: int, page: int, order: int) -> None:
     """Call the engine, whose path is compiled into this one place."""
-    free_pages(pages, zones, blocks, trace, cpu, page, order)
+    free_pages(m, cpu, page, order)

@@ -12,22 +12,10 @@ from typing import Any
 from gfpmodel.mm import events as ring
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.state import NULL
+from gfpmodel.rcu import state as rcu
 from gfpmodel.rcu.chain import kvfree_call_rcu
 from gfpmodel.rcu.clock import FILL, GRACE_PERIOD, WORKER, next_event, put_off, run_event
-from gfpmodel.rcu.state import (
-    ALLOC_FAILED,
-    BUSY,
-    FREED_LIST,
-    HEAD_OBJECTS,
-    IDLE,
-    INFO,
-    LINK,
-    NEXT_EVENT,
-    NOW,
-    OBJECT,
-    STEP_AT,
-    krc_of,
-)
+from gfpmodel.rcu.state import krc_of
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
 from gfpmodel.sim.cpu import (
@@ -98,7 +86,7 @@ def free_slab(w: World, cpu: int, slab: int, t: int) -> Any:
     if page == NULL:
         return t
     clear_ring(w)
-    free_block(w.pages, w.zones, w.blocks, w.trace, cpu, page, 0)
+    free_block(w.mm, cpu, page, 0)
     w.words[st.LIVE_PAGES] -= 1
     return charge(w, cpu, flow, t, cost.FREE_PAGE)
 
@@ -129,17 +117,17 @@ def kfree_rcu(w: World, cpu: int, obj: int, t: int) -> Any:
     flow = w.slabs[obj // w.words[st.SLAB_SIZE], st.SLAB_FLOW]
     clear_ring(w)
     show_held_locks(w, t)
-    krc = w.krc
-    krc[NOW] = max(krc[NOW], t)
-    heads, no_page = krc[HEAD_OBJECTS], krc[ALLOC_FAILED]
-    kvfree_call_rcu((w.pages, w.zones, w.blocks, w.trace), (krc, w.bulk, w.objs, w.log), cpu, obj, 0)
-    if krc[HEAD_OBJECTS] > heads:
+    krc = w.rcu.krc
+    krc[rcu.NOW] = max(krc[rcu.NOW], t)
+    heads, no_page = krc[rcu.HEAD_OBJECTS], krc[rcu.ALLOC_FAILED]
+    kvfree_call_rcu(w.mm, w.rcu, cpu, obj, 0)
+    if krc[rcu.HEAD_OBJECTS] > heads:
         w.flows[flow, st.FAILED] += 1
         w.words[st.FAILURES] += 1
     else:
         w.flows[flow, st.BEFORE_NULL] += w.flows[flow, st.FAILED] == 0
-    w.flows[flow, st.FAILED_LOCK] += krc[ALLOC_FAILED] > no_page and lock_was_busy(w)
-    w.trace[ring.IRQ_OFF] += 1
+    w.flows[flow, st.FAILED_LOCK] += krc[rcu.ALLOC_FAILED] > no_page and lock_was_busy(w)
+    w.mm.trace[ring.IRQ_OFF] += 1
     return charge(w, cpu, flow, t, cost.ALLOC_PAGE)
 
 
@@ -163,11 +151,11 @@ def when_free(w: World, cpu: int, at: int) -> Any:
 @compiled
 def take_back(w: World, at: int, each: int) -> None:
     """Take back the objects that the chain has freed, ``each`` ns an object, on the cpu that freed them."""
-    obj = w.krc[FREED_LIST]
-    w.krc[FREED_LIST] = 0
+    obj = w.rcu.krc[rcu.FREED_LIST]
+    w.rcu.krc[rcu.FREED_LIST] = 0
     while obj != 0:
-        after = w.objs[obj * OBJECT + LINK]
-        w.objs[obj * OBJECT + INFO] = IDLE
+        after = w.rcu.objs[obj * rcu.OBJECT + rcu.LINK]
+        w.rcu.objs[obj * rcu.OBJECT + rcu.INFO] = rcu.IDLE
         slab = obj // w.words[st.SLAB_SIZE]
         flow = w.slabs[slab, st.SLAB_FLOW]
         cpu = w.flows[flow, st.FREE_CPU]
@@ -188,17 +176,17 @@ def work(w: World, cpu: int, at: int, what: int) -> None:
     w.flows[w.cpus[cpu, st.WORK_FLOW], st.OPS] += 1
     begin = when_free(w, cpu, at)
     t = begin
-    if w.trace[ring.EVENTS] or w.trace[ring.IRQ_OFF]:
+    if w.mm.trace[ring.EVENTS] or w.mm.trace[ring.IRQ_OFF]:
         block = cost.ALLOC_PAGE if what == FILL else cost.FREE_PAGE
         t = charge(w, cpu, w.cpus[cpu, st.WORK_FLOW], t, block)
     occupy(w, cpu, begin, t)
     take_back(w, at, 0)
     k = krc_of(cpu)
-    if what == WORKER and w.krc[k + BUSY]:
+    if what == WORKER and w.rcu.krc[k + rcu.BUSY]:
         begin = w.cpus[cpu, st.CLOCK]
-        t = run_for(w, cpu, begin, w.krc[k + STEP_AT] - w.krc[NOW])
+        t = run_for(w, cpu, begin, w.rcu.krc[k + rcu.STEP_AT] - w.rcu.krc[rcu.NOW])
         occupy(w, cpu, begin, t)
-        w.krc[k + STEP_AT] = t
+        w.rcu.krc[k + rcu.STEP_AT] = t
 
 
 @compiled
@@ -207,21 +195,21 @@ def run_chain(w: World, until: int) -> None:
 
     Grace periods and timers cost nothing; callbacks of single objects are paid for with the object.
     """
-    at, what, cpu = next_event(w.krc)
+    at, what, cpu = next_event(w.rcu.krc)
     if at >= until:
-        w.krc[NEXT_EVENT] = at
+        w.rcu.krc[rcu.NEXT_EVENT] = at
         return
     if what in (WORKER, FILL) and w.cpus[cpu, st.MASKED]:
-        put_off(w.krc, cpu, what, w.cpus[cpu, st.CLOCK])
+        put_off(w.rcu.krc, cpu, what, w.cpus[cpu, st.CLOCK])
         return
     w.words[st.EVENTS] += 1
     clear_ring(w)
     show_held_locks(w, at)
-    run_event((w.pages, w.zones, w.blocks, w.trace), (w.krc, w.bulk, w.objs, w.log), at, what, cpu)
+    run_event(w.mm, w.rcu, at, what, cpu)
     if what in (WORKER, FILL):
         work(w, cpu, at, what)
         settle(w, cpu)
-    elif what == GRACE_PERIOD and w.krc[FREED_LIST] != 0:
+    elif what == GRACE_PERIOD and w.rcu.krc[rcu.FREED_LIST] != 0:
         take_back(w, at, w.costs[cost.KFREE] // cost.PS)
         for other in range(len(w.cpus)):
             settle(w, other)

@@ -8,26 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.state import (
-    BOOST,
-    FLAGS,
-    MANAGED,
-    MAX_NR_ZONES,
-    NR_FREE,
-    NULL,
-    PG_LRU,
-    WMARK,
-    ZONE_MASK,
-    ZONE_SHIFT,
-    get,
-    get_pageblock_migratetype,
-    put,
-    zget,
-    zput,
-)
+from gfpmodel.mm.state import NULL, get, get_pageblock_migratetype, put, zget, zput
+from gfpmodel.rcu import state as rcu
 from gfpmodel.rcu.chain import pcp_pages
-from gfpmodel.rcu.state import BLOCKS_LIVE, FREE_ROWS, NEXT_EVENT, SPARE_ROWS
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
 from gfpmodel.sim.cpu import ask, charge, clear_ring, free_block, idle_until, lock_was_busy, pop, push, run_for, settle
@@ -35,7 +20,7 @@ from gfpmodel.sim.kfree import kfree_rcu, make_and_free, run_chain
 from gfpmodel.sim.rng import below, draw
 from gfpmodel.sim.state import World
 
-WMARK_LOW, WMARK_HIGH = WMARK + 1, WMARK + 2
+WMARK_LOW, WMARK_HIGH = mm.WMARK + 1, mm.WMARK + 2
 
 # live blocks
 
@@ -51,7 +36,7 @@ def keep(w: World, flow: int, page: int, t: int) -> Any:
     w.flows[flow, st.LIVE] += 1
     w.flows[flow, st.PEAK] = max(w.flows[flow, st.PEAK], w.flows[flow, st.LIVE])
     if w.flows[flow, st.RECLAIMABLE]:  # at the tail of the reclaimer's list, slot 0
-        put(w.pages, page, FLAGS, get(w.pages, page, FLAGS) | PG_LRU)
+        put(w.mm, page, mm.FLAGS, get(w.mm, page, mm.FLAGS) | mm.PG_LRU)
         last = w.slots[0, st.PREV_SLOT]
         w.slots[last, st.NEXT_SLOT], w.slots[slot, st.PREV_SLOT] = slot, last
         w.slots[slot, st.NEXT_SLOT], w.slots[0, st.PREV_SLOT] = 0, slot
@@ -77,7 +62,7 @@ def give_back(w: World, cpu: int, slot: int) -> None:
     """Free a live block on a cpu, through the engine; the slot stays."""
     flow, order = w.slots[slot, st.FLOW], w.flows[w.slots[slot, st.FLOW], st.ORDER]
     clear_ring(w)
-    free_block(w.pages, w.zones, w.blocks, w.trace, cpu, w.slots[slot, st.PAGE], order)
+    free_block(w.mm, cpu, w.slots[slot, st.PAGE], order)
     w.words[st.LIVE_PAGES] -= 1 << order
     w.flows[flow, st.LIVE] -= 1
     if w.flows[flow, st.RECLAIMABLE]:
@@ -112,11 +97,11 @@ def request(w: World, cpu: int, flow: int, t: int) -> Any:
 @inlined
 def look_at(w: World, flow: int, page: int) -> None:
     """Count what a block cost others: taken below a watermark, or from another type's pageblock."""
-    zone = (get(w.pages, page, FLAGS) & ZONE_MASK) >> ZONE_SHIFT
-    free = zget(w.zones, zone, NR_FREE)
-    w.flows[flow, st.BELOW_LOW] += free < zget(w.zones, zone, WMARK_LOW)
-    w.flows[flow, st.BELOW_MIN] += free < zget(w.zones, zone, WMARK)
-    w.flows[flow, st.STRAY] += get_pageblock_migratetype(w.zones, w.blocks, page) != w.flows[flow, st.MIGRATETYPE]
+    zone = (get(w.mm, page, mm.FLAGS) & mm.ZONE_MASK) >> mm.ZONE_SHIFT
+    free = zget(w.mm, zone, mm.NR_FREE)
+    w.flows[flow, st.BELOW_LOW] += free < zget(w.mm, zone, WMARK_LOW)
+    w.flows[flow, st.BELOW_MIN] += free < zget(w.mm, zone, mm.WMARK)
+    w.flows[flow, st.STRAY] += get_pageblock_migratetype(w.mm, page) != w.flows[flow, st.MIGRATETYPE]
     w.words[st.MIN_FREE] = min(w.words[st.MIN_FREE], free)
 
 
@@ -174,10 +159,10 @@ def is_balanced(w: World) -> Any:
 
     Models: mm/vmscan.c:pgdat_balanced (v5.8), for order 0 and all zones.
     """
-    for zone in range(MAX_NR_ZONES):
-        if zget(w.zones, zone, MANAGED):
-            mark = zget(w.zones, zone, WMARK_HIGH) + zget(w.zones, zone, BOOST)
-            if zget(w.zones, zone, NR_FREE) >= mark:
+    for zone in range(mm.MAX_NR_ZONES):
+        if zget(w.mm, zone, mm.MANAGED):
+            mark = zget(w.mm, zone, WMARK_HIGH) + zget(w.mm, zone, mm.BOOST)
+            if zget(w.mm, zone, mm.NR_FREE) >= mark:
                 return True
     return False
 
@@ -192,8 +177,8 @@ def reclaim(w: World, cpu: int, flow: int, t: int) -> Any:
     slot = w.slots[0, st.NEXT_SLOT]
     if slot == 0 or is_balanced(w):
         w.flows[flow, st.NEXT_AT] = st.NEVER
-        for zone in range(MAX_NR_ZONES):
-            zput(w.zones, zone, BOOST, 0)
+        for zone in range(mm.MAX_NR_ZONES):
+            zput(w.mm, zone, mm.BOOST, 0)
         return t
     owner = w.slots[slot, st.FLOW]
     t = run_for(w, cpu, t, w.costs[cost.RECLAIM_PAGE] // cost.PS)
@@ -245,12 +230,12 @@ def sample(w: World, now: int) -> None:
     """Write a row of the time series for every sampling time up to ``now``."""
     while w.words[st.NEXT_SAMPLE] <= now and w.words[st.SAMPLES] < len(w.series):
         at, free = w.words[st.SAMPLES], 0
-        for zone in range(MAX_NR_ZONES):
-            free += zget(w.zones, zone, NR_FREE)
+        for zone in range(mm.MAX_NR_ZONES):
+            free += zget(w.mm, zone, mm.NR_FREE)
         w.series[at, 0], w.series[at, 1] = w.words[st.NEXT_SAMPLE], free
         w.series[at, 2], w.series[at, 3] = w.words[st.LIVE_PAGES], w.words[st.FAILURES]
-        w.series[at, 4] = pcp_pages((w.pages, w.zones, w.blocks, w.trace), 0, 0)
-        w.series[at, 5] = w.krc[BLOCKS_LIVE]
+        w.series[at, 4] = pcp_pages(w.mm, 0, 0)
+        w.series[at, 5] = w.rcu.krc[rcu.BLOCKS_LIVE]
         w.words[st.SAMPLES] = at + 1
         w.words[st.NEXT_SAMPLE] += w.words[st.SAMPLE_EVERY]
 
@@ -262,16 +247,16 @@ def run(w: World) -> Any:
     for cpu in range(len(w.cpus)):
         settle(w, cpu)
     while w.words[st.EVENTS] < w.words[st.MAX_EVENTS]:
-        if w.krc[FREE_ROWS] <= w.krc[SPARE_ROWS]:
+        if w.rcu.krc[rcu.FREE_ROWS] <= w.rcu.krc[rcu.SPARE_ROWS]:
             return True
         cpu = 0
         for other in range(1, len(w.cpus)):
             if w.cpus[other, st.DUE] < w.cpus[cpu, st.DUE]:
                 cpu = other
         now = w.cpus[cpu, st.DUE]
-        if w.krc[NEXT_EVENT] < min(now, w.words[st.END]):
-            if w.krc[NEXT_EVENT] >= w.words[st.NEXT_SAMPLE]:
-                sample(w, w.krc[NEXT_EVENT])
+        if w.rcu.krc[rcu.NEXT_EVENT] < min(now, w.words[st.END]):
+            if w.rcu.krc[rcu.NEXT_EVENT] >= w.words[st.NEXT_SAMPLE]:
+                sample(w, w.rcu.krc[rcu.NEXT_EVENT])
             run_chain(w, min(now, w.words[st.END]))
             continue
         if now >= w.words[st.END]:

@@ -14,6 +14,7 @@ from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.ops import check_mask
+from gfpmodel.mm.state import Traced
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.sim import loop
@@ -154,8 +155,8 @@ def simulate(run: Run, seed: int) -> Result:
     flows = placed(run.workload, run.machine.cpus)
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
-    arrays |= chain_arrays(chain, arrays["flows"], arrays["costs"])
-    world = World(*allocator.arrays[:3], *(array for array in arrays.values()))
+    rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
+    world = World(Traced(*allocator.arrays[:3], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
     jit.expect("sim", int(run.expected_events()))
     loop.preload(world)
     start_flows(arrays, flows)
@@ -173,7 +174,7 @@ def simulate(run: Run, seed: int) -> Result:
 def make_arrays(
     run: Run, flows: list[tuple[Flow, int]], allocator: PageAllocator, seed: int
 ) -> dict[str, NDArray[Any]]:
-    """Return the simulator's own arrays in the order of World."""
+    """Return the simulator's own arrays by their names in World."""
     cpus = run.machine.cpus
     table = np.array([flow_words(flow, cpu, cpus, allocator) for flow, cpu in flows], np.int64)
     table = table.reshape(len(flows), st.FLOW_WORDS)
@@ -181,7 +182,6 @@ def make_arrays(
     slots = np.zeros((int(blocks[:, st.LIMIT].sum()) + 1, st.SLOT_WORDS), np.int64)
     slots[1:-1, st.NEXT_SLOT] = np.arange(2, len(slots))
     return {
-        "trace": Ring(RING_EVENTS, KINDS_SEEN).array,
         "rng": seeded(seed),
         "costs": draw_costs(seed, run.costs),
         "words": run_words(run, table, allocator),

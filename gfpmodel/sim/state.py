@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm.jit import entry, inlined
+from gfpmodel.mm.state import Traced
+from gfpmodel.rcu.state import Rcu
 
 NEVER = 1 << 62  #: a time that does not come
 
@@ -19,12 +21,10 @@ Table = Annotated[NDArray[np.int64], 2]  #: of two dimensions
 
 
 class World(NamedTuple):
-    """All arrays of a run: the machine's four, then the simulator's (int64, but for the generator's state)."""
+    """All arrays of a run: the machine's, the chain's, then the simulator's (int64, but for the generator's state)."""
 
-    pages: NDArray[np.uint32]
-    zones: Words
-    blocks: NDArray[np.uint8]
-    trace: Words  #: the engine's ring, which tells what a request did
+    mm: Traced  #: its ring tells what a request did
+    rcu: Rcu
     rng: NDArray[np.uint64]  #: uint64, the generator's state
     costs: Words  #: by the constants of `costs`, ps
     words: Words  #: of the run
@@ -35,10 +35,6 @@ class World(NamedTuple):
     heap: Table  #: [at, (time, slot)]: for each cpu a binary heap of the blocks that it will free
     hist: Table  #: [row, bin]
     series: Table  #: [sample, (time, free pages, live pages, failed requests, pages listed, blocks in flight)]
-    krc: Words  #: the four arrays of the kfree_rcu chain, as `gfpmodel.rcu` has them
-    bulk: Words
-    objs: Words
-    log: Words
     slabs: Table  #: [slab, word]: what holds objects; slab 0 is none
 
 

@@ -133,7 +133,7 @@ NO_GATE = """
 import gfpmodel.mm.pcp as pcp
 from gfpmodel.locking.matrix import matrix
 if {gate_removed}:
-    pcp.REFILL_NO, pcp.may_lock = None, lambda *_: True
+    pcp.st.REFILL_NO, pcp.may_lock = None, lambda *_: True
 print(matrix(["fast_try"], (0,), ("task", "raw", "hrt_raw")).csv())
 """
 

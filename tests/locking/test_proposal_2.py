@@ -9,8 +9,7 @@ import pytest
 from gfpmodel.locking import Kernel, Setup, Verdict, make_kernel, make_request, verdict
 from gfpmodel.locking.machine import BIG_ZONE, GUEST, PCP, prepared, ready
 from gfpmodel.mm import PageAllocator
-from gfpmodel.mm.buddy import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN
-from gfpmodel.mm.state import ZONE_NORMAL
+from gfpmodel.mm.state import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN, ZONE_NORMAL
 
 PATCHED = "v5.8-rc3+FAST_TRY"
 NESTING = {"PROVE_RAW_LOCK_NESTING": True}

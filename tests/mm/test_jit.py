@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from gfpmodel.errors import InputError
-from gfpmodel.mm import build, jit, library, page_alloc
-from gfpmodel.mm.state import get, list_add
+from gfpmodel.mm import build, checks, jit, library, page_alloc
+from gfpmodel.mm.state import Mm, get, list_add
 
 ONE = """
 from gfpmodel.mm import Machine, PageAllocator, Zone, jit
@@ -89,20 +89,33 @@ def test_every_entry_says_what_it_takes(room: str) -> None:
 
 
 def test_an_entry_takes_what_its_annotation_says() -> None:
-    kinds = library.kinds_of(page_alloc.run_ops.function)  # type: ignore[attr-defined]
+    machine, *_ = library.kinds_of(page_alloc.run_ops.function)  # type: ignore[attr-defined]
+    pages, trace = machine.items[0], machine.items[-1]
+    assert trace.optional
     out: list[Any] = []
-    for kind in kinds[:1]:
-        library.words_of(kind, np.zeros(6, np.uint32), out)
-        for wrong in (np.zeros(6, np.int64), np.zeros((2, 3), np.uint32), np.zeros(12, np.uint32)[::2]):
-            with pytest.raises(TypeError):
-                library.words_of(kind, wrong, [])
+    library.words_of(pages, np.zeros(6, np.uint32), out)
     assert out[1:] == [6]
+    for wrong in (np.zeros(6, np.int64), np.zeros((2, 3), np.uint32), np.zeros(12, np.uint32)[::2]):
+        with pytest.raises(TypeError):
+            library.words_of(pages, wrong, [])
+    with pytest.raises(TypeError, match="3 items; expected 4"):
+        library.words_of(machine, (np.zeros(6, np.uint32),) * 3, [])
+
+
+def test_an_entry_that_records_nothing_or_always_something_is_compiled_once() -> None:
+    for silent in (checks.check_zone, page_alloc.free_boot_range):
+        (kinds,) = library.variants(library.kinds_of(silent.function))  # type: ignore[union-attr]
+        assert kinds[0].items[-1] is None
+    for room in ("rcu", "sim"):
+        for one in build.entries_of(room).values():
+            assert len(library.variants(library.kinds_of(one.function))) == 1
 
 
 def test_an_engine_function_called_by_mistake_is_plain_python() -> None:
     rows = memoryview(np.arange(12, dtype=np.uint32))  # type: ignore[arg-type]
-    list_add(rows, 1, 0)  # type: ignore[arg-type]
-    assert get(rows, 0, 0) == 1  # type: ignore[arg-type]
+    machine = Mm(rows, rows, rows, None)  # type: ignore[arg-type]
+    list_add(machine, 1, 0)
+    assert get(machine, 0, 0) == 1
 
 
 def test_the_hash_is_over_all_that_an_engine_function_may_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_what_is_missing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def lose(world: Any) -> Any:
         more = honest(world)
-        world.krc[rcu.QUEUED] += 1
+        world.rcu.krc[rcu.QUEUED] += 1
         return more
 
     monkeypatch.setattr(loop, "run", lose)

@@ -106,10 +106,21 @@ class TraceReader:
         self._stream = stream
         self._state = np.zeros(sc.STATE_WORDS, np.int64)
         self._state[sc.TEXTS] = 1  # 0 is: no room for the text
-        self._slots = np.zeros(sc.SLOTS, np.int64)
         self._entries = np.zeros(sc.MAX_TEXTS * sc.ENTRY, np.int64)
         self._store = np.zeros(sc.STORE, np.uint8)
         self._reasons = np.zeros(sc.REASONS, np.int64)
+        self._arrays = sc.Scan(
+            buf=np.zeros(0, np.uint8),
+            forms=forms.packed(),
+            table=np.zeros((sc.WIDTH, ROWS), np.int64),
+            state=self._state,
+            slots=np.zeros(sc.SLOTS, np.int64),
+            entries=self._entries,
+            store=self._store,
+            reasons=self._reasons,
+            problems=np.zeros(sc.NOTED * 4, np.int64),
+            comments=np.zeros(sc.NOTED * 4, np.int64),
+        )
         self._first: dict[int, Problem] = {}
         self._broken = ""
         self._skipped = 0  # bytes of a line without end
@@ -120,17 +131,11 @@ class TraceReader:
         """Give the known events the first numbers of texts, and the next one to a mask of 0."""
         for name, kind in [*((name, sc.NAME) for name in sc.EVENTS), ("0", sc.MASK)]:
             text = np.frombuffer(name.encode(), np.uint8)
-            sc.intern(text, 0, len(text), kind, *self._texts)
+            sc.intern(self._arrays._replace(buf=text), 0, len(text), kind)
         self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
-
-    @property
-    def _texts(self) -> tuple[Any, ...]:
-        return tuple(array for array in (self._state, self._slots, self._entries, self._store))
 
     def __iter__(self) -> Iterator[Columns]:
         pending, last, total = bytearray(), False, 0
-        table = np.zeros((sc.WIDTH, ROWS), np.int64)
-        notes = np.zeros((2, sc.NOTED * 4), np.int64)
         while not last:
             data = self._read()
             last = not data
@@ -150,9 +155,9 @@ class TraceReader:
             text = np.frombuffer(pending, np.uint8)
             while at < size:
                 before = at
-                at = self._scan(text, last, table, notes, at)
+                at = self._scan(text, last, at)
                 if self._state[sc.ROWS]:
-                    columns = Columns(*table[:, : int(self._state[sc.ROWS])].copy())
+                    columns = Columns(*self._arrays.table[:, : int(self._state[sc.ROWS])].copy())
                     self._note_starts(columns)
                     yield columns
                 if at == before:
@@ -200,23 +205,14 @@ class TraceReader:
             chunk += piece
         return bytes(chunk)
 
-    def _scan(
-        self,
-        text: NDArray[np.uint8],
-        last: bool,
-        table: NDArray[np.int64],
-        notes: NDArray[np.int64],
-        start: int,
-    ) -> int:
+    def _scan(self, text: NDArray[np.uint8], last: bool, start: int) -> int:
         """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
         jit.expect("io", (len(text) - start) // BYTES_A_LINE)
-        columns, problems, comments = (array for array in (table.reshape(-1), notes[0], notes[1]))
-        reasons = self._reasons
-        more = (columns, ROWS, *self._texts, reasons, problems, comments, start)
-        stopped = int(sc.scan(text, len(text), int(last), forms.packed(), *more))
-        for reason, line, begin, end in rows_of(notes[0], int(self._state[sc.PROBLEMS])):
+        arrays = self._arrays._replace(buf=text)
+        stopped = int(sc.scan(arrays, len(text), int(last), start))
+        for reason, line, begin, end in rows_of(arrays.problems, int(self._state[sc.PROBLEMS])):
             self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
-        for _, line, begin, end in rows_of(notes[1], int(self._state[sc.COMMENTS])):
+        for _, line, begin, end in rows_of(arrays.comments, int(self._state[sc.COMMENTS])):
             self._comment(text[begin : min(end, begin + 200)].tobytes(), line)
         return stopped
 

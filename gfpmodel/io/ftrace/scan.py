@@ -7,28 +7,34 @@ stops to make sense.  Nothing is allocated here, so memory does not grow with th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.io.ftrace.forms import EVENT as EVENT_LINE
-from gfpmodel.io.ftrace.forms import (
-    FUNCTION,
-    MAX_FORMS,
-    NO_FIELDS,
-    ROW_WORDS,
-    STACK,
-    STOP,
-    UNCOUNTED,
-)
-from gfpmodel.io.ftrace.forms import (
-    LOST as LOST_LINE,
-)
+from gfpmodel.io.ftrace.forms import FUNCTION, MAX_FORMS, NO_FIELDS, ROW_WORDS, STACK, STOP, UNCOUNTED
+from gfpmodel.io.ftrace.forms import LOST as LOST_LINE
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.int64]
+
+
+class Scan(NamedTuple):
+    """What a scan reads and writes."""
+
+    buf: Bytes  #: the text
+    forms: Words  #: the forms of lines, packed
+    table: Annotated[Words, 2]  #: [column, row]
+    state: Words
+    slots: Words  #: of the hash table of texts: their numbers
+    entries: Words  #: ENTRY words of each text
+    store: Bytes  #: the texts' bytes
+    reasons: Words  #: how often each reason was met
+    problems: Words  #: where the first lines stand that cannot be read, and comments
+    comments: Words
+
 
 EVENTS = (
     "mm_page_alloc",
@@ -162,45 +168,43 @@ def number(buf: Bytes, i: int, end: int) -> Any:
 
 @entry
 @compiled
-def intern(
-    buf: Bytes, start: int, end: int, kind: int, state: Words, slots: Words, entries: Words, store: Bytes
-) -> Any:
+def intern(s: Scan, start: int, end: int, kind: int) -> Any:
     """Return the number of a text, which is stored when it is new; 0 when there is no room for it."""
     end = min(end, start + MAX_TEXT)
     code = kind
     for i in range(start, end):
-        code = (code * 31 + at(buf, i)) & 0xFFFFFFFF
+        code = (code * 31 + at(s.buf, i)) & 0xFFFFFFFF
     slot = (code ^ code >> 13) & (SLOTS - 1)
     length = end - start
     while True:
-        entry = i64(slots[u64(slot)])
+        entry = i64(s.slots[u64(slot)])
         if entry == 0:
             break
         where = entry * ENTRY
-        if entries[u64(where + 1)] == length and entries[u64(where + 2)] == kind:
-            begin = entries[u64(where)]
+        if s.entries[u64(where + 1)] == length and s.entries[u64(where + 2)] == kind:
+            begin = s.entries[u64(where)]
             i = 0
-            while i < length and at(store, begin + i) == at(buf, start + i):
+            while i < length and at(s.store, begin + i) == at(s.buf, start + i):
                 i += 1
             if i == length:
-                entries[u64(where + 4)] += 1
+                s.entries[u64(where + 4)] += 1
                 return entry
         slot = (slot + 1) & (SLOTS - 1)
-    entry = state[TEXTS]
-    if entry >= MAX_TEXTS or state[STORED] + length > STORE:
-        state[TEXTS_FULL] += 1
+    entry = s.state[TEXTS]
+    if entry >= MAX_TEXTS or s.state[STORED] + length > STORE:
+        s.state[TEXTS_FULL] += 1
         return 0
     where = entry * ENTRY
-    entries[u64(where)] = state[STORED]
-    entries[u64(where + 1)] = length
-    entries[u64(where + 2)] = kind
-    entries[u64(where + 3)] = state[LINES]
-    entries[u64(where + 4)] = 1
+    s.entries[u64(where)] = s.state[STORED]
+    s.entries[u64(where + 1)] = length
+    s.entries[u64(where + 2)] = kind
+    s.entries[u64(where + 3)] = s.state[LINES]
+    s.entries[u64(where + 4)] = 1
     for i in range(length):
-        store[u64(state[STORED] + i)] = buf[u64(start + i)]
-    state[STORED] += length
-    state[TEXTS] += 1
-    slots[u64(slot)] = entry
+        s.store[u64(s.state[STORED] + i)] = s.buf[u64(start + i)]
+    s.state[STORED] += length
+    s.state[TEXTS] += 1
+    s.slots[u64(slot)] = entry
     return entry
 
 
@@ -677,43 +681,32 @@ def find_value(buf: Bytes, i: int, end: int) -> Any:
 
 
 @compiled
-def scan_fields(
-    buf: Bytes,
-    i: int,
-    end: int,
-    event: int,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-) -> Any:
+def scan_fields(s: Scan, i: int, end: int, event: int) -> Any:
     """Read fields of an event into its row; returns the reason why they cannot be read or are not all, or -1."""
-    row, found = state[ROWS], state[FOUND]
+    row, found = s.state[ROWS], s.state[FOUND]
     while True:
-        i = find_key(buf, i, end)
+        i = find_key(s.buf, i, end)
         if i >= end:
             break
-        key_end, value = find_value(buf, i, end)
+        key_end, value = find_value(s.buf, i, end)
         if value < 0:
             return NO_FIELD + event
-        field = field_of(buf, i, key_end)
+        field = field_of(s.buf, i, key_end)
         i = value
         if field == F_NONE or field == F_GFP:  # noqa: PLR1714, SIM109 (compiled: no tuple)
-            while i < end and at(buf, i) > SPACE:
+            while i < end and at(s.buf, i) > SPACE:
                 i += 1
-            stop = back_over_stops(buf, value, i)
+            stop = back_over_stops(s.buf, value, i)
             if field == F_GFP and stop > value:
-                table[u64(GFP * rows + row)] = intern(buf, value, stop, MASK, state, slots, entries, store)
+                s.table[u64(GFP), u64(row)] = intern(s, value, stop, MASK)
                 found |= 1 << F_GFP
         else:
-            result, i = number(buf, value, end)
-            if i == value or i - value > DIGITS or (i < end and not is_stop(at(buf, i))):
+            result, i = number(s.buf, value, end)
+            if i == value or i - value > DIGITS or (i < end and not is_stop(at(s.buf, i))):
                 return BAD_NUMBER + event * 8 + field
             found |= 1 << field
-            table[u64(column_of(field) * rows + row)] = result
-    state[FOUND] = found
+            s.table[u64(column_of(field)), u64(row)] = result
+    s.state[FOUND] = found
     absent = needed_fields(event) & ~found
     return MISSING + event * 8 + lowest_bit(absent) if absent else -1
 
@@ -801,81 +794,71 @@ def is_record(buf: Bytes, i: int, end: int, state: Words) -> Any:
 
 
 @inlined
-def fill_row(buf: Bytes, event: int, table: Words, rows: int, state: Words, comm: int) -> None:
+def fill_row(s: Scan, event: int, comm: int) -> None:
     """Put what stands before an event into its row, and what its fields are when they are not there."""
-    row = state[ROWS]
-    table[u64(EVENT * rows + row)] = event
-    table[u64(TIME * rows + row)] = state[HERE_TIME]
-    table[u64(CPU * rows + row)] = state[HERE_CPU]
-    table[u64(PID * rows + row)] = state[HERE_PID]
-    table[u64(COMM * rows + row)] = comm
-    table[u64(LINE * rows + row)] = state[LINES]
-    table[u64(PFN * rows + row)] = 0
-    table[u64(ORDER * rows + row)] = 0
-    table[u64(MIGRATETYPE * rows + row)] = -1
-    table[u64(GFP * rows + row)] = 0
-    table[u64(EXTRA * rows + row)] = -1
+    row = s.state[ROWS]
+    s.table[u64(EVENT), u64(row)] = event
+    s.table[u64(TIME), u64(row)] = s.state[HERE_TIME]
+    s.table[u64(CPU), u64(row)] = s.state[HERE_CPU]
+    s.table[u64(PID), u64(row)] = s.state[HERE_PID]
+    s.table[u64(COMM), u64(row)] = comm
+    s.table[u64(LINE), u64(row)] = s.state[LINES]
+    s.table[u64(PFN), u64(row)] = 0
+    s.table[u64(ORDER), u64(row)] = 0
+    s.table[u64(MIGRATETYPE), u64(row)] = -1
+    s.table[u64(GFP), u64(row)] = 0
+    s.table[u64(EXTRA), u64(row)] = -1
 
 
 @inlined
-def default_to_zero(event: int, table: Words, rows: int, state: Words, entries: Words) -> None:
+def default_to_zero(s: Scan, event: int) -> None:
     """Take all fields of an event to be there, as 0: perf trace prints those only that are something else."""
-    row = state[ROWS]
-    state[FOUND] = needed_fields(event)
+    row = s.state[ROWS]
+    s.state[FOUND] = needed_fields(event)
     if event == ALLOC:
-        table[u64(GFP * rows + row)] = ZERO_MASK
-        entries[u64(ZERO_MASK * ENTRY + 4)] += 1
+        s.table[u64(GFP), u64(row)] = ZERO_MASK
+        s.entries[u64(ZERO_MASK * ENTRY + 4)] += 1
     if needed_fields(event) & 1 << F_TYPE:
-        table[u64(MIGRATETYPE * rows + row)] = 0
+        s.table[u64(MIGRATETYPE), u64(row)] = 0
 
 
 @inlined
-def keep_row(table: Words, rows: int, state: Words) -> None:
+def keep_row(s: Scan) -> None:
     """Count the row that was filled as read."""
-    form = state[FORM]
-    if state[FORM_COUNTS + form] == 0:
-        state[FORM_LINES + form] = i64(table[u64(LINE * rows + state[ROWS])])
-    state[FORM_COUNTS + form] += 1
-    state[ROWS] += 1
+    form = s.state[FORM]
+    if s.state[FORM_COUNTS + form] == 0:
+        s.state[FORM_LINES + form] = i64(s.table[u64(LINE), u64(s.state[ROWS])])
+    s.state[FORM_COUNTS + form] += 1
+    s.state[ROWS] += 1
 
 
 @compiled
-def scan_event(
-    buf: Bytes,
-    i: int,
-    end: int,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-) -> Any:
+def scan_event(s: Scan, i: int, end: int) -> Any:
     """Read an event behind the columns that were matched; returns the reason why it is none, or -1."""
-    if state[HERE_CPU] > 0xFFFF:
+    if s.state[HERE_CPU] > 0xFFFF:
         return BAD_CPU
-    if is_record(buf, i, end, state):
+    if is_record(s.buf, i, end, s.state):
         return -1
-    name, name_end, i = find_name(buf, i, end)
+    name, name_end, i = find_name(s.buf, i, end)
     if name < 0:
-        return no_event(buf, name_end, end, state)
-    state[FORM] = state[TRYING]
-    note_time(state, state[HERE_TIME])
-    event = intern(buf, name, name_end, NAME, state, slots, entries, store) - 1
+        return no_event(s.buf, name_end, end, s.state)
+    s.state[FORM] = s.state[TRYING]
+    note_time(s.state, s.state[HERE_TIME])
+    event = intern(s, name, name_end, NAME) - 1
     if not 0 <= event < len(EVENTS):
         return -1
-    task, task_end, comm = state[HERE_TASK], state[HERE_TASK_END], i64(0)
-    if state[HERE_PID] >= 0 or task_end > task:
-        comm = intern(buf, task, task_end, TASK, state, slots, entries, store)
-    fill_row(buf, event, table, rows, state, comm)
-    state[FOUND] = 0
-    if at(buf, name_end) == PAREN_OPEN and at(buf, end - 1) == PAREN_CLOSE:
-        default_to_zero(event, table, rows, state, entries)
-    reason = scan_fields(buf, i, end, event, table, rows, state, slots, entries, store)
+    task, task_end, comm = s.state[HERE_TASK], s.state[HERE_TASK_END], i64(0)
+    if s.state[HERE_PID] >= 0 or task_end > task:
+        comm = intern(s, task, task_end, TASK)
+    fill_row(s, event, comm)
+    s.state[FOUND] = 0
+    if at(s.buf, name_end) == PAREN_OPEN and at(s.buf, end - 1) == PAREN_CLOSE:
+        default_to_zero(s, event)
+    reason = scan_fields(s, i, end, event)
     if reason < 0:
-        keep_row(table, rows, state)
+        keep_row(s)
     elif reason < BAD_NUMBER:
-        state[OPEN], state[OPEN_ROW], state[OPEN_REASON] = 1 + event, state[ROWS], reason
+        s.state[OPEN], s.state[OPEN_ROW], s.state[OPEN_REASON] = 1 + event, s.state[ROWS], reason
     return reason
 
 
@@ -888,33 +871,21 @@ def goes_on(buf: Bytes, i: int, end: int) -> Any:
 
 
 @compiled
-def scan_rest(
-    buf: Bytes,
-    i: int,
-    end: int,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-    reasons: Words,
-    problems: Words,
-) -> Any:
+def scan_rest(s: Scan, i: int, end: int) -> Any:
     """Read more fields of the event on the line before; when all are there, what was said of it is taken back."""
-    event = state[OPEN] - 1
-    reason = scan_fields(buf, i, end, event, table, rows, state, slots, entries, store)
+    event = s.state[OPEN] - 1
+    reason = scan_fields(s, i, end, event)
     if MISSING <= reason < BAD_NUMBER:
-        state[OPEN] = 1 + event
-        state[WRAPPED] += 1
+        s.state[OPEN] = 1 + event
+        s.state[WRAPPED] += 1
         return -1
     if reason < 0:
-        reasons[u64(state[OPEN_REASON])] -= 1
-        last = state[PROBLEMS] - 1
-        if last >= 0 and (last >= NOTED or problems[u64(last * 4)] == state[OPEN_REASON]):
-            state[PROBLEMS] = last
-        keep_row(table, rows, state)
-        state[WRAPPED] += 1
+        s.reasons[u64(s.state[OPEN_REASON])] -= 1
+        last = s.state[PROBLEMS] - 1
+        if last >= 0 and (last >= NOTED or s.problems[u64(last * 4)] == s.state[OPEN_REASON]):
+            s.state[PROBLEMS] = last
+        keep_row(s)
+        s.state[WRAPPED] += 1
     return reason
 
 
@@ -952,16 +923,16 @@ def scan_other(kind: int, state: Words) -> Any:
 
 
 @compiled
-def count_name(buf: Bytes, start: int, end: int, state: Words, slots: Words, entries: Words, store: Bytes) -> None:
+def count_name(s: Scan, start: int, end: int) -> None:
     """Count a line whose columns cannot be read by the page event that it names, as a search for the name would."""
     for i in range(start + 1, end):
-        if at(buf, i) == 109 and not is_word(at(buf, i - 1)) and has(buf, i, end, b"mm_page_"):
+        if at(s.buf, i) == 109 and not is_word(at(s.buf, i - 1)) and has(s.buf, i, end, b"mm_page_"):
             stop = i
-            while stop < end and is_word(at(buf, stop)):
+            while stop < end and is_word(at(s.buf, stop)):
                 stop += 1
-            if has(buf, stop, end, b": "):
-                intern(buf, i, stop, NAME, state, slots, entries, store)
-                state[NAMED] += 1
+            if has(s.buf, stop, end, b": "):
+                intern(s, i, stop, NAME)
+                s.state[NAMED] += 1
                 return
 
 
@@ -976,119 +947,78 @@ def note(notes: Words, count: int, reason: int, line: int, start: int, end: int)
 
 
 @compiled
-def scan_form(
-    buf: Bytes,
-    start: int,
-    end: int,
-    forms: Words,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-) -> Any:
+def scan_form(s: Scan, start: int, end: int) -> Any:
     """Read a line as what its form says that it is; returns the reason why it cannot be explained, or -1."""
-    stop = find_form(buf, start, end, forms, state)
+    stop = find_form(s.buf, start, end, s.forms, s.state)
     if stop < 0:
-        return why_not(buf, start, end)
-    kind = at(forms, 3 + ROW_WORDS * state[TRYING])
+        return why_not(s.buf, start, end)
+    kind = at(s.forms, 3 + ROW_WORDS * s.state[TRYING])
     if kind != EVENT_LINE:
-        return scan_other(kind, state)
-    return scan_event(buf, stop, end, table, rows, state, slots, entries, store)
+        return scan_other(kind, s.state)
+    return scan_event(s, stop, end)
 
 
 @compiled
-def scan_line(
-    buf: Bytes,
-    start: int,
-    end: int,
-    forms: Words,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-    reasons: Words,
-    problems: Words,
-    comments: Words,
-) -> Any:
+def scan_line(s: Scan, start: int, end: int) -> Any:
     """Read one line; returns the reason why it cannot be explained, or -1."""
-    if state[OVERLONG]:  # the rest of a line whose beginning was dropped
-        state[OVERLONG] = 0
+    if s.state[OVERLONG]:  # the rest of a line whose beginning was dropped
+        s.state[OVERLONG] = 0
         return -1
     if end - start > LONGEST:
         return TOO_LONG
-    start = skip_prefix(buf, start, end, forms, state)
-    mark = skip_spaces(buf, start, end)
+    start = skip_prefix(s.buf, start, end, s.forms, s.state)
+    mark = skip_spaces(s.buf, start, end)
     if mark == end:
-        state[BLANK] += 1
+        s.state[BLANK] += 1
         return -1
-    if at(buf, start) != HASH:
-        if state[OPEN] and goes_on(buf, start, end):
-            return scan_rest(buf, start, end, table, rows, state, slots, entries, store, reasons, problems)
-        state[OPEN] = 0
-        reason = scan_form(buf, start, end, forms, table, rows, state, slots, entries, store)
-        if not 0 <= reason <= NO_TIME or at(buf, mark) != HASH:  # a heading may be indented, as a task's name may be #
+    if at(s.buf, start) != HASH:
+        if s.state[OPEN] and goes_on(s.buf, start, end):
+            return scan_rest(s, start, end)
+        s.state[OPEN] = 0
+        reason = scan_form(s, start, end)
+        # a heading may be indented, as a task's name may be #
+        if not 0 <= reason <= NO_TIME or at(s.buf, mark) != HASH:
             return reason
-    note(comments, state[COMMENTS], 0, state[LINES], mark, end)
-    state[COMMENTS] += 1
+    note(s.comments, s.state[COMMENTS], 0, s.state[LINES], mark, end)
+    s.state[COMMENTS] += 1
     return -1
 
 
 @inlined
-def move_open_row(table: Words, rows: int, state: Words) -> None:
+def move_open_row(s: Scan) -> None:
     """Take a row that waits for the rest of its fields along to the next call."""
-    if state[OPEN]:
+    if s.state[OPEN]:
         for column in range(WIDTH):
-            table[u64(column * rows)] = i64(table[u64(column * rows + state[OPEN_ROW])])
-        state[OPEN_ROW] = 0
+            s.table[u64(column), u64(0)] = i64(s.table[u64(column), u64(s.state[OPEN_ROW])])
+        s.state[OPEN_ROW] = 0
 
 
 @entry
 @compiled
-def scan(
-    buf: Bytes,
-    end: int,
-    last: int,
-    forms: Words,
-    table: Words,
-    rows: int,
-    state: Words,
-    slots: Words,
-    entries: Words,
-    store: Bytes,
-    reasons: Words,
-    problems: Words,
-    comments: Words,
-    start: int,
-) -> Any:
+def scan(s: Scan, end: int, last: int, start: int) -> Any:
     """Scan whole lines from ``start`` on until the bytes end or the table is full; returns where it stopped.
 
     ``last`` says that no more bytes follow, so that what has no newline is a line, too.  The state's counts of rows,
     problems and comments begin at 0 in each call, the others go on.
     """
-    move_open_row(table, rows, state)
-    state[ROWS] = 0
-    state[PROBLEMS] = 0
-    state[COMMENTS] = 0
-    while start < end and state[ROWS] < rows:
+    move_open_row(s)
+    s.state[ROWS] = 0
+    s.state[PROBLEMS] = 0
+    s.state[COMMENTS] = 0
+    while start < end and s.state[ROWS] < s.table.shape[1]:
         stop = start
-        while stop < end and at(buf, stop) != 10:
+        while stop < end and at(s.buf, stop) != 10:
             stop += 1
         if stop == end and not last:
             break
-        state[LINES] += 1
-        line_end = stop - 1 if stop > start and at(buf, stop - 1) == RETURN else stop
-        reason = scan_line(
-            buf, start, line_end, forms, table, rows, state, slots, entries, store, reasons, problems, comments
-        )
+        s.state[LINES] += 1
+        line_end = stop - 1 if stop > start and at(s.buf, stop - 1) == RETURN else stop
+        reason = scan_line(s, start, line_end)
         if reason >= 0:
-            note(problems, state[PROBLEMS], reason, state[LINES], start, line_end)
-            state[PROBLEMS] += 1
-            reasons[u64(reason)] += 1
+            note(s.problems, s.state[PROBLEMS], reason, s.state[LINES], start, line_end)
+            s.state[PROBLEMS] += 1
+            s.reasons[u64(reason)] += 1
             if reason < MISSING:
-                count_name(buf, start, line_end, state, slots, entries, store)
+                count_name(s, start, line_end)
         start = stop + 1
     return min(start, end)

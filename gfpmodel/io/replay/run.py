@@ -23,11 +23,10 @@ from gfpmodel.io.replay.pack import RUN_BITS
 from gfpmodel.io.replay.recording import Operations, Recording
 from gfpmodel.io.replay.start import KnownZone, Overrides, build
 from gfpmodel.mm import PageAllocator, Rule, Zone
+from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
-from gfpmodel.mm.buddy import ALLOC_NO_WATERMARKS, ALLOC_WMARK_MASK
 from gfpmodel.mm.checks import count_list
-from gfpmodel.mm.events import CAPACITY, EVENTS, FIRST_FIELD, HEADER, REFILL_DONE, ZONE_FIELD, Ring
-from gfpmodel.mm.events import WIDTH as EVENT_WORDS
+from gfpmodel.mm.events import Ring
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
 from gfpmodel.mm.page_alloc import (
@@ -44,7 +43,7 @@ from gfpmodel.mm.page_alloc import (
     zone_watermark_fast,
 )
 from gfpmodel.mm.rules import ORDINARY
-from gfpmodel.mm.state import Blocks, Pages, Zones
+from gfpmodel.mm.state import Mm, Silent, Traced
 from gfpmodel.proposals import proposal
 
 #: The rows that are asked unless others are named.
@@ -67,57 +66,55 @@ MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer
 
 
 @inlined
-def save_heads(pages: Pages, cpu: int, heads: NDArray[np.int64]) -> None:
+def save_heads(m: Mm, cpu: int, heads: NDArray[np.int64]) -> None:
     """Note the page at the head of each of a cpu's lists, and its flags."""
     for zone in range(st.MAX_NR_ZONES):
         for migratetype in range(st.MIGRATE_PCPTYPES):
             head = st.per_cpu_pages(cpu, zone) + migratetype
-            page = st.get(pages, head, st.NEXT)
+            page = st.get(m, head, st.NEXT)
             number = zone * st.MIGRATE_PCPTYPES + migratetype
             heads[u64(number)] = page
-            heads[u64(LISTS + number)] = st.get(pages, page, st.FLAGS)
+            heads[u64(LISTS + number)] = st.get(m, page, st.FLAGS)
 
 
 @inlined
-def put_back(pages: Pages, cpu: int, page: int, heads: NDArray[np.int64]) -> None:
+def put_back(m: Mm, cpu: int, page: int, heads: NDArray[np.int64]) -> None:
     """Undo the taking of a page from a cpu's list."""
     for number in range(LISTS):
         if heads[u64(number)] == page:
             pcp = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES)
-            st.list_add(pages, page, pcp + number % st.MIGRATE_PCPTYPES)
-            st.put(pages, page, st.FLAGS, heads[u64(LISTS + number)])
-            count = st.get(pages, pcp + st.COUNTS_ROW, st.COUNT)
-            st.put(pages, pcp + st.COUNTS_ROW, st.COUNT, count + 1)
+            st.list_add(m, page, pcp + number % st.MIGRATE_PCPTYPES)
+            st.put(m, page, st.FLAGS, heads[u64(LISTS + number)])
+            count = st.get(m, pcp + st.COUNTS_ROW, st.COUNT)
+            st.put(m, pcp + st.COUNTS_ROW, st.COUNT, count + 1)
 
 
 @inlined
-def passes(pages: Pages, zones: Zones, gfp: int, order: int, highest: int, alloc_flags: int) -> Any:
+def passes(m: Mm, gfp: int, order: int, highest: int, alloc_flags: int) -> Any:
     """Return whether a zone is above the watermark of these flags and has a block for the request."""
-    zone = st.zget(zones, st.MACHINE, st.FIRST_ZONE + highest)
+    zone = st.zget(m, st.MACHINE, st.FIRST_ZONE + highest)
     while zone >= 0:
-        mark = st.zget(zones, zone, st.WMARK + (alloc_flags & ALLOC_WMARK_MASK)) + st.zget(zones, zone, st.BOOST)
-        enough = zone_watermark_fast(pages, zones, zone, order, mark, highest, alloc_flags)
-        if (enough or alloc_flags & ALLOC_NO_WATERMARKS) and has_suitable_block(pages, zone, order, alloc_flags):
+        mark = st.zget(m, zone, st.WMARK + (alloc_flags & st.ALLOC_WMARK_MASK)) + st.zget(m, zone, st.BOOST)
+        enough = zone_watermark_fast(m, zone, order, mark, highest, alloc_flags)
+        if (enough or alloc_flags & st.ALLOC_NO_WATERMARKS) and has_suitable_block(m, zone, order, alloc_flags):
             return True
-        zone = st.zget(zones, zone, st.NEXT_ZONE)
+        zone = st.zget(m, zone, st.NEXT_ZONE)
     return False
 
 
 @inlined
-def from_lists_only(zones: Zones, rules: NDArray[np.int64], rule: int) -> None:
+def from_lists_only(m: Mm, rules: NDArray[np.int64], rule: int) -> None:
     """Let masks with ASK_BIT follow a row, without its refill and its slow path."""
     for word in range(st.RULE_WORDS):
-        st.zput(zones, st.MACHINE, SECOND_RULE + word, rules[u64(rule * st.RULE_WORDS + word)])
-    st.zput(zones, st.MACHINE, SECOND_RULE + st.REFILL, st.REFILL_NO)
-    st.zput(zones, st.MACHINE, SECOND_RULE + st.SLOW_PATH, 0)
-    st.zput(zones, st.MACHINE, st.RULE_BIT, ASK_BIT)
+        st.zput(m, st.MACHINE, SECOND_RULE + word, rules[u64(rule * st.RULE_WORDS + word)])
+    st.zput(m, st.MACHINE, SECOND_RULE + st.REFILL, st.REFILL_NO)
+    st.zput(m, st.MACHINE, SECOND_RULE + st.SLOW_PATH, 0)
+    st.zput(m, st.MACHINE, st.RULE_BIT, ASK_BIT)
 
 
 @compiled
 def ask(
-    pages: Pages,
-    zones: Zones,
-    blocks: Blocks,
+    m: Mm,
     cpu: int,
     gfp: int,
     order: int,
@@ -136,27 +133,27 @@ def ask(
     if order > rules[u64(base + st.TOP_ORDER)]:
         return i64(NOTHING)
     if order == 0:
-        from_lists_only(zones, rules, rule)
-        last = st.zget(zones, st.MACHINE, st.LAST_RESULT)
-        st.zput(zones, st.MACHINE, st.LAST_RESULT, 0)
+        from_lists_only(m, rules, rule)
+        last = st.zget(m, st.MACHINE, st.LAST_RESULT)
+        st.zput(m, st.MACHINE, st.LAST_RESULT, 0)
         scratch[u64(0)] = OP_ALLOC | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
-        run_ops(pages, zones, blocks, None, scratch, result, irq_off, 0, 1)
-        st.zput(zones, st.MACHINE, st.LAST_RESULT, last)
-        st.zput(zones, st.MACHINE, st.RULE_BIT, 0)
+        run_ops(Mm(m.pages, m.zones, m.blocks, None), scratch, result, irq_off, 0, 1)
+        st.zput(m, st.MACHINE, st.LAST_RESULT, last)
+        st.zput(m, st.MACHINE, st.RULE_BIT, 0)
         pfn = i64(result[u64(0)])
         if pfn != NO_RESULT:
-            put_back(pages, cpu, pfn - st.zget(zones, st.MACHINE, st.PFN_OFFSET), heads)
+            put_back(m, cpu, pfn - st.zget(m, st.MACHINE, st.PFN_OFFSET), heads)
             return i64(FROM_LIST)
         if rules[u64(base + st.REFILL)] == st.REFILL_NO:
             return i64(NOTHING)
-    gfp &= st.zget(zones, st.MACHINE, st.ALLOWED)
-    highest = st.zget(zones, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
+    gfp &= st.zget(m, st.MACHINE, st.ALLOWED)
+    highest = st.zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
     highest = min(highest, rules[u64(base + st.MAX_ZONE)])
-    if passes(pages, zones, gfp, order, highest, rules[u64(base + st.MARK)]):
+    if passes(m, gfp, order, highest, rules[u64(base + st.MARK)]):
         return i64(UNDER_LOCK)
     if rules[u64(base + st.SLOW_PATH)]:
-        migratetype = gfp >> GFP_MOVABLE_SHIFT & st.zget(zones, st.MACHINE, st.TYPE_OF_REQUEST)
-        if passes(pages, zones, gfp, order, highest, gfp_to_alloc_flags(zones, gfp, migratetype)):
+        migratetype = gfp >> GFP_MOVABLE_SHIFT & st.zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+        if passes(m, gfp, order, highest, gfp_to_alloc_flags(m, gfp, migratetype)):
             return i64(UNDER_LOCK)
     return i64(NOTHING)
 
@@ -164,10 +161,7 @@ def ask(
 @entry
 @compiled
 def replay_ops(
-    pages: Pages,
-    zones: Zones,
-    blocks: Blocks,
-    trace: NDArray[np.int64],
+    m: Traced,
     ops: NDArray[np.int64],
     results: NDArray[np.uint32],
     irq_off: NDArray[np.uint16],
@@ -197,22 +191,22 @@ def replay_ops(
         op = ops[u64(number)]
         order, cpu = op >> OP_ORDER_SHIFT & 0x3F, op >> OP_CPU_SHIFT & 0xFFFF
         if op & 3 == OP_ALLOC and order <= st.MAX_ORDER:
-            save_heads(pages, cpu, heads)
+            save_heads(m, cpu, heads)
             for rule in range(rows):
                 gfp = (op >> OP_ARG_SHIFT & row_masks[u64(2 * rule + 1)]) | row_masks[u64(2 * rule)]
-                answer = ask(pages, zones, blocks, cpu, gfp, order, rules, rule, heads, scratch, result, irq_off)
+                answer = ask(m, cpu, gfp, order, rules, rule, heads, scratch, result, irq_off)
                 answers[u64(rule * len(ops) + number)] = answer
                 if rule == serve and answer == FROM_LIST:
                     ops[u64(number)] = op & ((1 << OP_ARG_SHIFT) - 1) | (gfp | ASK_BIT) << OP_ARG_SHIFT
-        before = trace[EVENTS]
+        before = m.trace[ev.EVENTS]
         if serve >= 0:
-            from_lists_only(zones, rules, serve)
-        ran = run_ops(pages, zones, blocks, trace, ops, results, irq_off, number, number + 1)
-        st.zput(zones, st.MACHINE, st.RULE_BIT, 0)
-        found = min(trace[EVENTS] - before, REFILLS) if ran > number else REFUSED
+            from_lists_only(m, rules, serve)
+        ran = run_ops(m, ops, results, irq_off, number, number + 1)
+        st.zput(m, st.MACHINE, st.RULE_BIT, 0)
+        found = min(m.trace[ev.EVENTS] - before, REFILLS) if ran > number else REFUSED
         if 0 < found <= REFILLS:
-            last = HEADER + EVENT_WORDS * ((trace[EVENTS] - 1) & (trace[CAPACITY] - 1))
-            zone, migratetype = trace[last + ZONE_FIELD], trace[last + FIRST_FIELD]
+            last = ev.HEADER + ev.WIDTH * ((m.trace[ev.EVENTS] - 1) & (m.trace[ev.CAPACITY] - 1))
+            zone, migratetype = m.trace[last + ev.ZONE_FIELD], m.trace[last + ev.FIRST_FIELD]
             which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
             found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
             warm[u64(which)] = 1
@@ -221,12 +215,12 @@ def replay_ops(
 
 @entry
 @compiled
-def list_lengths(pages: Pages, cpus: int, lengths: NDArray[np.int32]) -> None:
+def list_lengths(m: Silent, cpus: int, lengths: NDArray[np.int32]) -> None:
     """Count the pages on every list: by cpu, zone and type."""
     for cpu in range(cpus):
         for number in range(LISTS):
             head = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES) + number % st.MIGRATE_PCPTYPES
-            lengths[u64(cpu * LISTS + number)] = count_list(pages, head)
+            lengths[u64(cpu * LISTS + number)] = count_list(m, head)
 
 
 @dataclass(frozen=True)
@@ -300,7 +294,7 @@ class Runner:
         keep = GFP_ZONEMASK | 3 << GFP_MOVABLE_SHIFT
         ask_for = [(row.mask & 0xFFFFFFFF & ~row.flag, keep) for row in outcome.rows]
         self.row_masks = np.array(ask_for, np.int64).reshape(-1)
-        self.ring = Ring(1, (REFILL_DONE,))
+        self.ring = Ring(1, (ev.REFILL_DONE,))
         self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
         self.serve = outcome.rows.index(serve) if serve else -1
         self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
@@ -341,7 +335,7 @@ class Runner:
     def _sample(self, time: int) -> None:
         """Take a sample of the lists."""
         lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
-        list_lengths(self.allocator._arrays[0], self.allocator.machine.cpus, lengths)
+        list_lengths(self.allocator.arrays, self.allocator.machine.cpus, lengths)
         self.outcome.times.append(time)
         self.outcome.lengths.append(lengths)
 
@@ -368,10 +362,10 @@ class Runner:
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
         run: Any = replay_ops
-        state = (*self.allocator._arrays, self.ring.array)
+        machine = self.allocator.arrays._replace(trace=self.ring.array)
         operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
         rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
-        run(*state, *(one for one in operations), 0, len(words), *(one for one in rows), self.serve)
+        run(machine, *(one for one in operations), 0, len(words), *(one for one in rows), self.serve)
 
     def count(
         self,
