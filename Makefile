@@ -16,7 +16,7 @@ BOOK   := _build/.book
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
-.PHONY: help engine book test lab meeting bench record grids lint clean distclean setup chromium
+.PHONY: help engine book test lab meeting wheel bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -49,6 +49,9 @@ lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, take it into a mail or a notebook
 	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
+
+wheel: $(READY) ## make the wheels in dist: pure, and with the compiled engine for x86-64 and for aarch64
+	@$(PY) tools/make_wheel.py
 
 bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
 	@$(PY) bench/bench_start.py

@@ -179,19 +179,28 @@ def build(room: str, folder: Path) -> None:
 
 def build_alone(room: str, folder: Path) -> None:
     """Build a room's library into a folder in which nobody else does."""
-    instance = jit.instances(dispatcher, jit.COMPILED_CASTS)
-    ir, functions = compile_entries(entries_of(room), instance)
-    code = emit(ir)
+    ir, functions = compile_room(room)
+    write(folder, room, ".o", emit(ir), functions, platform.machine())
+
+
+def compile_room(room: str) -> tuple[str, dict[str, Any]]:
+    """Compile a room's entries; returns LLVM's text, the same for every machine, and the manifest of its functions."""
+    return compile_entries(entries_of(room), jit.instances(dispatcher, jit.COMPILED_CASTS))
+
+
+def write(folder: Path, room: str, suffix: str, code: bytes, functions: dict[str, Any], machine: str) -> None:
+    """Write a room's library, an object file or a shared object for a machine, and then its manifest."""
     said = {
         "source": jit.code_hash(room),
-        "machine": platform.machine(),
-        "file": f"{room}.o",
+        "machine": machine,
+        "file": room + suffix,
         "sha256": hashlib.sha256(code).hexdigest(),
         "functions": functions,
     }
-    for name, data in ((f"{room}.o", code), (f"{room}.json", json.dumps(said, indent=1).encode())):
+    for name, data in ((room + suffix, code), (f"{room}.json", json.dumps(said, indent=1).encode())):
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(data)
+        os.chmod(file.name, 0o644)
         os.replace(file.name, folder / name)
 
 
