@@ -200,7 +200,7 @@ def write(folder: Path, room: str, suffix: str, code: bytes, functions: dict[str
     for name, data in ((room + suffix, code), (f"{room}.json", json.dumps(said, indent=1).encode())):
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(data)
-        os.chmod(file.name, 0o644)
+        Path(file.name).chmod(0o644)
         os.replace(file.name, folder / name)
 
 
