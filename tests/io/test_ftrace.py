@@ -17,7 +17,7 @@ from gfpmodel.gfp import encode, layout
 from gfpmodel.io.ftrace import Columns, TraceReader, open_trace, write_trace
 from gfpmodel.io.ftrace import reader as ftrace_reader
 from gfpmodel.io.ftrace.masks import choose, parse, translate
-from gfpmodel.io.ftrace.scan import ALLOC, DRAIN, EVENTS, EXTFRAG, FREE, ZONE_LOCKED
+from gfpmodel.io.ftrace.state import ALLOC, DRAIN, EVENTS, EXTFRAG, FREE, ZONE_LOCKED
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm import events as ev
 from gfpmodel.proposals import proposal

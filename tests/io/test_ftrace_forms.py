@@ -14,7 +14,7 @@ from gfpmodel.cli import cli
 from gfpmodel.io.ftrace import Columns, TraceReader, open_trace
 from gfpmodel.io.ftrace.forms import FORMS, MAX_FORMS, packed
 from gfpmodel.io.ftrace.masks import choose, is_number, runs
-from gfpmodel.io.ftrace.scan import ALLOC
+from gfpmodel.io.ftrace.state import ALLOC
 from gfpmodel.io.replay import read_recording
 
 TOOLS = Path(__file__).parents[1] / "data/traces/tools"
