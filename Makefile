@@ -16,7 +16,7 @@ BOOK   := _build/.book
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
-.PHONY: help engine book test lab meeting bench record grids lint clean distclean setup chromium
+.PHONY: help engine book test lab meeting bench record grids wheel lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -50,7 +50,7 @@ meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, t
 	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build, start and engine in bench/RECORD.md
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -59,12 +59,16 @@ bench: engine ## measure start-up, the book's pages, live widgets, the meeting's
 	@$(PY) bench/bench_live.py
 	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
+	@$(PY) bench/record.py
 
 record: engine ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py
 
 grids: engine ## remake the result grids that the book ships, where the source changed
 	@$(PY) tools/make_grids.py
+
+wheel: $(READY) ## make the wheels in dist: a pure one, and those with the compiled engine for Linux on x86-64 and aarch64
+	@$(PY) tools/make_wheel.py
 
 lint: $(READY) ## ruff and mypy
 	@$(PY) -m ruff check .
