@@ -53,7 +53,7 @@ meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, t
 wheel: $(READY) ## make the wheels in dist: pure, and with the compiled engine for x86-64 and for aarch64
 	@$(PY) tools/make_wheel.py
 
-bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build, start and engine in bench/RECORD.md
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -62,6 +62,7 @@ bench: engine ## measure start-up, the book's pages, live widgets, the meeting's
 	@$(PY) bench/bench_live.py
 	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
+	@$(PY) bench/record.py
 
 record: engine ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py

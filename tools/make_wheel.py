@@ -11,64 +11,69 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from gfpmodel.mm import jit
-from gfpmodel.mm.build import compile_room, emit, write
+from gfpmodel.mm.build import compile_room, emit, manifest, put
+from gfpmodel.mm.library import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD, DIST = ROOT / "_build" / "wheel", ROOT / "dist"
+ZIG = BUILD / "zig"
 GLIBC = "2.17"  # manylinux2014's
 MACHINES = ("x86_64", "aarch64")
-PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
-def zig() -> Path:
-    """Return a Python that has Zig, in an environment of its own."""
-    python = BUILD / "venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
-    lock = ROOT / "tools" / "zig.txt"
-    subprocess.run([python, *PIP, "install", "--no-deps", "--require-hashes", "-r", lock], check=True)
-    return python
+def fetch_zig() -> None:
+    """Install the linker below _build, if it is not there."""
+    if not (ZIG / "ziglang").exists():
+        wanted = ("--no-deps", "--require-hashes", "-r", ROOT / "tools" / "zig.txt")
+        subprocess.run((*PIP, "install", "--target", ZIG, *wanted), check=True)
 
 
-def link(code: bytes, machine: str, python: Path) -> bytes:
-    """Return a shared object made of an object file; fails if it needs what that glibc has not."""
-    with tempfile.TemporaryDirectory() as folder:
-        here, there = Path(folder, "engine.o"), Path(folder, "engine.so")
-        here.write_bytes(code)
-        asked = ("-target", f"{machine}-linux-gnu.{GLIBC}", "-shared", "-s", "-Wl,-z,defs", "-o", there, here)
-        subprocess.run([python, "-m", "ziglang", "cc", *asked], check=True)
-        return there.read_bytes()
+def link(code: Path, machine: str) -> Path:
+    """Make a shared object of an object file; fails if it needs what that glibc has not."""
+    shared = code.with_suffix(".so")
+    asked = ("-target", f"{machine}-linux-gnu.{GLIBC}", "-shared", "-s", "-Wl,-z,defs", "-o", shared, code)
+    command = (sys.executable, "-m", "ziglang", "cc", *asked)
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ZIG)})
+    code.unlink()
+    return shared
 
 
-def libraries(python: Path) -> None:
-    """Build every room's library for every machine, into a folder for each machine."""
+def libraries(room: str) -> None:
+    """Build a room's library, and its manifest, for every machine."""
+    ir, functions = compile_room(room)
     for machine in MACHINES:
-        shutil.rmtree(BUILD / machine, ignore_errors=True)
-        (BUILD / machine).mkdir(parents=True)
-    for room in jit.ROOMS:
-        ir, functions = compile_room(room)
-        for machine in MACHINES:
-            code = link(emit(ir, f"{machine}-unknown-linux-gnu"), machine, python)
-            write(BUILD / machine, room, ".so", code, functions, machine)
-            print(f"{machine} {room}: {len(code):,} bytes", flush=True)
+        folder, cpu = BUILD / machine, processor(machine)
+        put(folder / f"{room}.o", emit(ir, f"{machine}-unknown-linux-gnu", cpu))
+        shared = link(folder / f"{room}.o", machine)
+        code = shared.read_bytes()
+        put(folder / f"{room}.json", manifest(shared.name, code, jit.code_hash(room), machine, cpu, functions))
+        print(f"{machine} {room}: {len(code):,} bytes", flush=True)
 
 
-def wheel(machine: str | None) -> None:
+def wheel(machine: str | None, source: Path = ROOT, folder: Path = DIST) -> None:
     """Make a wheel: pure, or with the libraries of a machine (tools/wheel_hook.py puts them in)."""
     asked = {"GFPMODEL_WHEEL": machine} if machine else {}
-    command = [*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(DIST), str(ROOT)]
-    subprocess.run([sys.executable, *command], env=os.environ | asked, check=True)
+    command = (*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+    subprocess.run(command, env=os.environ | asked, check=True)
 
 
 def main() -> None:
     """Make the three wheels."""
-    libraries(zig())
-    for machine in (None, *MACHINES):
-        wheel(machine)
+    os.environ |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}  # not this machine's own
+    fetch_zig()
+    for machine in MACHINES:
+        shutil.rmtree(BUILD / machine, ignore_errors=True)
+        (BUILD / machine).mkdir(parents=True)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(libraries, sorted(jit.ROOMS, key=lambda room: room != "sim")))  # the longest first
+    for one in (None, *MACHINES):
+        wheel(one)
     for file in sorted(DIST.glob("*.whl")):
         print(f"{file.relative_to(ROOT)}: {file.stat().st_size:,} bytes")
 
