@@ -179,7 +179,8 @@ def build(room: str, folder: Path) -> None:
 
 def build_alone(room: str, folder: Path) -> None:
     """Build a room's library into a folder in which nobody else does."""
-    instance = jit.instances(dispatcher, jit.COMPILED_CASTS)
+    bits: Any = importlib.import_module("numba.cpython.unsafe.numbers")
+    instance = jit.instances(dispatcher, {**jit.COMPILED_CASTS, "trailing_zeros": bits.trailing_zeros})
     ir, functions = compile_entries(entries_of(room), instance)
     code = emit(ir)
     said = {

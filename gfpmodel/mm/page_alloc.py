@@ -33,9 +33,10 @@ from gfpmodel.mm.state import (
     Silent,
     free_area,
     get,
+    get_flags,
     get_pageblock_migratetype,
     page_to_pfn,
-    put,
+    set_flags,
     zadd,
     zget,
     zput,
@@ -62,7 +63,7 @@ NO_RESULT = 0xFFFFFFFF
 
 
 @entry
-@inlined
+@compiled
 def zone_watermark_ok(m: Silent, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int) -> Any:
     """Return whether a zone has more than ``mark`` free after this request, and a block that can serve it.
 
@@ -85,25 +86,20 @@ def zone_watermark_ok(m: Silent, zone: int, order: int, mark: int, highest: int,
     return order == 0 or has_suitable_block(m, zone, order, alloc_flags)
 
 
-@compiled
+@inlined
 def has_suitable_block(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
     """Return whether a free list that these flags may use has a block of at least this order.
 
     Models: the second half of mm/page_alloc.c:__zone_watermark_ok (v5.8).
     """
-    while order < st.MAX_ORDER:
-        area = free_area(zone, order)
-        if get(m, area + st.NR_FREE_ROW, 0) > 0:
-            for migratetype in range(st.MIGRATE_PCPTYPES):
-                if get(m, area + migratetype, st.NEXT) != area + migratetype:
-                    return True
-            if alloc_flags & st.ALLOC_CMA and get(m, area + st.MIGRATE_CMA, st.NEXT) != area + st.MIGRATE_CMA:
-                return True
-            highatomic = area + st.MIGRATE_HIGHATOMIC
-            if alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM) and get(m, highatomic, st.NEXT) != highatomic:
-                return True
-        order += 1
-    return False
+    orders = zget(m, zone, st.ORDERS)
+    for migratetype in range(1, st.MIGRATE_PCPTYPES):
+        orders |= zget(m, zone, st.ORDERS + migratetype)
+    if alloc_flags & st.ALLOC_CMA:
+        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_CMA)
+    if alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM):
+        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_HIGHATOMIC)
+    return orders >> order != 0
 
 
 @inlined
@@ -183,7 +179,7 @@ def unreserve_highatomic_pageblock(m: Mm, first: int, migratetype: int) -> Any:
     return False
 
 
-@inlined
+@compiled
 def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int) -> Any:
     """Take a block of order > 0 under the zone lock.
 
@@ -193,17 +189,19 @@ def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: i
     spin_lock(m, zone)
     page = NULL
     if alloc_flags & st.ALLOC_HARDER:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC)
+        page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
         if page != NULL:
             pfn = page_to_pfn(m, page)
             trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
     if page == NULL:
-        page = __rmqueue(m, zone, order, migratetype, alloc_flags)
+        page, _ = __rmqueue(m, zone, order, migratetype, alloc_flags, 1)
+        pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
+        trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
     if page != NULL:
         zadd(m, zone, st.NR_FREE, -(1 << order))
-        if get(m, page, st.FLAGS) & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
+        if get_flags(m, page) & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
             zadd(m, zone, st.NR_FREE_CMA, -(1 << order))
-        put(m, page, st.FLAGS, st.IN_USE | order | zone << st.ZONE_SHIFT)
+        set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
     spin_unlock(m, zone)
     local_irq_restore(m, zone)
     return page
@@ -403,14 +401,14 @@ def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
 
     Models: mm/page_alloc.c:__free_pages, free_unref_page and __free_pages_ok (v5.8).
     """
-    zone = (get(m, page, st.FLAGS) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
     migratetype = get_pageblock_migratetype(m, page)
     trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
     local_irq_save(m, zone)
     if order == 0:
         free_unref_page_commit(m, zone, cpu, page, migratetype)
     else:
-        put(m, page, st.FLAGS, 0)
+        set_flags(m, page, 0)
         spin_lock(m, zone)
         __free_one_page(m, zone, page, order, migratetype)
         spin_unlock(m, zone)
@@ -422,9 +420,7 @@ def is_block_in_use(m: Mm, page: int, order: int) -> Any:
     """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
     if page < zget(m, st.MACHINE, st.FIRST_PAGE) or page >= zget(m, st.MACHINE, st.PAGES_END):
         return False
-    return (
-        get(m, page, st.FLAGS) & (st.STATE_MASK | st.ORDER_MASK) == st.IN_USE + order
-    )  # of an order above 15 none has it
+    return get_flags(m, page) & (st.STATE_MASK | st.ORDER_MASK) == st.IN_USE + order  # of an order above 15 none has it
 
 
 @entry
@@ -452,7 +448,7 @@ def run_ops(
         if kind == OP_ALLOC:
             page = alloc_pages_nodemask(m, cpu, argument, order)
             if lru and page != NULL and argument & 1 << GFP_MOVABLE_SHIFT:
-                put(m, page, st.FLAGS, get(m, page, st.FLAGS) | st.PG_LRU)
+                set_flags(m, page, get_flags(m, page) | st.PG_LRU)
             results[u64(done)] = page + offset if page != NULL else NO_RESULT
             done += 1
         elif kind == OP_DRAIN:
