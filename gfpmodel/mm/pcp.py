@@ -15,6 +15,7 @@ from gfpmodel.mm.state import (
     get,
     get_flags,
     list_add,
+    list_empty,
     list_pop,
     page_to_pfn,
     per_cpu_pages,
@@ -91,23 +92,48 @@ def may_lock(m: Mm, zone: int, rule: int) -> Any:
 
 
 @inlined
-def __rmqueue_pcplist(m: Mm, zone: int, pcp: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
+def take_first(m: Mm, zone: int, cpu: int, migratetype: int) -> Any:
+    """Take the first page of a list that is not empty."""
+    pcp = per_cpu_pages(cpu, zone)
+    page = get(m, pcp + migratetype, st.NEXT)
+    list_pop(m, pcp + migratetype, page)
+    set_flags(m, page, st.IN_USE | zone << st.ZONE_SHIFT)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
+    return page
+
+
+@inlined
+def put_first(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
+    """Put a page at the head of its type's list.
+
+    Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
+    """
+    pcp = per_cpu_pages(cpu, zone)
+    set_flags(m, page, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+    list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1)
+
+
+@inlined
+def is_nearly_high(m: Mm, cpu: int, zone: int) -> Any:
+    """Return whether one more page brings a cpu's lists to ``high``."""
+    counts = per_cpu_pages(cpu, zone) + st.COUNTS_ROW
+    return get(m, counts, st.COUNT) + 1 >= get(m, counts, st.HIGH)
+
+
+@inlined
+def __rmqueue_pcplist(m: Mm, zone: int, cpu: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
     """Take the head of one pcp list, after a refill if it is empty and the rule allows it.
 
     Models: mm/page_alloc.c:__rmqueue_pcplist (v5.8, and the RFC's hunk for a rule without refill).
     """
-    head = pcp + migratetype
-    page = get(m, head, st.NEXT)
-    if page == head:
+    pcp = per_cpu_pages(cpu, zone)
+    if list_empty(m, pcp + migratetype):
         if refill == st.REFILL_NO or not may_lock(m, zone, refill):
             return NULL
         if rmqueue_bulk(m, zone, pcp, migratetype, alloc_flags) == 0:
             return NULL
-        page = get(m, head, st.NEXT)
-    list_pop(m, head, page)
-    set_flags(m, page, st.IN_USE | zone << st.ZONE_SHIFT)
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
-    return page
+    return take_first(m, zone, cpu, migratetype)
 
 
 @inlined
@@ -117,12 +143,11 @@ def rmqueue_pcplist(m: Mm, zone: int, cpu: int, first: int, last: int, alloc_fla
     An ordinary request has one list, the RFC's flag scans from the requested type upward.
     Models: mm/page_alloc.c:rmqueue_pcplist (v5.8, and the RFC's hunk).
     """
-    pcp = per_cpu_pages(cpu, zone)
     local_irq_save(m, zone)
     page = NULL
     migratetype = first
     while migratetype <= last and page == NULL:
-        page = __rmqueue_pcplist(m, zone, pcp, migratetype, alloc_flags, refill)
+        page = __rmqueue_pcplist(m, zone, cpu, migratetype, alloc_flags, refill)
         migratetype += 1
     local_irq_restore(m, zone)
     return page
@@ -174,15 +199,11 @@ def free_pcppages_bulk(m: Mm, zone: int, pcp: int, count: int) -> None:
 def free_unref_page_commit(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
     """Put a page at the head of this cpu's list; a batch goes back to the buddy lists when ``high`` is reached.
 
-    Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
     Models: mm/page_alloc.c:free_unref_page_commit (v5.8).
     """
+    put_first(m, zone, cpu, page, migratetype)
     pcp = per_cpu_pages(cpu, zone)
-    set_flags(m, page, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
-    list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
-    count = get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, count)
-    if count >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
+    if get(m, pcp + st.COUNTS_ROW, st.COUNT) >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
         free_pcppages_bulk(m, zone, pcp, get(m, pcp + st.COUNTS_ROW, st.BATCH))
 
 

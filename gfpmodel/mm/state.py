@@ -215,6 +215,12 @@ def list_del(m: Mm, page: int) -> None:
 
 
 @inlined
+def list_empty(m: Mm, head: int) -> Any:
+    """Return whether nothing is on a list."""
+    return get(m, head, NEXT) == head
+
+
+@inlined
 def list_pop(m: Mm, head: int, first: int) -> None:
     """Take the first page off a list; what is before it need not be looked up."""
     after = get(m, first, NEXT)

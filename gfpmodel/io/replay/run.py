@@ -205,8 +205,8 @@ def replay_ops(
         st.zput(m, st.MACHINE, st.RULE_BIT, 0)
         found = min(m.trace[ev.EVENTS] - before, REFILLS) if ran > number else REFUSED
         if 0 < found <= REFILLS:
-            last = ev.HEADER + ev.WIDTH * ((m.trace[ev.EVENTS] - 1) & (m.trace[ev.CAPACITY] - 1))
-            zone, migratetype = m.trace[last + ev.ZONE_FIELD], m.trace[last + ev.FIRST_FIELD]
+            last = m.trace[ev.EVENTS] - 1
+            zone, migratetype = ev.zone_of(m.trace, last), ev.first_field(m.trace, last)
             which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
             found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
             warm[u64(which)] = 1
