@@ -17,6 +17,9 @@ from gfpmodel.mm.state import (
     get_pageblock_migratetype,
     list_add,
     list_add_tail,
+    list_empty,
+    list_pop,
+    list_start,
     page_to_pfn,
     put,
     set_flags,
@@ -33,14 +36,19 @@ def has_block(m: Mm, zone: int, order: int, migratetype: int) -> None:
 
 
 @inlined
+def has_none(m: Mm, zone: int, order: int, migratetype: int) -> None:
+    """Note that a free list is empty."""
+    zput(m, zone, st.ORDERS + migratetype, zget(m, zone, st.ORDERS + migratetype) & ~(1 << order))
+
+
+@inlined
 def leave_free_list(m: Mm, page: int, zone: int, order: int) -> None:
     """Take a block off the free list it is on, whichever that is, and note it if that list is empty then."""
     after, before = get(m, page, st.NEXT), get(m, page, st.PREV)
     put(m, after, st.PREV, before)
     put(m, before, st.NEXT, after)
     if after == before:  # both are the head
-        word = st.ORDERS + after - free_area(zone, order)
-        zput(m, zone, word, zget(m, zone, word) & ~(1 << order))
+        has_none(m, zone, order, after - free_area(zone, order))
 
 
 @inlined
@@ -78,11 +86,16 @@ def del_page_from_free_list(m: Mm, page: int, zone: int, order: int) -> None:
 def expand(m: Mm, page: int, zone: int, taken: int, high: int, migratetype: int) -> None:
     """Give back what is left of a block of order ``high`` behind the pages that are taken, in the largest blocks.
 
+    The lists of all lower orders are empty, or that block would not have been split; so the orders of what goes on
+    them are the bits of its size.
     Models: mm/page_alloc.c:expand (v5.8); leaves out guard pages.
     """
+    word = st.ORDERS + migratetype
+    zput(m, zone, word, zget(m, zone, word) | (1 << high) - taken)
     while taken < 1 << high:
         order = trailing_zeros(taken)
-        add_to_free_list(m, page + taken, zone, order, migratetype)
+        set_flags(m, page + taken, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
+        list_start(m, page + taken, free_area(zone, order) + migratetype)
         taken += 1 << order
 
 
@@ -99,9 +112,12 @@ def __rmqueue_smallest(m: Mm, zone: int, order: int, migratetype: int, most: int
     if orders == 0:
         return NULL, 0
     current_order = order + trailing_zeros(orders)
-    page = get(m, free_area(zone, current_order) + migratetype, st.NEXT)
+    head = free_area(zone, current_order) + migratetype
+    page = get(m, head, st.NEXT)
+    list_pop(m, head, page)
+    if list_empty(m, head):
+        has_none(m, zone, current_order, migratetype)
     taken = max(1 << order, min(most, 1 << current_order))
-    leave_free_list(m, page, zone, current_order)
     expand(m, page, zone, taken, current_order, migratetype)
     # set_pcppage_migratetype: the list's type, whatever the pageblock's is
     set_flags(m, page, zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
@@ -138,6 +154,8 @@ def buddy_merge_likely(m: Mm, zone: int, page: int, buddy: int, order: int) -> A
 def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int) -> None:
     """Put a block back, merged with its buddies as far as they are free, on the list of ``migratetype``.
 
+    Its flags are 0 already, as those of a buddy that it merges with are then.
+
     Models: mm/page_alloc.c:__free_one_page (v5.8); leaves out guard pages, isolation and page reporting.
     """
     zadd(m, zone, st.NR_FREE, 1 << order)
@@ -150,7 +168,6 @@ def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int) -
         if get_flags(m, buddy) != free_here | order:
             break
         del_page_from_free_list(m, buddy, zone, order)
-        set_flags(m, page, 0)
         page &= buddy
         order += 1
     if buddy_merge_likely(m, zone, page, buddy, order):

@@ -197,6 +197,15 @@ def list_add(m: Mm, page: int, head: int) -> None:
 
 
 @inlined
+def list_start(m: Mm, page: int, head: int) -> None:
+    """Put a page on a list that is empty."""
+    put(m, page, NEXT, head)
+    put(m, page, PREV, head)
+    put(m, head, NEXT, page)
+    put(m, head, PREV, page)
+
+
+@inlined
 def list_add_tail(m: Mm, page: int, head: int) -> None:
     """Put a page at the tail of a list."""
     last = get(m, head, PREV)
