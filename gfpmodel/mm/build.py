@@ -194,7 +194,9 @@ def build_alone(room: str, folder: Path) -> None:
 
 def compile_room(room: str) -> tuple[str, dict[str, Any]]:
     """Compile a room's entries; returns what `compile_entries` does."""
-    return compile_entries(entries_of(room), jit.instances(dispatcher, jit.COMPILED_CASTS))
+    bits: Any = importlib.import_module("numba.cpython.unsafe.numbers")
+    names = {**jit.COMPILED_CASTS, "trailing_zeros": bits.trailing_zeros}
+    return compile_entries(entries_of(room), jit.instances(dispatcher, names))
 
 
 def manifest(file: str, code: bytes, source: str, machine: str, cpu: str, functions: dict[str, Any]) -> bytes:

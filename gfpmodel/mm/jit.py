@@ -42,6 +42,11 @@ i64: Any = int
 COMPILED_CASTS = {"u64": np.uint64, "i64": np.int64}
 
 
+def trailing_zeros(number: int) -> Any:
+    """Return the lowest bit that is set in a number above 0: one instruction, where it is compiled."""
+    return (number & -number).bit_length() - 1
+
+
 def compiled(function: Function) -> Function:
     """Mark a function of the engine; compiled code calls it."""
     function.forceinline = False  # type: ignore[attr-defined]

@@ -198,7 +198,7 @@ class KfreeRcu:
         self.allocator = allocator
         self.lock = allocator.lock
         ring = Ring(1, ()).array if allocator.ring is None else allocator.ring.array
-        self.mm = Traced(*allocator.arrays[:3], ring)  #: as compiled functions take it: they have no variant without
+        self.mm = Traced(*allocator.arrays[:-1], ring)  #: as compiled functions take it: they have no variant without
         self.proposal = proposal
         self.object_size = gates.within(object_size, "object_size", 1, MAX_COUNT, InputError)
         self.capacity = self.version.capacity(page_size, pointer_size)

@@ -156,7 +156,7 @@ def simulate(run: Run, seed: int) -> Result:
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
-    world = World(Traced(*allocator.arrays[:3], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
+    world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
     jit.expect("sim", int(run.expected_events()))
     loop.preload(world)
     start_flows(arrays, flows)

@@ -153,7 +153,7 @@ def test_an_entry_takes_what_its_annotation_says() -> None:
     for wrong in (np.zeros(6, np.int64), np.zeros((2, 3), np.uint32), np.zeros(12, np.uint32)[::2]):
         with pytest.raises(TypeError):
             library.words_of(pages, wrong, [])
-    with pytest.raises(TypeError, match="3 items; expected 4"):
+    with pytest.raises(TypeError, match="3 items; expected 5"):
         library.words_of(machine, (np.zeros(6, np.uint32),) * 3, [])
 
 
@@ -168,7 +168,7 @@ def test_an_entry_that_records_nothing_or_always_something_is_compiled_once() ->
 
 def test_an_engine_function_called_by_mistake_is_plain_python() -> None:
     rows = memoryview(np.arange(12, dtype=np.uint32))  # type: ignore[arg-type]
-    machine = Mm(rows, rows, rows, None)  # type: ignore[arg-type]
+    machine = Mm(rows, rows, rows, rows, None)  # type: ignore[arg-type]
     list_add(machine, 1, 0)
     assert get(machine, 0, 0) == 1
 
