@@ -481,7 +481,7 @@ class KfreeRcu:
     def settle(self, limit_ns: int = 3600 * NS_PER_S) -> None:
         """Let time go on until nothing more would happen, or a limit (ns)."""
         until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
-        while (at := next_event(self.arrays[0])[0]) <= until:
+        while (at := next_event(self.arrays.krc)[0]) <= until:
             run_events(self.mm, self.arrays, at)
         self._report_foreign()
 
