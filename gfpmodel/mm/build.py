@@ -156,11 +156,12 @@ def emit(ir: str, triple: str | None = None) -> bytes:
 
 def entries_of(room: str) -> dict[str, jit.Entry]:
     """Import every module of a room, and return its entries."""
-    package = importlib.import_module(f"gfpmodel.{room}")
-    for found in pkgutil.walk_packages(package.__path__, f"gfpmodel.{room}."):
+    folder = f"gfpmodel.{jit.folder_of(room)}"
+    package = importlib.import_module(folder)
+    for found in pkgutil.walk_packages(package.__path__, f"{folder}."):
         if not found.name.endswith(("__main__", ".build")):
             importlib.import_module(found.name)
-    return {name: one for name, one in jit.ENTRIES.items() if name.startswith(f"gfpmodel.{room}.")}
+    return {name: one for name, one in jit.ENTRIES.items() if jit.room_of(name) == room}
 
 
 def build(room: str, folder: Path) -> None:
@@ -179,7 +180,7 @@ def build(room: str, folder: Path) -> None:
 
 def build_alone(room: str, folder: Path) -> None:
     """Build a room's library into a folder in which nobody else does."""
-    instance = jit.instances(dispatcher, jit.COMPILED_CASTS)
+    instance = jit.instances(dispatcher, jit.COMPILED_CASTS, jit.FORMS.get(room.partition("@")[2]))
     ir, functions = compile_entries(entries_of(room), instance)
     code = emit(ir)
     said = {
