@@ -39,7 +39,15 @@ from gfpmodel.mm.ops import (
     busy_argument,
 )
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
-from gfpmodel.mm.state import MAX_ATTEMPTS, MAX_NR_ZONES, MAX_ORDER, MIGRATE_CMA, NR_LOWORDER_PCP_LISTS, NR_PCP_LISTS
+from gfpmodel.mm.state import (
+    IN_USE,
+    MAX_ATTEMPTS,
+    MAX_NR_ZONES,
+    MAX_ORDER,
+    MIGRATE_CMA,
+    NR_LOWORDER_PCP_LISTS,
+    NR_PCP_LISTS,
+)
 
 FORMATS = ("1+6.18", "1+7.3")
 NAMES = {"kernel", "config", "snap_every", "ops", "event_counts", "null_results", "ends_all_freed",
@@ -131,8 +139,8 @@ class Golden618(Replay):
             if op == "minfree":
                 self.allocator.set_min_free_kbytes(numbers["kb"])
             else:
-                zones = [[zone for zone in one if zone in self.allocator.sizes.zones] for one in lists]
-                self.allocator.busy(*zones, attempts=self._list(line, "tf", MAX_ATTEMPTS - 1))
+                zones, of_lists = [[z for z in one if z in self.allocator.sizes.zones] for one in lists]
+                self.allocator.busy(zones, of_lists, self._list(line, "tf", MAX_ATTEMPTS - 1))
                 self._free(line, op, numbers)
         except MisuseError as error:
             raise DifferenceFound(line.number, "op", line.data, error.message) from None
@@ -158,6 +166,17 @@ class Golden618(Replay):
             return {"r": [pfn for pfn in found if pfn != NO_RESULT]}
         value = next(pfns)
         return {"r": None if value == NO_RESULT else value}
+
+    def may_split(self, line: Line) -> bool:
+        """Make single pages of the block of which an operation frees a part: the scripts with ranges do so."""
+        state, order = self.allocator.page_state(line.data["pfn"])
+        if self.header["format"] != FORMATS[1] or (state == IN_USE and order <= line.data["order"]):
+            return False
+        try:
+            self.allocator.split_page(line.data["pfn"])
+        except MisuseError:
+            return False
+        return True
 
     def zone(self, index: int, *, full: bool) -> dict[str, Any]:
         """Return a zone as a snapshot line writes it."""
@@ -188,7 +207,7 @@ class Golden618(Replay):
         for pindex, pfns in enumerate(lists):
             words += [pindex, len(pfns), *pfns]
         return {
-            "c": state.count,
+            "c": state.pages,
             "h": state.high,
             "fc": state.free_count,
             "af": state.alloc_factor,

@@ -428,7 +428,7 @@ class PageAllocator(LaterOperations):
     def pcp_count(self, cpu: int, zone: int) -> int:
         """Return how many pages a cpu's lists hold in a zone."""
         cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
-        return self.pcp_state(cpu, zone).count if self.rules.later else int(self._counts[cpu, zone, st.COUNT])
+        return self.pcp_state(cpu, zone).pages if self.rules.later else int(self._counts[cpu, zone, st.COUNT])
 
     def migratetype(self, pfn: int) -> int:
         """Return the type of the pageblock that a pfn of a zone lies in."""
@@ -478,9 +478,10 @@ class PageAllocator(LaterOperations):
         pcp = tuple(
             tuple(tuple(self.pcp_list(cpu, index, t).tolist()) for t in range(self.rules.pcp_lists)) for cpu in cpus
         )
+        counters: dict[str, Any] = self.counters(index)
         return ZoneState(
             index=index,
-            **self.counters(index),
+            **counters,
             free_lists=tuple(
                 tuple(tuple(self.free_list(index, order, t).tolist()) for t in range(len(st.MIGRATE_NAMES)))
                 for order in range(st.MAX_ORDER)

@@ -216,9 +216,8 @@ def check_zone(m: Silent, zone: int, cpus: int, managed: int) -> Any:
     if zget(m, zone, st.MANAGED) != managed:
         return 15, NULL
     fault, page = check_pages(m, zone, free_blocks, on_pcp)
-    if fault:
-        return fault, page
-    fault, page = check_zone_flags(m, zone)
+    if not fault:
+        fault, page = check_zone_flags(m, zone)
     if fault:
         return fault, page
     counters = min(zget(m, zone, st.BOOST), zget(m, zone, st.NR_HIGHATOMIC), zget(m, zone, st.WMARK))

@@ -68,7 +68,13 @@ SHARED = (
     checks.fill_free_list,
     checks.fill_pcp_list,
 )
-LATER = (page_alloc.free_pages_bulk, checks_6_18.read_pcp, checks_6_18.write_pcp, checks_6_18.fill_deferred)
+LATER = (
+    page_alloc.free_pages_bulk,
+    page_alloc.split_block,
+    checks_6_18.read_pcp,
+    checks_6_18.write_pcp,
+    checks_6_18.fill_deferred,
+)
 
 
 def made(row: Rules) -> Rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from threading import RLock
 from typing import Any
 
@@ -144,7 +144,8 @@ class LaterOperations:
         self._has("free_contig_range()")
         pfn, count = gates.whole(pfn, "pfn"), gates.within(count, "count", 1, MAX_AMOUNT)
         kept = {gates.whole(one, "keep") for one in keep}
-        self._free_rows([one for one in range(pfn, pfn + count) if one not in kept], cpu)
+        pages = range(pfn, pfn + count)
+        self._free_rows([one for one in pages if one not in kept], cpu, [one for one in pages if one in kept])
 
     @locked
     def free_pages_bulk(self, pfns: Iterable[int], cpu: int = 0) -> None:
@@ -156,17 +157,31 @@ class LaterOperations:
         self._has("free_pages_bulk()", bulk_free=True)
         self._free_rows(gates.column(list(pfns), "pfns", 0, NO_RESULT - 1).tolist(), cpu)
 
-    def _free_rows(self, pfns: list[int], cpu: int) -> None:
+    @locked
+    def split_page(self, pfn: int) -> None:
+        """Make single pages of the allocated block that a pfn lies in; raises MisuseError if it lies in none.
+
+        Models: mm/page_alloc.c:split_page (v6.18).
+        """
+        self._has("split_page()")
+        pfn = gates.within(pfn, "pfn", 0, NO_RESULT - 1)
+        if not self._engine.split_block(self.arrays, pfn - self._offset):
+            raise self._misuse(pfn, 0)
+        self._prepared = None
+
+    def _free_rows(self, pfns: list[int], cpu: int, kept: Sequence[int] = ()) -> None:
+        """Free single pages, and make single pages of those that are kept."""
         cpu = gates.cpu(cpu, self.machine.cpus)
-        rows = np.array(pfns, np.int64) - self._offset
         if len(set(pfns)) < len(pfns):
             raise MisuseError("a pfn is freed twice in one call")
+        pages = [*pfns, *kept]
+        rows = np.array(pages, np.int64) - self._offset
         self._prepared = None
         if self._ring is not None:
             self._ring.array[FIRST_OP] = self.ops_run
-        stopped = int(self._engine.free_pages_bulk(self.arrays, cpu, rows))
-        if stopped < len(pfns):
-            raise self._misuse(pfns[stopped], 0)
+        stopped = int(self._engine.free_pages_bulk(self.arrays, cpu, rows, len(pfns)))
+        if stopped < len(pages):
+            raise self._misuse(pages[stopped], 0)
         self.ops_run += 1
 
     # what others do

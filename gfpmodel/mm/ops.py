@@ -114,7 +114,8 @@ def pack_ops(
     if (later & (orders > 0) & (arguments > v6_18.ARGUMENT_MASK)).any():
         raise InputError("argument: expected at most 32 bits")
     arguments = np.where(later, arguments | orders << v6_18.ARGUMENT_ORDER_SHIFT, arguments)
-    return np.atleast_1d(op_word(kinds, cpus, np.where(later, 0, orders), arguments))
+    words: NDArray[np.int64] = np.atleast_1d(op_word(kinds, cpus, np.where(later, 0, orders), arguments))
+    return words
 
 
 def busy_argument(zones: Any, lists: Any, attempts: Any) -> int:

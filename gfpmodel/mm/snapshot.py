@@ -21,7 +21,7 @@ MAX_COUNT = 1 << 40  #: of what a counter of pages may say
 class PcpState(NamedTuple):
     """The words of a cpu's lists in a zone (pages), ``held`` if another holds their lock all the time."""
 
-    count: int
+    pages: int
     high: int
     batch: int
     free_count: int

@@ -34,6 +34,7 @@ from gfpmodel.mm.page_alloc import (
 from gfpmodel.mm.state import (
     NULL,
     Mm,
+    Silent,
     free_area,
     get,
     get_pageblock_migratetype,
@@ -672,10 +673,21 @@ def split_page(m: Mm, page: int) -> None:
 
 @entry
 @compiled
-def free_pages_bulk(m: Mm, cpu: int, pages: NDArray[np.int64]) -> Any:
-    """Free single pages (rows) in this order; returns the number of the first that is misuse, or how many there are.
+def split_block(m: Silent, page: int) -> Any:
+    """Make single pages of the allocated block that a page lies in; returns whether it lies in one."""
+    head = block_of(m, page)
+    if head != NULL:
+        split_page(m, head)
+    return head != NULL
 
-    Those of a larger block are split off it first.  With a misuse none is freed.
+
+@entry
+@compiled
+def free_pages_bulk(m: Mm, cpu: int, pages: NDArray[np.int64], count: int) -> Any:
+    """Free the first ``count`` of single pages (rows) in this order; returns the number of the first that is misuse.
+
+    Without one it returns how many there are.  The pages behind ``count`` stay in use; they and the others are split
+    off larger blocks first.  With a misuse none is freed.
     Models: mm/page_alloc.c:free_pages_bulk (v7.3): each stretch of pages that follow each other is a range.
     """
     trace_op(m.trace, 0, cpu)
@@ -685,9 +697,9 @@ def free_pages_bulk(m: Mm, cpu: int, pages: NDArray[np.int64]) -> Any:
     for at in range(len(pages)):
         split_page(m, block_of(m, i64(pages[u64(at)])))
     start = 0
-    while start < len(pages):
+    while start < count:
         stop = start + 1
-        while stop < len(pages) and pages[u64(stop)] == pages[u64(stop - 1)] + 1:
+        while stop < count and pages[u64(stop)] == pages[u64(stop - 1)] + 1:
             stop += 1
         __free_contig_range(m, cpu, i64(pages[u64(start)]), stop - start)
         start = stop
