@@ -132,7 +132,7 @@ def slots_of(ops: NDArray[np.int64], later: bool) -> NDArray[np.int64]:
     Argument: whether it has the kinds of v6.18.
     """
     kinds = ops & 3
-    slots = (kinds == OP_ALLOC).astype(np.int64)
+    slots: NDArray[np.int64] = (kinds == OP_ALLOC).astype(np.int64)
     others = np.flatnonzero((kinds == OP_DRAIN) & (ops >> OP_ORDER_SHIFT & MAX_OP_ORDER > 0))
     for at in others.tolist():
         kind = int(ops[at]) & 0xFF

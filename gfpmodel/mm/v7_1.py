@@ -37,7 +37,7 @@ def free_excess(m: Mm, zone: int, cpu: int, pcp: int, batch: int, count: int, pi
     """Give pages of lists that are too long back, a batch at a time; returns whether their lock is still held.
 
     Between two batches others may have the lock, and then the rest stays.
-    Models: the end of mm/page_alloc.c:free_frozen_page_commit (v7.1; since v6.19).
+    Models: the bulk free in mm/page_alloc.c:free_frozen_page_commit (v7.1; since v6.19).
     """
     while count > 0 and pget(m, pcp, st.PCP_COUNT) > 0:
         piece = min(count, batch)

@@ -19,8 +19,8 @@ from gfpmodel.mm.v6_18.pcp import pindex_to_order
 def read_pcp(m: Silent, cpu: int, zone: int, out: NDArray[np.int64]) -> None:
     """Write the words of a cpu's lists in a zone: count, high, batch, free_count, alloc_factor, flags, and so on."""
     pcp = per_cpu_pages(cpu, zone)
-    for number, word in enumerate(st.PCP_WORDS):
-        out[number] = pget(m, pcp, word)
+    for number in range(st.PCP_WORDS):
+        out[number] = pget(m, pcp, st.PCP_COUNTS + number)
 
 
 @entry
@@ -28,8 +28,8 @@ def read_pcp(m: Silent, cpu: int, zone: int, out: NDArray[np.int64]) -> None:
 def write_pcp(m: Silent, cpu: int, zone: int, words: NDArray[np.int64]) -> None:
     """Set the words of a cpu's lists in a zone."""
     pcp = per_cpu_pages(cpu, zone)
-    for number, word in enumerate(st.PCP_WORDS):
-        pput(m, pcp, word, words[number])
+    for number in range(st.PCP_WORDS):
+        pput(m, pcp, st.PCP_COUNTS + number, words[number])
 
 
 @entry

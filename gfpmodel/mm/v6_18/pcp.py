@@ -243,7 +243,7 @@ def nr_pcp_free(m: Mm, pcp: int, batch: int, high: int, free_high: bool) -> Any:
     return clamp(pget(m, pcp, st.PCP_FREE_COUNT), batch, high - batch)
 
 
-@compiled
+@inlined
 def nr_pcp_high(m: Mm, zone: int, pcp: int, batch: int, free_high: bool) -> Any:
     """Return how many pages the lists may hold now, and tune that for later.
 
@@ -276,21 +276,18 @@ def nr_pcp_high(m: Mm, zone: int, pcp: int, batch: int, free_high: bool) -> Any:
 def free_excess(m: Mm, zone: int, cpu: int, pcp: int, batch: int, count: int, pindex: int) -> Any:
     """Give pages of lists that are too long back, all under one hold of the lock; returns whether it is still held.
 
-    Models: the end of mm/page_alloc.c:free_frozen_page_commit (v6.18).
+    Models: the bulk free in mm/page_alloc.c:free_frozen_page_commit (v6.18).
     """
     free_pcppages_bulk(m, zone, pcp, count, pindex)
     return True
 
 
 @compiled
-def trim_pcplists(m: Mm, zone: int, cpu: int, pcp: int, batch: int, pindex: int, free_high: bool) -> Any:
-    """Look whether the lists are too long, and free what is; returns whether their lock is still held.
+def trim_pcplists(m: Mm, zone: int, cpu: int, pcp: int, batch: int, pindex: int, free_high: bool, high: int) -> Any:
+    """Free what is too much on the lists; returns whether their lock is still held.
 
-    Models: the second half of mm/page_alloc.c:free_frozen_page_commit (v6.18).
+    Models: the end of mm/page_alloc.c:free_frozen_page_commit (v6.18).
     """
-    high = nr_pcp_high(m, zone, pcp, batch, free_high)
-    if pget(m, pcp, st.PCP_COUNT) < high:
-        return True
     count = nr_pcp_free(m, pcp, batch, high, free_high)
     held = free_excess(m, zone, cpu, pcp, batch, count, pindex)
     if zget(m, zone, st.ZONE_FLAGS) & st.ZONE_BELOW_HIGH and high_wmark_ok(m, zone):
@@ -328,7 +325,10 @@ def free_frozen_page_commit(m: Mm, zone: int, cpu: int, pcp: int, page: int, mig
         pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))
     if trylock:
         return True
-    return trim_pcplists(m, zone, cpu, pcp, batch, pindex, free_high)
+    high = nr_pcp_high(m, zone, pcp, batch, free_high)
+    if count < high:
+        return True
+    return trim_pcplists(m, zone, cpu, pcp, batch, pindex, free_high, high)
 
 
 @compiled
