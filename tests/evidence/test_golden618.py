@@ -75,7 +75,7 @@ def first(lines: list[dict[str, Any]], op: str) -> dict[str, Any]:
 
 
 def last_snap(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    return [line for line in lines if line.get("t") == "snap"][-1]["zones"][1]
+    return [line for line in lines if line.get("t") == "snap"][-1]["zones"][0]
 
 
 def change_result(lines: Any) -> None:
@@ -107,7 +107,7 @@ def change_deferred(lines: Any) -> None:
 
 
 def change_high_max(lines: Any) -> None:
-    lines[0]["zones"][1]["pcp_high_max"] += 1
+    lines[0]["zones"][0]["pcp_high_max"] += 1
 
 
 def change_totals(lines: Any) -> None:
