@@ -17,7 +17,7 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.checks import FAULTS
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
 from gfpmodel.mm.gates import locked
-from gfpmodel.mm.kernels import FIRST, Rules, rules_of
+from gfpmodel.mm.kernels import FIRST, Rules, check_machine, rules_of
 from gfpmodel.mm.later import LaterOperations
 from gfpmodel.mm.mmzone import Machine, Sizes
 from gfpmodel.mm.ops import (
@@ -84,6 +84,7 @@ class PageAllocator(LaterOperations):
         self.proposal = proposal
         self.lock = RLock()  #: of this machine; whoever works on it in several calls may hold it
         self.rules: Rules = rules_of(kernel)
+        check_machine(self.rules, machine)
         self.layout: Layout = layout(proposal.kernel if proposal else self.rules.name)
         self.sizes: Sizes = self.rules.boot_sizes(machine)
         first_page = round_up(st.AREAS_END + machine.cpus * st.MAX_NR_ZONES * self.rules.pcp_rows, ALIGNMENT)

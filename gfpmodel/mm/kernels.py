@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from gfpmodel.errors import InputError
+from gfpmodel.errors import GeometryError, InputError
 from gfpmodel.mm import checks, jit, mmzone, v7_1, v7_3
 from gfpmodel.mm import state as st
 from gfpmodel.mm.gates import shown
@@ -104,6 +104,20 @@ ROWS = {
         ),
     )
 }
+
+
+#: What a machine can be given, with what it is otherwise, that only v5.8 or only later kernels have.
+FIRST_ALONE = {"pcp": None, "percpu_pagelist_fraction": 0}
+LATER_ALONE = {"thp": False, "defrag_mode": False, "kdump": False, "cache_slice": 0,
+               "percpu_pagelist_high_fraction": 0, "pcp_sizes": None}  # fmt: skip
+
+
+def check_machine(row: Rules, machine: Machine) -> None:
+    """Raise GeometryError for a machine with something that this kernel does not have."""
+    for name, otherwise in (FIRST_ALONE if row.later else LATER_ALONE).items():
+        if getattr(machine, name) != otherwise:
+            instead = f"; expected {', '.join(LATER_ALONE)}" if row.later else ""
+            raise GeometryError(f"{name} is {shown(getattr(machine, name))}; {row.name} has no such thing{instead}")
 
 
 def rules_of(kernel: str) -> Rules:

@@ -40,6 +40,11 @@ ACCOUNT = 0x400000  #: __GFP_ACCOUNT, all that the caller of alloc_pages_nolock(
 ZONE_FLAGS = 3  #: bits of zone->flags: BOOSTED_WATERMARK, RECLAIM_ACTIVE, BELOW_HIGH
 
 
+def listed(values: Any) -> Any:
+    """Return a column, or what can be walked through, as what gates.column() takes."""
+    return list(values) if isinstance(values, set | frozenset | range | tuple) else values
+
+
 class LaterOperations:
     """What a PageAllocator of v6.18 or later can do besides; one of v5.8 raises MisuseError for each of it."""
 
@@ -143,7 +148,7 @@ class LaterOperations:
         """
         self._has("free_contig_range()")
         pfn, count = gates.whole(pfn, "pfn"), gates.within(count, "count", 1, MAX_AMOUNT)
-        kept = {gates.whole(one, "keep") for one in keep}
+        kept = set(gates.column(listed(keep), "keep", 0, NO_RESULT - 1).reshape(-1).tolist())
         pages = range(pfn, pfn + count)
         self._free_rows([one for one in pages if one not in kept], cpu, [one for one in pages if one in kept])
 
@@ -155,7 +160,7 @@ class LaterOperations:
         Models: mm/page_alloc.c:free_pages_bulk (v7.3).
         """
         self._has("free_pages_bulk()", bulk_free=True)
-        self._free_rows(gates.column(list(pfns), "pfns", 0, NO_RESULT - 1).tolist(), cpu)
+        self._free_rows(gates.column(listed(pfns), "pfns", 0, NO_RESULT - 1).reshape(-1).tolist(), cpu)
 
     @locked
     def split_page(self, pfn: int) -> None:
@@ -258,8 +263,11 @@ class LaterOperations:
         Raises MisuseError.
         """
         self._has("lock that is tried")
-        zones, lists = [self._zone(zone) for zone in zones], [self._zone(zone) for zone in lists]
-        numbers = [gates.within(number, "attempt", 0, st.MAX_ATTEMPTS - 1) for number in attempts]
+        zones, lists = (
+            [self._zone(zone) for zone in gates.column(one, what, 0, st.MAX_NR_ZONES - 1).reshape(-1).tolist()]
+            for one, what in ((listed(zones), "zones"), (listed(lists), "lists"))
+        )
+        numbers = gates.column(listed(attempts), "attempts", 0, st.MAX_ATTEMPTS - 1).reshape(-1).tolist()
         words = self._words(st.MACHINE)
         words[st.BUSY], words[st.TRYLOCKS] = busy_argument(zones, lists, numbers), 0
 

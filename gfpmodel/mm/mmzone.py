@@ -97,6 +97,8 @@ class Machine:
             object.__setattr__(self, name, tuple(pair(area, name) for area in getattr(self, name)))
         object.__setattr__(self, "pcp", taken_pcp(self.pcp))
         object.__setattr__(self, "pcp_sizes", taken_sizes(self.pcp_sizes))
+        for name in ("thp", "defrag_mode", "kdump", "config_cma"):
+            object.__setattr__(self, name, bool(within(getattr(self, name), name, 0, 1, GeometryError)))
         if not isinstance(self.zones, tuple) or not all(isinstance(zone, Zone) for zone in self.zones):
             raise GeometryError(f"zones is {shown(self.zones)}; expected a tuple of Zone")
         check_zones(self.zones)

@@ -121,7 +121,7 @@ def check_zone_state(state: ZoneState, zone: Zone, machine: Machine, lists: int)
     for what, table, rows, columns in shapes:
         if len(table) != rows or any(len(row) != columns for row in table):
             raise MisuseError(f"{where}: the {what} are not those of {rows} x {columns} lists")
-    for name in ("free", "free_cma", "boost", "nr_reserved_highatomic"):
+    for name in ("free", "free_cma", "boost", "nr_reserved_highatomic", "free_highatomic"):
         gates.within(getattr(state, name), f"{where}: {name}", 0, MAX_COUNT)
     later = lists > MIGRATE_PCPTYPES
     gates.within(state.flags, f"{where}: flags", 0, 7 if later else 1)

@@ -75,7 +75,8 @@ def first(lines: list[dict[str, Any]], op: str) -> dict[str, Any]:
 
 
 def last_snap(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    return [line for line in lines if line.get("t") == "snap"][-1]["zones"][0]
+    zone: dict[str, Any] = [line for line in lines if line.get("t") == "snap"][-1]["zones"][0]
+    return zone
 
 
 def change_result(lines: Any) -> None:

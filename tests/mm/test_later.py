@@ -1,5 +1,8 @@
 """The allocators of v6.18 and later by hand: what an expert would look for first, and what v5.8 does not have."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from gfpmodel.mm.kernels import ROWS, forms, rules_of
 from gfpmodel.mm.ops import OP_AMOUNT, OP_BULK, OP_BUSY, OP_DECAY, OP_FREE_NOLOCK_HANDLE, OP_NOLOCK, busy_argument
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.mm.v6_18 import buddy
+from gfpmodel.rcu import KfreeRcu
 
 LATER = [name for name, row in ROWS.items() if row.later]
 DMA32 = Machine((Zone(1, 4096, 28672),), pageblock_order=10)
@@ -27,7 +31,7 @@ def count(allocator: PageAllocator, kind: int) -> int:
 
 def test_a_kernel_without_a_row_is_never_the_nearest() -> None:
     for name in ("v6.1", "v6.17", "v7.2", "v6.18.26", "", None, 6):
-        with pytest.raises(InputError, match="has no allocator here; expected v5.8-rc3, v6.18, v7.1, v7.3"):
+        with pytest.raises(InputError, match=r"has no allocator here; expected v5\.8-rc3, v6\.18, v7\.1, v7\.3"):
             PageAllocator(DMA32, kernel=name)  # type: ignore[arg-type]
     assert rules_of("v7.3").name == "v7.3"
 
@@ -35,7 +39,7 @@ def test_a_kernel_without_a_row_is_never_the_nearest() -> None:
 def test_a_later_kernel_has_only_what_differs() -> None:
     """Each form of a later row has another code than that of the row before: a rule stands once."""
     rows = list(ROWS.values())
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         added = after.modules[len(before.modules) :]
         new, old = forms(added), forms(before.modules)
         same = [name for name in new if name in old and new[name].__code__.co_code == old[name].__code__.co_code
@@ -53,7 +57,8 @@ def test_the_lowest_page_of_the_machine_comes_first(kernel: str) -> None:
 
 def test_refills_double_and_raise_high() -> None:
     a = booted()
-    asked, highs = [], []
+    asked: list[int] = []
+    highs: list[int] = []
     while len(asked) < 7:
         a.alloc_pages(KERNEL)
         asked += [event.values[2] for event in a.events() if event.kind == ev.PCP_REFILL]
@@ -68,7 +73,10 @@ def test_a_list_that_found_nothing_asks_the_zone_once_more() -> None:
     a = booted()
     a.busy(attempts=[0])
     assert a.alloc_pages(KERNEL) is not None
-    assert [event.name for event in a.events() if event.kind in {ev.PCP_TRYLOCK, ev.LOCK}] == ["pcp_trylock", "zone_lock"]
+    assert [event.name for event in a.events() if event.kind in {ev.PCP_TRYLOCK, ev.LOCK}] == [
+        "pcp_trylock",
+        "zone_lock",
+    ]
 
 
 def test_what_is_busy_is_so_for_one_operation() -> None:
@@ -90,7 +98,9 @@ def test_what_is_busy_is_so_for_one_operation() -> None:
 def test_pages_that_could_not_be_freed_wait_for_an_ordinary_free() -> None:
     a = booted()
     big, small, other = a.alloc_pages(KERNEL, 4), a.alloc_pages(KERNEL, 5), a.alloc_pages(KERNEL, 6)
-    assert big is not None and small is not None and other is not None
+    assert big is not None
+    assert small is not None
+    assert other is not None
     free = a.nr_free(1)
     for pfn, order in ((big, 4), (small, 5)):
         a.busy(zones=[1])
@@ -130,7 +140,9 @@ def test_a_highatomic_pageblock_stays_apart_from_others(kernel: str) -> None:
         pass
     blocks = [a.alloc_pages(KERNEL, 5) for _ in range(6)]  # now below the low mark
     atomic, start = a.alloc_pages(ATOMIC, 4), blocks[0]
-    assert atomic is not None and start is not None and start % 1024 == 0
+    assert atomic is not None
+    assert start is not None
+    assert start % 1024 == 0
     assert a.counters(2)["nr_reserved_highatomic"] == 512
     a.free_pages(atomic, 4)
     for pfn in blocks:
@@ -173,7 +185,7 @@ def test_kept_pages_of_a_range_stay_and_count_as_single_ones() -> None:
     assert pfn is not None
     a.free_contig_range(pfn, 8, keep=[pfn + 2])
     assert a.snapshot().in_use == ((pfn + 2, 0),)
-    with pytest.raises(MisuseError, match="double free|never given"):
+    with pytest.raises(MisuseError, match=r"double free|never given"):
         a.free_pages_bulk([pfn + 2, pfn + 3])
     assert a.snapshot().in_use == ((pfn + 2, 0),)
     with pytest.raises(MisuseError, match="freed twice"):
@@ -284,16 +296,25 @@ def test_sizes_that_cannot_be_are_refused() -> None:
     for sizes in ((0, 1, 1), (1, -1, 5), (1, 1, 1 << 40)):
         with pytest.raises(GeometryError, match="pcp "):
             booted(machine=Machine(DMA32.zones, pcp_sizes=sizes))
-    for sizes in (4, (1, 2), (1, 2, "x")):
+    wrong: Any
+    for wrong in (4, (1, 2), (1, 2, "x")):
         with pytest.raises(GeometryError, match="pcp_sizes"):
-            Machine(DMA32.zones, pcp_sizes=sizes)  # type: ignore[arg-type]
+            Machine(DMA32.zones, pcp_sizes=wrong)
+    with pytest.raises(GeometryError, match=r"pcp is .*; v6\.18 has no such thing; expected .*pcp_sizes"):
+        booted(machine=Machine(DMA32.zones, pcp=(4, 8)))
+    with pytest.raises(GeometryError, match=r"thp is True; v5\.8-rc3 has no such thing"):
+        PageAllocator(Machine(DMA32.zones, thp=True))
+    with pytest.raises(GeometryError, match="kdump is 7; expected 0 to 1"):
+        Machine(DMA32.zones, kdump=7)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"runs on the allocator of v5\.8-rc3 here, not on that of v6\.18"):
+        KfreeRcu("v5.9", booted())
 
 
 def test_an_op_script_runs_on_each_kernel() -> None:
     text = b"param cpus 1\nzone 0 1 4095\nzone 1 4096 258048\nboot\n" + b"a 0 0 3264\nf 0 0\na 0 1 3264\nd 0\n"
     hashes = {name: replay(read_script(text, "x", name)).hash for name in ROWS}
     assert hashes["v6.18"] == hashes["v7.1"] == hashes["v7.3"] != hashes["v5.8-rc3"]
-    with pytest.raises(InputError, match="expected v5.8-rc3, v6.18, v7.1, v7.3"):
+    with pytest.raises(InputError, match=r"expected v5\.8-rc3, v6\.18, v7\.1, v7\.3"):
         read_script(text, "x", "v6.1")
 
 
