@@ -312,12 +312,13 @@ def verify(files: tuple[str, ...], as_json: bool) -> int:
 
 @cli.command()
 @click.argument("file")
+@click.option("--kernel", default="v5.8-rc3", show_default=True, help="Whose allocator runs it.")
 @json_option
-def ops(file: str, as_json: bool) -> int:
+def ops(file: str, kernel: str, as_json: bool) -> int:
     """Run an op script: operations, NULL results, speed, and the hash over all page frame numbers."""
     from gfpmodel.io.ops import read_script, replay
 
-    facts = replay(read_script(read_bytes(file, MOST_OPS), file)).to_json()
+    facts = replay(read_script(read_bytes(file, MOST_OPS), file, kernel)).to_json()
     emit(facts, rows([(name, str(value)) for name, value in facts.items()]), as_json=as_json)
     return FINE
 

@@ -155,6 +155,12 @@ def machine() -> Any:
             "watermark_scale_factor": (some(1, 10, 1000),),
             "mobility_disabled": (True, False, None),
             "slowpath": ("short", "verbatim", "no"),
+            "pcp_sizes": ((some(1, 7), some(0, 20), some(40, 90)), (None, None, some(8))),
+            "thp": (True, False),
+            "defrag_mode": (True, False),
+            "kdump": (True, False),
+            "cache_slice": (some(0, 1 << 20),),
+            "percpu_pagelist_high_fraction": (some(8, 100),),
         }
         for name in RNG.sample(sorted(odd), RNG.choice((1, 2, 3))):
             options[name] = RNG.choice(odd[name])
@@ -201,7 +207,7 @@ class Engine:
         """Make a random call."""
         a, cpu, zone, order = self.a, some(*self.cpus), some(*self.zones), some(0, 0, 1, 3, 10)
         pfn = some(*self.pfns[-200:], self.pfns[-1] + 1)
-        match RNG.randrange(24):
+        match RNG.randrange(30):
             case 0 | 1 | 2 | 3:
                 got = call(a.alloc_pages, some(*MASKS), order, cpu)
                 if got is not None:
@@ -241,8 +247,43 @@ class Engine:
                 self.refused_changes_nothing()
             case 21:
                 self.threads()
+            case 24 | 25 | 26:
+                self.later(cpu, zone, order, pfn)
+            case 27:
+                self.others(cpu, zone)
             case _:
                 pass
+
+    def later(self, cpu: Any, zone: Any, order: Any, pfn: Any) -> None:
+        """Make a call that only later kernels have; v5.8 refuses it."""
+        a = self.a
+        match RNG.randrange(6):
+            case 0 | 1:
+                got = call(a.alloc_pages_nolock, some(0, 0, 0x400000), order, cpu)
+                self.pfns += [got] if got is not None else []
+            case 2:
+                call(a.free_pages_nolock, pfn, order, cpu)
+            case 3:
+                self.pfns += call(a.alloc_pages_bulk, some(*MASKS), some(1, 2, 40, 3000), cpu) or []
+            case 4:
+                call(a.free_contig_range, pfn, some(1, 2, 64, 700), cpu, RNG.choice(((), [pfn], some(()))))
+                call(a.split_page, pfn)
+            case _:
+                call(a.free_pages_bulk, RNG.choice((self.pfns[-5:], [pfn], HOSTILE, some(()))), cpu)
+
+    def others(self, cpu: Any, zone: Any) -> None:
+        """Do what another cpu, kswapd or the administrator would."""
+        a = self.a
+        call(a.decay_pcp_high, cpu, zone)
+        call(a.unreserve_highatomic_pageblock, some(*MASKS), force=some(True, False))
+        call(a.set_zone_flag, zone, some(0, 1, 2), some(0, 1))
+        call(a.set_boost, zone, some(0, 1024))
+        call(a.contend_lists, cpu, zone, truth())
+        call(a.busy, *(RNG.choice(((), [some(0, 1, 2)], HOSTILE, some(3))) for _ in range(3)))
+        call(a.pcp_state, cpu, zone)
+        call(a.deferred, zone)
+        if RNG.random() < 0.05:
+            call(a.set_min_free_kbytes, some(0, 128, 4096))
 
     def words(self) -> Any:
         """Return columns of operations, packed or not."""
@@ -254,11 +295,15 @@ class Engine:
                 [*HOSTILE, np.array([RNG.getrandbits(64) - (1 << 63) for _ in range(size)], np.int64), np.zeros((2, 2))]
             )
         kinds = np.array([RNG.choice((0, 0, 0, 1, 2, 3)) for _ in range(size)], np.int64)
+        if size and RNG.random() < 0.3:  # one of a later kernel
+            kinds[RNG.randrange(size)] = 3 | RNG.randrange(64) << 2
         allocations = np.cumsum(kinds == 0)
         arguments = []
         for at, kind in enumerate(kinds.tolist()):
             handle = RNG.randrange(int(allocations[at])) if allocations[at] else 0
-            arguments.append({0: RNG.choice(MASKS[:5]), 1: RNG.choice(self.pfns), 2: handle, 3: 0}[kind])
+            arguments.append(
+                {0: RNG.choice(MASKS[:5]), 1: RNG.choice(self.pfns), 2: handle}.get(kind, RNG.randrange(9))
+            )
         odd = RNG.random() < 0.3
         cpus: Any = [RNG.choice(self.cpus) for _ in range(size)]
         orders: Any = RNG.choice((0, 0, RNG.randrange(64), [RNG.choice((0, 0, 2, 16, 63)) for _ in range(size)]))
@@ -455,7 +500,9 @@ def new_engine() -> Engine | None:
     built = machine()
     if built is None:
         return None
-    allocator = call(PageAllocator, built, rule(), RNG.choice((0, 0, 64, some(8))), kinds=(0, some(1, 2)))
+    kernel = RNG.choice(("v5.8-rc3", "v5.8-rc3", "v6.18", "v7.1", "v7.3", some("v6.1")))
+    options = {"kinds": (0, some(1, 2)), "kernel": kernel}
+    allocator = call(PageAllocator, built, rule(), RNG.choice((0, 0, 64, some(8))), **options)
     if allocator is None:
         return None
     OTHERS[:] = [*OTHERS[-4:], allocator.snapshot()]
@@ -469,7 +516,8 @@ def new_chain() -> Chain | None:
     timing = call(
         Timing, gp_ns=some(10**6, 2 * 10**7), free_ns=some(0, 50), hz=some(100, 250), qhimark=some(10, 10_000)
     )
-    allocator = PageAllocator(Machine((Zone(2, 4096, RNG.choice((64, 4096))),), cpus=RNG.choice((1, 2))))
+    tiny = Machine((Zone(2, 4096, RNG.choice((64, 4096))),), cpus=RNG.choice((1, 2)))
+    allocator = PageAllocator(tiny, kernel=RNG.choice(("v5.8-rc3", "v5.8-rc3", "v5.8-rc3", "v6.18")))
     chain = call(
         KfreeRcu,
         RNG.choice(("v5.8", "v5.9", "v5.11", "v5.15", "v6.1", "v6.6", "v6.12", "call_rcu", "v9")),

@@ -13,6 +13,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.io.config import MOST_DIGITS, Config
 from gfpmodel.mm import PageAllocator, Rule, gates, pack_ops
 from gfpmodel.mm.jit import compiled, entry
+from gfpmodel.mm.kernels import FIRST, rules_of
 from gfpmodel.mm.ops import MAX_OP_ORDER, check_mask
 from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 
@@ -52,9 +53,12 @@ class Outcome:
         }
 
 
-def read_script(data: bytes, name: str) -> Script:
-    """Parse a script; raises InputError with file and line."""
-    config, rows = Config(), data.splitlines()
+def read_script(data: bytes, name: str, kernel: str = FIRST) -> Script:
+    """Parse a script for a kernel's allocator; raises InputError, with file and line for what is no script.
+
+    From v6.18 on pageblock_order is 10 unless the script says it, and ``param kernel`` means nothing.
+    """
+    config, rows = Config(rules=rules_of(kernel).name), data.splitlines()
     at = 0
     try:
         while at < len(rows) and rows[at].strip() != b"boot":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from threading import RLock
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,29 @@ from gfpmodel.errors import GeometryError, InputError, MisuseError
 from gfpmodel.gfp import Layout, encode, layout
 from gfpmodel.mm import gates, jit
 from gfpmodel.mm import state as st
-from gfpmodel.mm.checks import FAULTS, check_zone, count_list, fill_free_list, fill_pcp_list, list_pages
+from gfpmodel.mm.checks import FAULTS
 from gfpmodel.mm.events import ALL_KINDS, FIRST_OP, Event, Ring
 from gfpmodel.mm.gates import locked
-from gfpmodel.mm.mmzone import Machine, Sizes, boot_sizes
-from gfpmodel.mm.ops import MAX_OP_CPU, MAX_OP_ORDER, ZONE_OF_MASK, Results, check_mask, op_word
+from gfpmodel.mm.kernels import FIRST, Rules, check_machine, rules_of
+from gfpmodel.mm.later import LaterOperations
+from gfpmodel.mm.mmzone import Machine, Sizes
+from gfpmodel.mm.ops import (
+    LATER_KINDS,
+    MAX_OP_CPU,
+    MAX_OP_ORDER,
+    OP_BULK,
+    OP_DECAY,
+    OP_FREE_NOLOCK,
+    OP_FREE_NOLOCK_HANDLE,
+    OP_SET_BOOST,
+    OP_UNRESERVE,
+    OP_ZONE_FLAG,
+    ZONE_OF_MASK,
+    Results,
+    check_mask,
+    op_word,
+    slots_of,
+)
 from gfpmodel.mm.page_alloc import (
     NO_RESULT,
     OP_ALLOC,
@@ -27,28 +46,28 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE,
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
-    free_boot_range,
-    run_ops,
-    zone_watermark_ok,
 )
 from gfpmodel.mm.picture import picture
 from gfpmodel.mm.rules import ORDINARY, Rule
-from gfpmodel.mm.snapshot import Snapshot, ZoneState, check_sizes, check_snapshot
+from gfpmodel.mm.snapshot import PcpState, Snapshot, ZoneState, check_sizes, check_snapshot
 from gfpmodel.mm.state import Mm
+from gfpmodel.mm.v6_18.page_alloc import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 320 MiB
 
 
-class PageAllocator:
+class PageAllocator(LaterOperations):
     """A machine after boot.
 
     Arguments: its description; the row of a proposal whose flag (or own function) is served by that row; how many
-    events the ring holds (0: none are recorded) and which kinds.  Masks may be numbers or names; names are those of
-    the proposal's kernel, or of v5.8-rc3 without one.  Threads may share it: one call runs at a time.
-    Raises GeometryError, and InputError for what is no machine, row or ring.
+    events the ring holds (0: none are recorded) and which kinds; whose rules hold: v5.8-rc3's, or those of v6.18, v7.1
+    or v7.3.  Masks may be numbers or names; names are those of the proposal's kernel, or of ``kernel`` without one.
+    Threads may share it: one call runs at a time.
+    Raises GeometryError, and InputError for what is no machine, row, ring or kernel.
 
-    Models: mm/page_alloc.c (v5.8-rc3) on one node; leaves out reclaim, compaction, OOM, kswapd's work, memcg.
+    Models: mm/page_alloc.c (v5.8-rc3, v6.18, v7.1, v7.3) on one node; leaves out reclaim, compaction, OOM, kswapd's
+    work, memcg.
     """
 
     def __init__(
@@ -57,15 +76,18 @@ class PageAllocator:
         proposal: Rule | None = None,
         events: int = 0,
         kinds: tuple[int, ...] = ALL_KINDS,
+        kernel: str = FIRST,
     ) -> None:
         if not isinstance(machine, Machine) or not isinstance(proposal, Rule | None):
             raise InputError("expected a Machine, and a Rule or None")
         self.machine = machine
         self.proposal = proposal
         self.lock = RLock()  #: of this machine; whoever works on it in several calls may hold it
-        self.layout: Layout = layout(proposal.kernel if proposal else ORDINARY.kernel)
-        self.sizes: Sizes = boot_sizes(machine)
-        first_page = round_up(st.AREAS_END + machine.cpus * st.MAX_NR_ZONES * st.PCP_ROWS, ALIGNMENT)
+        self.rules: Rules = rules_of(kernel)
+        check_machine(self.rules, machine)
+        self.layout: Layout = layout(proposal.kernel if proposal else self.rules.name)
+        self.sizes: Sizes = self.rules.boot_sizes(machine)
+        first_page = round_up(st.AREAS_END + machine.cpus * st.MAX_NR_ZONES * self.rules.pcp_rows, ALIGNMENT)
         base = machine.start & ~(ALIGNMENT - 1)
         self._offset = base - first_page  # pfn of row 0; the rows of pages keep the alignment of their pfns
         self._first, self._end = first_page, round_up(machine.end, ALIGNMENT) - self._offset
@@ -75,9 +97,8 @@ class PageAllocator:
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
         ring = None if self._ring is None else self._ring.array
-        self.arrays = Mm(
-            self._pages, self._flags, self._zones, self._blocks, ring
-        )  #: as the engine's functions take it
+        self.arrays = Mm(self._pages, self._flags, self._zones, self._blocks, ring)  #: as the engine takes it
+        self._engine = SimpleNamespace(**self.rules.entries)
         self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
         self._prepared: tuple[NDArray[np.int64], Results] | None = None
         self._position = 0  # the next operation of the run that was prepared
@@ -97,21 +118,22 @@ class PageAllocator:
             self._blocks[first : (zone.end - 1 - self._offset >> order) + 1] = st.MIGRATE_MOVABLE
         for zone in self.machine.zones:
             for start, end in self.machine.usable(zone):
-                free_boot_range(self.arrays, zone.index, start - self._offset, end - self._offset)
+                self._engine.free_boot_range(self.arrays, zone.index, start - self._offset, end - self._offset)
         for start, end in self.machine.cma:
             order = self.machine.pageblock_order
             self._blocks[start - self._offset >> order : end - self._offset >> order] = st.MIGRATE_CMA
             zone_index = next(z.index for z in self.machine.zones if z.start <= start < z.end)
-            free_boot_range(self.arrays, zone_index, start - self._offset, end - self._offset)
+            self._engine.init_cma_reserved_pageblocks(self.arrays, zone_index, start - self._offset, end - self._offset)
 
     def _empty_lists(self) -> None:
         """Make every list empty and every count 0."""
         table = self._pages[: st.ROW * self._first].reshape(-1, st.ROW)
         table[:, st.NEXT] = table[:, st.PREV] = np.arange(self._first)
-        pcps = table[st.AREAS_END : st.AREAS_END + self.machine.cpus * st.MAX_NR_ZONES * st.PCP_ROWS]
-        words = pcps.reshape(self.machine.cpus, st.MAX_NR_ZONES, st.PCP_ROWS * st.ROW)
+        cpus, rows = self.machine.cpus, self.rules.pcp_rows
+        pcps = table[st.AREAS_END : st.AREAS_END + cpus * st.MAX_NR_ZONES * rows]
+        words = pcps.reshape(cpus, st.MAX_NR_ZONES, rows * st.ROW)
+        words[:, :, self.rules.pcp_lists * st.ROW :] = 0
         self._counts = words[:, :, st.COUNTS_ROW * st.ROW :]
-        self._counts[:] = 0
         for zone in range(st.MAX_NR_ZONES):
             self._words(zone)[st.ORDERS : st.ORDERS + st.MIGRATE_TYPES_WRITTEN] = 0
 
@@ -120,9 +142,11 @@ class PageAllocator:
         words = self._words(st.MACHINE)
         words[st.PAGEBLOCK_ORDER] = self.machine.pageblock_order
         words[st.TYPE_OF_REQUEST] = 0 if self.sizes.mobility_disabled else st.MIGRATE_PCPTYPES
-        words[st.BOOST_FACTOR] = self.machine.watermark_boost_factor
+        boosts = self.rules.boosts_kdump or not self.machine.kdump
+        words[st.BOOST_FACTOR] = self.machine.watermark_boost_factor if boosts else 0
+        words[st.THP], words[st.DEFRAG_MODE] = self.machine.thp, self.machine.defrag_mode
         words[st.ALLOWED] = self.layout.bits_mask
-        words[st.CMA_ON] = bool(self.machine.cma)
+        words[st.CMA_ON] = self.machine.has_cma
         words[st.VERBATIM] = self.machine.slowpath == "verbatim"
         words[st.PFN_OFFSET], words[st.FIRST_PAGE], words[st.PAGES_END] = self._offset, self._first, self._end
         lower = -1
@@ -147,8 +171,13 @@ class PageAllocator:
         words[st.UNSEEN] = sizes.zone.spanned - sizes.managed
         words[st.WMARK : st.WMARK + 3] = sizes.wmark
         words[st.RESERVE : st.RESERVE + st.MAX_NR_ZONES] = sizes.lowmem_reserve
-        self._counts[:, index, st.HIGH] = sizes.high
-        self._counts[:, index, st.BATCH] = sizes.batch
+        if self.rules.later:
+            lists = PcpState(0, 0, sizes.batch, 0, 0, sizes.pcp_flags, sizes.high_min, sizes.high_max)
+            for cpu in range(self.machine.cpus):
+                self._set_pcp(cpu, index, lists)
+        else:
+            self._counts[:, index, st.HIGH] = sizes.high
+            self._counts[:, index, st.BATCH] = sizes.batch
 
     def _words(self, zone: int) -> NDArray[np.int64]:
         return self._zones[zone * st.ZONE_WORDS : (zone + 1) * st.ZONE_WORDS]
@@ -217,21 +246,35 @@ class PageAllocator:
         """Check the cpus, masks and handles of packed operations, keep a copy, and return room for their results."""
         ops = np.atleast_1d(gates.column(ops, "an operation's word", -(1 << 63), (1 << 63) - 1))
         kinds = ops & 3
-        allocations = kinds == OP_ALLOC
+        allocations, slots = kinds == OP_ALLOC, slots_of(ops, self.rules.later)
         if len(ops):
             gates.cpu(int((ops >> OP_CPU_SHIFT & MAX_OP_CPU).max()), self.machine.cpus)
         arguments = ops >> OP_ARG_SHIFT
         for mask in np.unique(arguments[allocations]).tolist():
             check_mask(mask, self._flag)
+        self._check_later(ops, arguments)
         handles = kinds == OP_FREE_HANDLE
-        unknown = handles & ((arguments < 0) | (arguments >= np.cumsum(allocations)))
+        handles |= ops & 0xFF == OP_FREE_NOLOCK_HANDLE
+        given = np.where(kinds == OP_FREE_HANDLE, arguments, arguments & ARGUMENT_MASK)
+        unknown = handles & ((arguments < 0) | (given >= np.cumsum(slots)))
         if unknown.any():
             at = int(np.argmax(unknown))
             why = "which comes later" if arguments[at] >= 0 else "but they count from 0"
-            raise MisuseError(f"operation {at} frees the result of allocation {arguments[at]}, {why}")
-        results = Results(np.zeros(int(allocations.sum()), np.uint32), np.zeros(len(ops), np.uint16))
+            raise MisuseError(f"operation {at} frees the result of allocation {given[at]}, {why}")
+        results = Results(np.zeros(int(slots.sum()), np.uint32), np.zeros(len(ops), np.uint16))
         self._begin_run((ops, results))
         return results
+
+    def _check_later(self, ops: NDArray[np.int64], arguments: NDArray[np.int64]) -> None:
+        """Check the zones and masks of operations that only later kernels have."""
+        for at in np.flatnonzero(np.isin(ops & 0xFF, LATER_KINDS)).tolist() if self.rules.later else ():
+            kind, argument = int(ops[at]) & 0xFF, int(arguments[at])
+            if kind in (OP_BULK, OP_UNRESERVE):
+                check_mask(argument & ARGUMENT_MASK)
+            if kind in (OP_DECAY, OP_ZONE_FLAG):
+                self._zone(argument & 3)
+            if kind == OP_SET_BOOST:
+                self._zone(argument >> ARGUMENT_ORDER_SHIFT)
 
     def _begin_run(self, prepared: tuple[NDArray[np.int64], Results] | None) -> None:
         """Let results begin at 0 again, and events be numbered from here."""
@@ -263,7 +306,7 @@ class PageAllocator:
         jit.expect("mm", stop - start)
         self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
         columns = (ops, results.pfns, results.irq_off)
-        stopped = int(run_ops(self.arrays, *columns, start, stop))
+        stopped = int(self._engine.run_ops(self.arrays, *columns, start, stop))
         self.ops_run += stopped - start
         return stopped
 
@@ -275,9 +318,12 @@ class PageAllocator:
 
     def _explain(self, ops: NDArray[np.int64], results: Results, number: int) -> MisuseError:
         word = int(ops[number])
-        argument = word >> OP_ARG_SHIFT
-        pfn = int(results.pfns[argument]) if word & 3 == OP_FREE_HANDLE else argument
-        error = self._misuse(pfn, word >> OP_ORDER_SHIFT & MAX_OP_ORDER)
+        argument, order, kind = word >> OP_ARG_SHIFT, word >> OP_ORDER_SHIFT & MAX_OP_ORDER, word & 3
+        if word & 0xFF in (OP_FREE_NOLOCK, OP_FREE_NOLOCK_HANDLE):
+            argument, order = argument & ARGUMENT_MASK, argument >> ARGUMENT_ORDER_SHIFT
+            kind = OP_FREE_HANDLE if word & 0xFF == OP_FREE_NOLOCK_HANDLE else OP_FREE
+        pfn = int(results.pfns[argument]) if kind == OP_FREE_HANDLE else argument
+        error = self._misuse(pfn, order)
         return error if len(ops) == 1 else MisuseError(f"operation {number}: {error.message}")
 
     # misuse
@@ -367,6 +413,7 @@ class PageAllocator:
             "boost": int(words[st.BOOST]),
             "nr_reserved_highatomic": int(words[st.NR_HIGHATOMIC]),
             "flags": int(words[st.ZONE_FLAGS]),
+            **({"free_highatomic": int(words[st.NR_FREE_HIGHATOMIC])} if self.rules.later else {}),
         }
 
     @locked
@@ -378,11 +425,12 @@ class PageAllocator:
         words = self._words(zone)
         pages = int(words[st.WMARK + mark] + words[st.BOOST])
         free = int(words[st.NR_FREE])
-        return bool(zone_watermark_ok(self.arrays, zone, order, pages, highest, alloc_flags, free))
+        return bool(self._engine.zone_watermark_ok(self.arrays, zone, order, pages, highest, alloc_flags, free))
 
     def pcp_count(self, cpu: int, zone: int) -> int:
         """Return how many pages a cpu's lists hold in a zone."""
-        return int(self._counts[gates.cpu(cpu, self.machine.cpus), self._zone(zone), st.COUNT])
+        cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
+        return self.pcp_state(cpu, zone).pages if self.rules.later else int(self._counts[cpu, zone, st.COUNT])
 
     def migratetype(self, pfn: int) -> int:
         """Return the type of the pageblock that a pfn of a zone lies in."""
@@ -394,8 +442,8 @@ class PageAllocator:
 
     def _list(self, head: int) -> NDArray[np.int64]:
         """Return the pfns on a list, head to tail."""
-        out = np.empty(count_list(self.arrays, head), np.int64)
-        list_pages(self.arrays, head, out)
+        out = np.empty(self._engine.count_list(self.arrays, head), np.int64)
+        self._engine.list_pages(self.arrays, head, out)
         return out + self._offset
 
     @locked
@@ -407,10 +455,13 @@ class PageAllocator:
 
     @locked
     def pcp_list(self, cpu: int, zone: int, migratetype: int) -> NDArray[np.int64]:
-        """Return the pfns on a pcp list, head to tail."""
+        """Return the pfns on a pcp list, head to tail.
+
+        From v6.18 on a list's number is its migratetype + 3 * order, 12 and 13 for a huge page's order.
+        """
         cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
-        migratetype = gates.within(migratetype, "migratetype", 0, st.MIGRATE_PCPTYPES - 1)
-        return self._list(st.AREAS_END + (cpu * st.MAX_NR_ZONES + zone) * st.PCP_ROWS + migratetype)
+        migratetype = gates.within(migratetype, "migratetype", 0, self.rules.pcp_lists - 1)
+        return self._list(st.AREAS_END + (cpu * st.MAX_NR_ZONES + zone) * self.rules.pcp_rows + migratetype)
 
     def block_types(self, zone: int) -> NDArray[np.uint8]:
         """Return the types of a zone's pageblocks, the partial ones at its ends included."""
@@ -427,11 +478,12 @@ class PageAllocator:
         index = self._zone(index)
         cpus = range(self.machine.cpus)
         pcp = tuple(
-            tuple(tuple(self.pcp_list(cpu, index, t).tolist()) for t in range(st.MIGRATE_PCPTYPES)) for cpu in cpus
+            tuple(tuple(self.pcp_list(cpu, index, t).tolist()) for t in range(self.rules.pcp_lists)) for cpu in cpus
         )
+        counters: dict[str, Any] = self.counters(index)
         return ZoneState(
             index=index,
-            **self.counters(index),
+            **counters,
             free_lists=tuple(
                 tuple(tuple(self.free_list(index, order, t).tolist()) for t in range(len(st.MIGRATE_NAMES)))
                 for order in range(st.MAX_ORDER)
@@ -440,6 +492,7 @@ class PageAllocator:
             pcp_lists=pcp,
             cached=tuple(tuple(tuple(map(self._cached_type, one)) for one in lists) for lists in pcp),
             blocks=tuple(self.block_types(index).tolist()),
+            **self._more_state(index),
         )
 
     def _cached_type(self, pfn: int) -> int:
@@ -461,7 +514,7 @@ class PageAllocator:
     def check(self) -> None:
         """Check every invariant of the state; raises AssertionError that says which one does not hold, and where."""
         for index, sizes in self.sizes.zones.items():
-            fault, page = check_zone(self.arrays, index, self.machine.cpus, sizes.managed)
+            fault, page = self._engine.check_zone(self.arrays, index, self.machine.cpus, sizes.managed)
             if fault:
                 where = f", pfn {page + self._offset}" if page >= self._first else ""
                 raise AssertionError(f"zone {sizes.zone.name}{where}: {FAULTS[fault]}")
@@ -474,7 +527,7 @@ class PageAllocator:
         neither free nor in ``snapshot.in_use`` stay out of reach: freeing one is misuse.
         Raises MisuseError, and changes nothing, for a snapshot or sizes of another machine.
         """
-        check_snapshot(snapshot, self.machine)
+        check_snapshot(snapshot, self.machine, self.rules.pcp_lists)
         if sizes is not None:
             check_sizes(sizes, self.machine)
         self._prepared = None
@@ -497,12 +550,15 @@ class PageAllocator:
         self._block_types(zone.index)[:] = zone.blocks
         for order, lists in enumerate(zone.free_lists):
             for t, pfns in enumerate(lists):
-                fill_free_list(self.arrays, zone.index, order, t, self._rows(pfns))
+                self._engine.fill_free_list(self.arrays, zone.index, order, t, self._rows(pfns))
         for cpu, lists in enumerate(zone.pcp_lists):
             for t, pfns in enumerate(lists):
                 cached = np.array(zone.cached[cpu][t], np.int64)
-                fill_pcp_list(self.arrays, zone.index, cpu, t, self._rows(pfns), cached)
+                self._engine.fill_pcp_list(self.arrays, zone.index, cpu, t, self._rows(pfns), cached)
+        if self.rules.later:
+            self._restore_more(zone)
         words[st.UNSEEN] = self.sizes.zones[zone.index].zone.spanned - zone.free - sum(zone.pcp_count)
+        words[st.UNSEEN] -= sum(1 << order for _, order in zone.deferred)
 
     def _rows(self, pfns: tuple[int, ...]) -> Any:
         return np.array(pfns, np.int64) - self._offset

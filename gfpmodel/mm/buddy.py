@@ -100,6 +100,15 @@ def expand(m: Mm, page: int, zone: int, taken: int, high: int, migratetype: int)
 
 
 @inlined
+def taken_from_list(m: Mm, page: int, zone: int, taken: int, migratetype: int) -> None:
+    """Let a page that was taken remember its list's type, whatever its pageblock's is.
+
+    Models: mm/page_alloc.c:set_pcppage_migratetype (v5.8).
+    """
+    set_flags(m, page, zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+
+
+@inlined
 def __rmqueue_smallest(m: Mm, zone: int, order: int, migratetype: int, most: int) -> Any:
     """Take the first block of the smallest order that has one on the list of this type; NULL if none has.
 
@@ -119,8 +128,7 @@ def __rmqueue_smallest(m: Mm, zone: int, order: int, migratetype: int, most: int
         has_none(m, zone, current_order, migratetype)
     taken = max(1 << order, min(most, 1 << current_order))
     expand(m, page, zone, taken, current_order, migratetype)
-    # set_pcppage_migratetype: the list's type, whatever the pageblock's is
-    set_flags(m, page, zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+    taken_from_list(m, page, zone, taken, migratetype)
     return page, taken
 
 
@@ -151,26 +159,46 @@ def buddy_merge_likely(m: Mm, zone: int, page: int, buddy: int, order: int) -> A
 
 
 @inlined
-def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int) -> None:
+def account_freepages(m: Mm, zone: int, pages: int, migratetype: int) -> None:
+    """Count pages that come to the free lists of a type, or (negative) leave them.
+
+    Models: include/linux/vmstat.h:__mod_zone_freepage_state (v5.8; later kernels call it account_freepages).
+    """
+    zadd(m, zone, st.NR_FREE, pages)
+    if migratetype == st.MIGRATE_CMA:
+        zadd(m, zone, st.NR_FREE_CMA, pages)
+
+
+@inlined
+def may_merge(m: Mm, buddy: int, order: int, migratetype: int) -> Any:
+    """Return whether a block of a type may merge with its buddy: types stop nothing without isolated pageblocks.
+
+    Models: the second loop of mm/page_alloc.c:__free_one_page (v5.8).
+    """
+    return True
+
+
+@inlined
+def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int, to_tail: bool = False) -> None:
     """Put a block back, merged with its buddies as far as they are free, on the list of ``migratetype``.
 
-    Its flags are 0 already, as those of a buddy that it merges with are then.
-
+    Its flags are 0 already, as those of a buddy that it merges with are then.  ``to_tail`` is FPI_TO_TAIL, of kernels
+    from v5.11 on.
     Models: mm/page_alloc.c:__free_one_page (v5.8); leaves out guard pages, isolation and page reporting.
     """
-    zadd(m, zone, st.NR_FREE, 1 << order)
-    if migratetype == st.MIGRATE_CMA:
-        zadd(m, zone, st.NR_FREE_CMA, 1 << order)
+    account_freepages(m, zone, 1 << order, migratetype)
     free_here = st.FREE_BUDDY | zone << st.ZONE_SHIFT
     buddy = page
     while order < st.MAX_ORDER - 1:
         buddy = page ^ (1 << order)
         if get_flags(m, buddy) != free_here | order:
             break
+        if not may_merge(m, buddy, order, migratetype):
+            break
         del_page_from_free_list(m, buddy, zone, order)
         page &= buddy
         order += 1
-    if buddy_merge_likely(m, zone, page, buddy, order):
+    if to_tail or buddy_merge_likely(m, zone, page, buddy, order):
         add_to_free_list_tail(m, page, zone, order, migratetype)
     else:
         add_to_free_list(m, page, zone, order, migratetype)
@@ -214,19 +242,22 @@ def can_steal_fallback(m: Mm, order: int, start_mt: int) -> Any:
 
 
 @compiled
-def boost_watermark(m: Mm, zone: int) -> None:
+def boost_watermark(m: Mm, zone: int) -> Any:
     """Raise a zone's watermarks by a pageblock, so that kswapd keeps more free and fewer steals follow.
 
-    Models: mm/page_alloc.c:boost_watermark (v5.8).
+    Returns whether it applied, which v5.8 does not ask.
+    Models: mm/page_alloc.c:boost_watermark (v5.8; from v5.11 on it returns that).
     """
     block = 1 << zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
     factor = zget(m, st.MACHINE, st.BOOST_FACTOR)
     high = zget(m, zone, st.WMARK + st.ALLOC_WMARK_HIGH)
     max_boost = high // 10000 * factor + high % 10000 * factor // 10000
-    if factor and block * 4 <= zget(m, zone, st.MANAGED) and max_boost:
+    applies = factor > 0 and block * 4 <= zget(m, zone, st.MANAGED) and max_boost > 0
+    if applies:
         max_boost = max(block, max_boost)
         zput(m, zone, st.BOOST, min(zget(m, zone, st.BOOST) + block, max_boost))
     trace_event(m, ev.WATERMARK_BOOST, zone, zget(m, zone, st.BOOST))
+    return applies
 
 
 @compiled

@@ -157,11 +157,12 @@ def emit(ir: str, triple: str, cpu: str) -> bytes:
 
 def entries_of(room: str) -> dict[str, jit.Entry]:
     """Import every module of a room, and return its entries."""
-    package = importlib.import_module(f"gfpmodel.{room}")
-    for found in pkgutil.walk_packages(package.__path__, f"gfpmodel.{room}."):
+    folder = f"gfpmodel.{jit.folder_of(room)}"
+    package = importlib.import_module(folder)
+    for found in pkgutil.walk_packages(package.__path__, f"{folder}."):
         if not found.name.endswith(("__main__", ".build")):
             importlib.import_module(found.name)
-    return {name: one for name, one in jit.ENTRIES.items() if name.startswith(f"gfpmodel.{room}.")}
+    return {name: one for name, one in jit.ENTRIES.items() if jit.room_of(name) == room}
 
 
 def build(room: str, folder: Path) -> None:
@@ -196,7 +197,8 @@ def compile_room(room: str) -> tuple[str, dict[str, Any]]:
     """Compile a room's entries; returns what `compile_entries` does."""
     bits: Any = importlib.import_module("numba.cpython.unsafe.numbers")
     names = {**jit.COMPILED_CASTS, "trailing_zeros": bits.trailing_zeros}
-    return compile_entries(entries_of(room), jit.instances(dispatcher, names))
+    forms = jit.FORMS.get(room.partition("@")[2])
+    return compile_entries(entries_of(room), jit.instances(dispatcher, names, forms))
 
 
 def manifest(file: str, code: bytes, source: str, machine: str, cpu: str, functions: dict[str, Any]) -> bytes:

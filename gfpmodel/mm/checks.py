@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import add_to_free_list_tail
-from gfpmodel.mm.jit import compiled, entry
+from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.state import (
     NULL,
     Mm,
@@ -43,6 +43,8 @@ FAULTS = (
     "managed differs from what boot computed",
     "ZONE_BOOSTED_WATERMARK is set between operations",
     "a counter is negative, or a watermark out of order",
+    "a free block is on the list of another type than its pageblock's",
+    "nr_free_highatomic differs from the HIGHATOMIC lists",
 )
 
 
@@ -152,6 +154,12 @@ def check_pcp(m: Mm, zone: int, cpu: int) -> Any:
     return (10 if count != get(m, pcp + st.COUNTS_ROW, st.COUNT) else 0), NULL, count
 
 
+@inlined
+def must_merge(m: Mm, page: int, buddy: int, order: int) -> Any:
+    """Return whether two free buddies may not stay apart: v5.8 merges across types."""
+    return True
+
+
 @compiled
 def check_pages(m: Mm, zone: int, free_blocks: int, on_pcp: int) -> Any:
     """Walk all pages of a zone; returns (fault, page).
@@ -165,7 +173,9 @@ def check_pages(m: Mm, zone: int, free_blocks: int, on_pcp: int) -> Any:
         state, order = flags & st.STATE_MASK, flags & st.ORDER_MASK
         if state == st.FREE_BUDDY:
             free_blocks -= 1
-            if order < st.MAX_ORDER - 1 and get_flags(m, page ^ (1 << order)) == flags:
+            buddy = page ^ (1 << order)
+            alike = order < st.MAX_ORDER - 1 and get_flags(m, buddy) == flags
+            if alike and must_merge(m, page, buddy, order):
                 return 11, page
         elif state == st.ON_PCP:
             on_pcp -= 1
@@ -178,6 +188,18 @@ def check_pages(m: Mm, zone: int, free_blocks: int, on_pcp: int) -> Any:
     if free_blocks or on_pcp:
         return 13, NULL
     return (14 if unseen or page != end else 0), NULL
+
+
+@compiled
+def check_deferred(m: Mm, zone: int) -> Any:
+    """Check the blocks that wait to be freed: v5.8 has none; returns (fault, page, how many)."""
+    return 0, NULL, 0
+
+
+@compiled
+def check_zone_flags(m: Mm, zone: int) -> Any:
+    """Check a zone's flags; returns (fault, page)."""
+    return (16 if zget(m, zone, st.ZONE_FLAGS) else 0), NULL
 
 
 @entry
@@ -193,13 +215,17 @@ def check_zone(m: Silent, zone: int, cpus: int, managed: int) -> Any:
         if fault:
             return fault, page
         on_pcp += count
+    fault, page, deferred = check_deferred(m, zone)
+    if fault:
+        return fault, page
+    on_pcp += deferred
     if zget(m, zone, st.MANAGED) != managed:
         return 15, NULL
     fault, page = check_pages(m, zone, free_blocks, on_pcp)
+    if not fault:
+        fault, page = check_zone_flags(m, zone)
     if fault:
         return fault, page
-    if zget(m, zone, st.ZONE_FLAGS):
-        return 16, NULL
     counters = min(zget(m, zone, st.BOOST), zget(m, zone, st.NR_HIGHATOMIC), zget(m, zone, st.WMARK))
     ordered = zget(m, zone, st.WMARK) <= zget(m, zone, st.WMARK + 1) <= zget(m, zone, st.WMARK + 2)
     return (17 if counters < 0 or not ordered else 0), NULL

@@ -35,7 +35,16 @@ from gfpmodel.mm.state import Mm, Trace
     IRQ_RESTORE,
     TRYLOCK,
     DECLINE,
-) = range(17)
+    PCP_TRYLOCK,
+    PCP_LOCK,
+    PCP_UNLOCK,
+    PCP_REFILL,
+    PCP_BULK_FREE,
+    PREP_MOVE,
+    MOVE_FREEPAGES,
+    RESERVE_HIGHATOMIC,
+    UNRESERVE_HIGHATOMIC,
+) = range(26)
 
 
 class Kind(NamedTuple):
@@ -68,8 +77,23 @@ KINDS = (
     Kind("J", "local_irq_restore", ()),
     Kind("T", "zone_trylock", ("taken",)),
     Kind("N", "zone_lock_declined", ()),
+    # from here on: what later kernels do, or do with other fields
+    Kind("C", "pcp_trylock", ("cpu", "taken")),
+    Kind("D", "pcp_lock", ("cpu",)),
+    Kind("E", "pcp_unlock", ("cpu",)),
+    Kind("B", "rmqueue_bulk", ("order", "migratetype", "count", "got")),
+    Kind("F", "free_pcppages_bulk", ("count", "pindex")),
+    Kind("N", "prep_move_freepages_block", ("pfn", "free", "whole", "movable")),
+    Kind("M", "__move_freepages_block", ("pfn", "old_mt", "new_mt", "moved")),
+    Kind("H", "reserve_highatomic_pageblock", ("pfn", "order", "reserved")),
+    Kind("V", "unreserve_highatomic_pageblock", ("force", "moved")),
 )
 RECORDED_KINDS = tuple(range(LOCK, MM_PAGE_ALLOC))  #: the kinds that a golden file has
+#: Those of a file of v6.18 or later.
+RECORDED_LATER = (
+    *(LOCK, UNLOCK, EXTFRAG, WATERMARK_BOOST, WAKE_KSWAPD, TRYLOCK),
+    *range(PCP_TRYLOCK, UNRESERVE_HIGHATOMIC + 1),
+)
 ALL_KINDS = tuple(range(len(KINDS)))
 NO_PAGE = -1  #: the pfn of an mm_page_alloc that returned NULL, and the zone of an event outside any
 

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -64,15 +64,20 @@ def plain(function: Any) -> Any:
     return function.function if isinstance(function, Entry) else function
 
 
-def instances(wrap: Callable[[Any], Any], names: dict[str, Any]) -> Callable[[Any], Any]:
+def instances(
+    wrap: Callable[[Any], Any], names: dict[str, Any], forms: Mapping[str, Any] | None = None
+) -> Callable[[Any], Any]:
     """Return what makes copies of engine functions that call each other's copies.
 
-    Arguments: what becomes of each copy (Numba's dispatcher, or itself); what else their globals get.
+    Arguments: what becomes of each copy (Numba's dispatcher, or itself); what else their globals get; the functions
+    that take the place of those of the same name: the forms that a kernel's rules have.
     """
     made: dict[Any, Any] = {}
+    forms = forms or {}
 
     def instance(function: Any) -> Any:
         function = plain(function)
+        function = plain(forms.get(function.__name__, function))
         if function not in made:
             space = dict(function.__globals__)
             copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__)
@@ -97,19 +102,27 @@ def instances(wrap: Callable[[Any], Any], names: dict[str, Any]) -> Callable[[An
     return instance
 
 
-interpreted = instances(lambda copy: copy, {})
+#: The forms of each kernel whose rules are not all those of the functions as they stand, by its name.
+FORMS: dict[str, Mapping[str, Any]] = {}
+
+
+@cache
+def interpreted(kernel: str) -> Callable[[Any], Any]:
+    """Return what makes the copies of engine functions that a kernel runs, interpreted."""
+    return instances(lambda copy: copy, {}, FORMS.get(kernel))
 
 
 class Entry:
-    """An engine function as Python calls it.
+    """An engine function as Python calls it, with the rules of one kernel: "" for those that stand in the files.
 
     Each argument is an array, an int, or a tuple of them, as its annotation says.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], kernel: str = "") -> None:
         self.function = function
         functools.update_wrapper(self, function)
-        self.name = f"{function.__module__}.{function.__name__}"
+        self.kernel = kernel
+        self.name = f"{function.__module__}.{function.__name__}{'@' if kernel else ''}{kernel}"
         self._run: Callable[..., Any] | None = None
         ENTRIES[self.name] = self
 
@@ -141,6 +154,12 @@ def view(argument: Any) -> Any:
     return argument
 
 
+@cache
+def of_kernel(function: Any, kernel: str) -> Any:
+    """Return an entry as one that runs a kernel's rules."""
+    return Entry(plain(function), kernel) if kernel in FORMS else function
+
+
 # which way
 
 
@@ -164,7 +183,7 @@ def code_hash(room: str) -> str:
 def hash_of(room: str, counts: Callable[[bytes], bool]) -> str:
     """Return a hash of those files of a room and of the rooms before it whose text counts."""
     digest = hashlib.sha256()
-    for folder in ROOMS[: ROOMS.index(room) + 1]:
+    for folder in ROOMS[: ROOMS.index(folder_of(room)) + 1]:
         for file in sorted((PACKAGE / folder).rglob("*.py")):
             text = file.read_bytes()
             if counts(text):
@@ -193,9 +212,19 @@ def cache_home() -> Path:
 
 
 def room_of(name: str) -> str:
-    """Return the room of an entry by its name; one of another module, a test's, has none."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == "gfpmodel" and parts[1] in ROOMS else ""
+    """Return the room of an entry by its name; one of another module, a test's, has none.
+
+    The entries of a kernel with forms of its own have a library of their own.
+    """
+    function, _, kernel = name.partition("@")
+    parts = function.split(".")
+    room = parts[1] if parts[0] == "gfpmodel" and parts[1] in ROOMS else ""
+    return f"{room}@{kernel}" if room and kernel else room
+
+
+def folder_of(room: str) -> str:
+    """Return the folder of a room."""
+    return room.partition("@")[0]
 
 
 @cache
@@ -239,7 +268,7 @@ def runner(one: Entry) -> Callable[..., Any]:
     native = found.native(one.name, one.function) if found else None
     if native is not None:
         return cast(Callable[..., Any], native)
-    function = interpreted(one.function)
+    function = interpreted(one.kernel)(one.function)
     return lambda *arguments: function(*map(view, arguments))
 
 
@@ -250,9 +279,9 @@ _expected = dict.fromkeys(ROOMS, 0)
 
 def expect(room: str, operations: int) -> None:
     """Say that so many operations are to be run by a room's entries: from many on, its library is built first."""
-    before = _expected[room]
-    _expected[room] += operations
-    if before < PAYS[room] <= _expected[room] and forced_way() is None and way(room) == "interpreted":
+    before = _expected.get(room, 0)
+    _expected[room] = before + operations
+    if before < PAYS[folder_of(room)] <= _expected[room] and forced_way() is None and way(room) == "interpreted":
         build_now(room, f"{_expected[room]:,} operations are to be run")
 
 

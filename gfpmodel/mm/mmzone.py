@@ -18,6 +18,7 @@ from gfpmodel.mm.state import MAX_NR_ZONES, MAX_ORDER, ZONE_NAMES, ZONE_NORMAL
 
 Range = tuple[int, int]
 Pcp = tuple[int | None, int | None]  #: batch and high; None: as the kernel computes it
+PcpSizes = tuple[int | None, int | None, int | None]  #: batch, high_min and high_max
 
 PAGE_SHIFT = 12
 MAX_CPUS = 8192
@@ -63,6 +64,9 @@ class Machine:
     even present), ``cma`` ranges that become CMA pageblocks; giving one turns CONFIG_CMA on.  ``pcp`` fixes batch and
     high (either may be None), for all zones or by zone index.  ``mobility_disabled`` None lets the size decide.
     ``min_free_kbytes`` and ``percpu_pagelist_fraction`` act like a write to the sysctl after boot.
+    Of kernels from v6.18 on alone: TRANSPARENT_HUGEPAGE (``thp``), vm.defrag_mode, whether it is a kdump kernel, a
+    cpu's share of the data cache (bytes), vm.percpu_pagelist_high_fraction, and, in the place of ``pcp``,
+    ``pcp_sizes``: batch, high_min and high_max (each may be None); ``config_cma`` is CONFIG_CMA without an area.
     Raises GeometryError.
     """
 
@@ -79,12 +83,22 @@ class Machine:
     pcp: Pcp | Mapping[int, Pcp] | None = None
     mobility_disabled: bool | None = None
     slowpath: str = "short"
+    thp: bool = False
+    defrag_mode: bool = False
+    kdump: bool = False
+    cache_slice: int = 0
+    percpu_pagelist_high_fraction: int = 0
+    pcp_sizes: PcpSizes | None = None
+    config_cma: bool = False
 
     def __post_init__(self) -> None:
         take_numbers(self, *(name for name in KNOBS if name != "min_free_kbytes" or self.min_free_kbytes is not None))
         for name in ("reserved", "holes", "cma"):
             object.__setattr__(self, name, tuple(pair(area, name) for area in getattr(self, name)))
         object.__setattr__(self, "pcp", taken_pcp(self.pcp))
+        object.__setattr__(self, "pcp_sizes", taken_sizes(self.pcp_sizes))
+        for name in ("thp", "defrag_mode", "kdump", "config_cma"):
+            object.__setattr__(self, name, bool(within(getattr(self, name), name, 0, 1, GeometryError)))
         if not isinstance(self.zones, tuple) or not all(isinstance(zone, Zone) for zone in self.zones):
             raise GeometryError(f"zones is {shown(self.zones)}; expected a tuple of Zone")
         check_zones(self.zones)
@@ -96,6 +110,11 @@ class Machine:
     def start(self) -> int:
         """Return the first pfn of the lowest zone."""
         return self.zones[0].start
+
+    @property
+    def has_cma(self) -> bool:
+        """Return whether CONFIG_CMA is on."""
+        return bool(self.cma) or self.config_cma
 
     @property
     def end(self) -> int:
@@ -122,7 +141,10 @@ class ZoneSizes:
     zone: Zone
     managed: int
     batch: int = 0
-    high: int = 0
+    high: int = 0  #: of v5.8
+    high_min: int = 0  #: of later kernels
+    high_max: int = 0
+    pcp_flags: int = 0
     wmark: tuple[int, int, int] = (0, 0, 0)
     lowmem_reserve: tuple[int, ...] = (0,) * MAX_NR_ZONES
 
@@ -145,6 +167,8 @@ KNOBS = (
     "watermark_boost_factor",
     "watermark_scale_factor",
     "percpu_pagelist_fraction",
+    "cache_slice",
+    "percpu_pagelist_high_fraction",
 )
 MAX_NUMBER = 1 << 63
 
@@ -180,6 +204,18 @@ def taken_pcp(value: Any) -> Pcp | dict[int, Pcp] | None:
     except (TypeError, ValueError):
         raise GeometryError(f"pcp is {shown(value)}; expected batch and high") from None
     return tuple(None if one is None else number(one, "pcp") for one in (batch, high))  # type: ignore[return-value]
+
+
+def taken_sizes(value: Any) -> PcpSizes | None:
+    """Return batch, high_min and high_max as Python's own integers; raises GeometryError."""
+    if value is None:
+        return None
+    try:
+        batch, high_min, high_max = value
+    except (TypeError, ValueError):
+        raise GeometryError(f"pcp_sizes is {shown(value)}; expected batch, high_min and high_max") from None
+    sizes = (batch, high_min, high_max)
+    return tuple(None if one is None else number(one, "pcp_sizes") for one in sizes)  # type: ignore[return-value]
 
 
 def lowest_high(batch: int) -> int:
@@ -244,6 +280,10 @@ def check_knobs(machine: Machine) -> None:
         "watermark_boost_factor": (machine.watermark_boost_factor, 0, 1 << 31),
         "watermark_scale_factor": (machine.watermark_scale_factor, 1, 1000),
     }
+    ranges["cache_slice"] = (machine.cache_slice, 0, 1 << 40)
+    if machine.percpu_pagelist_high_fraction:
+        fraction = machine.percpu_pagelist_high_fraction
+        ranges["percpu_pagelist_high_fraction"] = (fraction, MIN_PERCPU_PAGELIST_FRACTION, 1 << 31)
     if machine.percpu_pagelist_fraction:
         fraction = machine.percpu_pagelist_fraction
         ranges["percpu_pagelist_fraction"] = (fraction, MIN_PERCPU_PAGELIST_FRACTION, 1 << 31)
@@ -319,6 +359,15 @@ def boot_min_free_kbytes(lowmem_kbytes: int) -> int:
     return min(max(isqrt(lowmem_kbytes * 16), 128), 262144)
 
 
+def wmarks(low: int, share: int, managed: int, factor: int) -> tuple[int, int, int]:
+    """Return the three watermarks from the min one, a zone's share of min_free_kbytes (pages) and the scale factor.
+
+    Models: the end of the loop in mm/page_alloc.c:__setup_per_zone_wmarks (v5.8).
+    """
+    gap = max(share >> 2, managed // 10000 * factor + managed % 10000 * factor // 10000)
+    return low, low + gap, low + 2 * gap
+
+
 def setup_per_zone_wmarks(
     zones: Collection[ZoneSizes], min_free_kbytes: int, factor: int, page_shift: int = PAGE_SHIFT
 ) -> None:
@@ -330,9 +379,7 @@ def setup_per_zone_wmarks(
     total = sum(z.managed for z in zones)
     for z in zones:
         low = pages_min * z.managed // total if total else 0
-        scaled = z.managed // 10000 * factor + z.managed % 10000 * factor // 10000
-        gap = max(low >> 2, scaled)
-        z.wmark = (low, low + gap, low + 2 * gap)
+        z.wmark = wmarks(low, low, z.managed, factor)
 
 
 def setup_per_zone_lowmem_reserve(sizes: Sizes) -> None:
@@ -367,7 +414,7 @@ def boot_sizes(machine: Machine) -> Sizes:
     """
     zones = {z.index: ZoneSizes(z, size(machine.usable(z))) for z in machine.zones}
     total = sum(z.managed for z in zones.values())
-    types = MIGRATE_TYPES + bool(machine.cma)
+    types = MIGRATE_TYPES + machine.has_cma
     small = total + sum(map(machine.cma_pages, machine.zones)) < types << machine.pageblock_order
     sizes = Sizes(zones, 0, small if machine.mobility_disabled is None else machine.mobility_disabled)
     for z in zones.values():

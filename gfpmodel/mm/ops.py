@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.errors import InputError
+from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.mm import gates
 from gfpmodel.mm import state as st
 from gfpmodel.mm.page_alloc import (
@@ -23,6 +23,7 @@ from gfpmodel.mm.page_alloc import (
     OP_ORDER_SHIFT,
 )
 from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
+from gfpmodel.mm.v6_18 import page_alloc as v6_18
 
 __all__ = [
     "NO_RESULT",
@@ -49,6 +50,23 @@ ZONE_OF_MASK = {
     12: st.ZONE_DMA32,
 }
 MAX_OP_ORDER, MAX_OP_CPU = 63, 0xFFFF
+
+# Operations of later kernels: the kind of a drain, and which one in the room for the order; their own order, or
+# another small number, is above 32 bits of argument.
+(
+    OP_NOLOCK,
+    OP_FREE_NOLOCK,
+    OP_FREE_NOLOCK_HANDLE,
+    OP_BULK,
+    OP_DECAY,
+    OP_UNRESERVE,
+    OP_ZONE_FLAG,
+    OP_SET_BOOST,
+    OP_BUSY,
+    OP_AMOUNT,
+) = LATER_KINDS = tuple(OP_DRAIN | which << OP_ORDER_SHIFT for which in range(v6_18.RUN_NOLOCK, v6_18.RUN_AMOUNT + 1))
+KINDS = (OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN, *LATER_KINDS)
+MAX_AMOUNT = 1 << 24  #: pages in one call
 MAX_ARGUMENT = (1 << 63 - OP_ARG_SHIFT) - 1
 
 
@@ -75,16 +93,78 @@ def pack_ops(
     Arguments: kinds (OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN); cpus; orders, up to 63; and masks for OP_ALLOC,
     pfns for OP_FREE (NO_RESULT, an allocation that returned NULL, frees nothing), for OP_FREE_HANDLE the number of
     the allocation (from 0, in this run) whose result is freed.  Each is one number or a column, of one length.
+
+    Kernels from v6.18 on take more kinds: OP_NOLOCK, OP_FREE_NOLOCK and OP_FREE_NOLOCK_HANDLE as the three above;
+    OP_BULK with a mask, after an OP_AMOUNT with the number of pages, has as many results; OP_DECAY (a zone; its result
+    is its answer); OP_UNRESERVE (a mask; order 1: by force; the same); OP_ZONE_FLAG (zone + 4 * bit; order: the
+    value); OP_SET_BOOST (pages; order: the zone); OP_BUSY before an operation (busy_argument).
     Raises InputError for what is no whole number, or more than a word has room for.
     """
-    tops = {"kind": OP_DRAIN, "cpu": MAX_OP_CPU, "order": MAX_OP_ORDER, "argument": MAX_ARGUMENT}
+    tops = {"kind": max(KINDS), "cpu": MAX_OP_CPU, "order": MAX_OP_ORDER, "argument": MAX_ARGUMENT}
     given = (kind, cpu, order, argument)
     columns = [
         gates.column(one, what, 0, top, InputError) for (what, top), one in zip(tops.items(), given, strict=True)
     ]
     if len({len(one) for one in columns if one.ndim}) > 1:
         raise InputError(f"columns of {', '.join(str(one.size) for one in columns)} operations; expected one length")
-    return np.atleast_1d(op_word(*columns))
+    kinds, cpus, orders, arguments = columns
+    later = kinds > OP_DRAIN
+    if not np.isin(kinds, KINDS).all():
+        raise InputError("kind: expected those that have a name, as OP_ALLOC")
+    if (later & (orders > 0) & (arguments > v6_18.ARGUMENT_MASK)).any():
+        raise InputError("argument: expected at most 32 bits")
+    arguments = np.where(later, arguments | orders << v6_18.ARGUMENT_ORDER_SHIFT, arguments)
+    words: NDArray[np.int64] = np.atleast_1d(op_word(kinds, cpus, np.where(later, 0, orders), arguments))
+    return words
+
+
+def busy_argument(zones: Any, lists: Any, attempts: Any) -> int:
+    """Return the argument of an OP_BUSY: zones, zones of the cpu's lists, and numbers of attempts (see Mm.busy)."""
+    found = 0
+    for begin, numbers in ((st.BUSY_ZONES, zones), (st.BUSY_LISTS, lists), (st.BUSY_ATTEMPTS, attempts)):
+        found |= sum(1 << begin + number for number in set(numbers))
+    return found
+
+
+def slots_of(ops: NDArray[np.int64], later: bool) -> NDArray[np.int64]:
+    """Return how many results each operation has; raises MisuseError for what a kernel does not have.
+
+    Argument: whether it has the kinds of v6.18.
+    """
+    kinds = ops & 3
+    slots: NDArray[np.int64] = (kinds == OP_ALLOC).astype(np.int64)
+    others = np.flatnonzero((kinds == OP_DRAIN) & (ops >> OP_ORDER_SHIFT & MAX_OP_ORDER > 0))
+    for at in others.tolist():
+        kind = int(ops[at]) & 0xFF
+        if not later or kind not in LATER_KINDS:
+            raise MisuseError(f"operation {at} is of a kind that this kernel does not have")
+        slots[at] = check_later(ops, at, kind)
+    return slots
+
+
+def check_later(ops: NDArray[np.int64], at: int, kind: int) -> int:
+    """Return how many results an operation of a later kind has; raises MisuseError for a bad argument."""
+    argument = int(ops[at]) >> OP_ARG_SHIFT
+    low, high = argument & v6_18.ARGUMENT_MASK, argument >> v6_18.ARGUMENT_ORDER_SHIFT
+    where = f"operation {at}"
+    if argument < 0:
+        raise MisuseError(f"{where}: argument {argument}; expected no negative number")
+    if kind == OP_BULK:
+        before = int(ops[at - 1]) if at else 0
+        if before & 0xFF != OP_AMOUNT:
+            raise MisuseError(f"{where} is an OP_BULK; expected an OP_AMOUNT before it")
+        return before >> OP_ARG_SHIFT
+    tops = {
+        OP_DECAY: (st.MAX_NR_ZONES - 1, 0),
+        OP_UNRESERVE: (v6_18.ARGUMENT_MASK, 1),
+        OP_ZONE_FLAG: (4 * 3 - 1, 1),
+        OP_SET_BOOST: (v6_18.ARGUMENT_MASK, st.MAX_NR_ZONES - 1),
+        OP_AMOUNT: (MAX_AMOUNT, 0),
+    }
+    top_low, top_high = tops.get(kind, (v6_18.ARGUMENT_MASK, 0xFF))
+    gates.within(low, f"{where}: its argument", 0, top_low)
+    gates.within(high, f"{where}: its order", 0, top_high)
+    return int(kind in (OP_NOLOCK, OP_DECAY, OP_UNRESERVE))
 
 
 def check_mask(mask: int, flag: int = 0) -> None:

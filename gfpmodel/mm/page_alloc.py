@@ -97,6 +97,15 @@ def zone_watermark_ok(m: Silent, zone: int, order: int, mark: int, highest: int,
 
 
 @inlined
+def may_use_highatomic(alloc_flags: int) -> Any:
+    """Return whether the watermark counts a block on a HIGHATOMIC list as one that can serve the request.
+
+    Models: the condition in mm/page_alloc.c:__zone_watermark_ok (v5.8).
+    """
+    return alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM) != 0
+
+
+@inlined
 def has_suitable_block(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
     """Return whether a free list that these flags may use has a block of at least this order.
 
@@ -107,7 +116,7 @@ def has_suitable_block(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
         orders |= zget(m, zone, st.ORDERS + migratetype)
     if alloc_flags & st.ALLOC_CMA:
         orders |= zget(m, zone, st.ORDERS + st.MIGRATE_CMA)
-    if alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM):
+    if may_use_highatomic(alloc_flags):
         orders |= zget(m, zone, st.ORDERS + st.MIGRATE_HIGHATOMIC)
     return orders >> order != 0
 
@@ -303,6 +312,36 @@ def get_page_from_freelist(
 
 
 @inlined
+def gfp_to_alloc_flags_cma(m: Mm, migratetype: int) -> Any:
+    """Return ALLOC_CMA for a movable request on a machine with CMA, else 0.
+
+    Models: mm/page_alloc.c:current_alloc_flags (v5.10; v5.8 has it in two places, later gfp_to_alloc_flags_cma).
+    """
+    return st.ALLOC_CMA if migratetype == st.MIGRATE_MOVABLE and zget(m, st.MACHINE, st.CMA_ON) else 0
+
+
+@inlined
+def alloc_flags_nofragment(m: Mm, highest: int, gfp: int) -> Any:
+    """Return the flags of the first pass that say whether kswapd may be woken and types be mixed.
+
+    Models: mm/page_alloc.c:alloc_flags_nofragment (v5.8).
+    """
+    alloc_flags = gfp & GFP_KSWAPD_RECLAIM
+    if zget(m, st.MACHINE, st.FIRST_ZONE + highest) == st.ZONE_NORMAL:
+        alloc_flags |= st.ALLOC_NOFRAGMENT
+    return alloc_flags
+
+
+@inlined
+def alloc_flags_first_pass(gfp: int, order: int) -> Any:
+    """Return what else the first pass may do: nothing, before v7.3.
+
+    Models: mm/page_alloc.c:__alloc_pages_nodemask (v5.8).
+    """
+    return 0
+
+
+@inlined
 def gfp_to_alloc_flags(m: Mm, gfp: int, migratetype: int) -> Any:
     """Return the flags of the slow path.
 
@@ -313,9 +352,7 @@ def gfp_to_alloc_flags(m: Mm, gfp: int, migratetype: int) -> Any:
         if not gfp & GFP_NOMEMALLOC:
             alloc_flags |= st.ALLOC_HARDER
         alloc_flags &= ~st.ALLOC_CPUSET
-    if migratetype == st.MIGRATE_MOVABLE and zget(m, st.MACHINE, st.CMA_ON):
-        alloc_flags |= st.ALLOC_CMA
-    return alloc_flags
+    return alloc_flags | gfp_to_alloc_flags_cma(m, migratetype)
 
 
 @compiled
@@ -401,11 +438,8 @@ def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
     migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
     highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
     highest = min(highest, zget(m, st.MACHINE, rule + st.MAX_ZONE))
-    alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | (gfp & GFP_KSWAPD_RECLAIM)
-    if zget(m, st.MACHINE, st.FIRST_ZONE + highest) == st.ZONE_NORMAL:
-        alloc_flags |= st.ALLOC_NOFRAGMENT
-    if migratetype == st.MIGRATE_MOVABLE and zget(m, st.MACHINE, st.CMA_ON):
-        alloc_flags |= st.ALLOC_CMA
+    alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | alloc_flags_nofragment(m, highest, gfp)
+    alloc_flags |= gfp_to_alloc_flags_cma(m, migratetype)
     return rule, gfp, migratetype, highest, alloc_flags
 
 
@@ -447,6 +481,7 @@ def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
     if order > zget(m, st.MACHINE, rule + st.TOP_ORDER):
         return NULL
+    alloc_flags |= alloc_flags_first_pass(gfp, order)
     page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     if page == NULL and zget(m, st.MACHINE, rule + st.SLOW_PATH):
         page = alloc_pages_slowpath(m, cpu, gfp, order, migratetype, highest, rule)
@@ -576,6 +611,21 @@ def run_hits(
     return number, done
 
 
+@inlined
+def run_other(m: Mm, which: int, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
+    """Run an operation that is neither an allocation nor a free; returns how many results there are then.
+
+    v5.8 has one, drain_pages(); what is misuse returns -1.
+    """
+    drain_pages(m, cpu)
+    return done
+
+
+@inlined
+def end_of_op(m: Mm, kind: int, which: int) -> None:
+    """Do what ends with an operation: nothing, where no lock is tried."""
+
+
 @entry
 @compiled
 def run_ops(
@@ -606,7 +656,10 @@ def run_ops(
             results[u64(done)] = page + offset if page != NULL else NO_RESULT
             done += 1
         elif kind == OP_DRAIN:
-            drain_pages(m, cpu)
+            after = run_other(m, order, cpu, argument, results, done)
+            if after < 0:
+                break
+            done = after
         else:
             pfn = i64(results[u64(argument)]) if kind == OP_FREE_HANDLE else argument
             if pfn != NO_RESULT:
@@ -614,10 +667,20 @@ def run_ops(
                 if not is_block_in_use(m, page, order):
                     break
                 __free_pages(m, cpu, page, order)
+        end_of_op(m, kind, order)
         write_irq_off(m.trace, irq_off, number)
         number += 1
     zput(m, st.MACHINE, st.LAST_RESULT, done)
     return number
+
+
+@inlined
+def __free_pages_core(m: Mm, zone: int, page: int, order: int) -> None:
+    """Give a block to the buddy lists for the first time.
+
+    Models: mm/page_alloc.c:__free_pages_core (v5.8).
+    """
+    __free_one_page(m, zone, page, order, get_pageblock_migratetype(m, page))
 
 
 @entry
@@ -633,6 +696,20 @@ def free_boot_range(m: Silent, zone: int, start: int, end: int) -> None:
             order += 1
         while start + (1 << order) > end:
             order -= 1
-        __free_one_page(m, zone, start, order, get_pageblock_migratetype(m, start))
+        __free_pages_core(m, zone, start, order)
         zadd(m, zone, st.MANAGED, 1 << order)
         start += 1 << order
+
+
+@entry
+@compiled
+def init_cma_reserved_pageblocks(m: Silent, zone: int, start: int, end: int) -> None:
+    """Give a CMA area to a zone's buddy lists, pageblock by pageblock.
+
+    Models: mm/page_alloc.c:init_cma_reserved_pageblock (v5.8).
+    """
+    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
+    while start < end:
+        __free_one_page(m, zone, start, pageblock_order, st.MIGRATE_CMA)
+        zadd(m, zone, st.MANAGED, 1 << pageblock_order)
+        start += 1 << pageblock_order

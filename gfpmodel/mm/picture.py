@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from gfpmodel.mm.mmzone import Sizes
 from gfpmodel.mm.snapshot import ZoneState
-from gfpmodel.mm.state import MAX_ORDER, MIGRATE_HIGHATOMIC, MIGRATE_NAMES, MIGRATE_PCPTYPES
+from gfpmodel.mm.state import (
+    MAX_ORDER,
+    MIGRATE_HIGHATOMIC,
+    MIGRATE_NAMES,
+    MIGRATE_PCPTYPES,
+    NR_LOWORDER_PCP_LISTS,
+    PMD_ORDER,
+)
 
 
 def picture(title: str, sizes: Sizes, states: Sequence[ZoneState], cma: bool) -> str:
@@ -25,8 +32,15 @@ def zone_lines(all_sizes: Sizes, state: ZoneState, types: int) -> Iterator[str]:
         f"min/low/high {marks}{boost}"
     )
     for cpu, (count, lists) in enumerate(zip(state.pcp_count, state.pcp_lists, strict=True)):
-        text = " ".join(f"{MIGRATE_NAMES[t][0]} {shorten(lists[t])}" for t in range(MIGRATE_PCPTYPES))
-        yield f"  cpu {cpu} pcp {count}/{sizes.high} (batch {sizes.batch}): {text}"
+        high = state.pcp[cpu].high if state.pcp else sizes.high
+        for order in range(0, len(lists), MIGRATE_PCPTYPES):
+            of_order = lists[order : order + MIGRATE_PCPTYPES]
+            text = " ".join(f"{MIGRATE_NAMES[t][0]} {shorten(pfns)}" for t, pfns in enumerate(of_order))
+            if order == 0:
+                yield f"  cpu {cpu} pcp {count}/{high} (batch {sizes.batch}): {text}"
+            elif any(of_order):
+                size = PMD_ORDER if order == NR_LOWORDER_PCP_LISTS else order // MIGRATE_PCPTYPES
+                yield f"      order {size}: {text}"
     yield "  order " + " ".join(f"{order:>5}" for order in range(MAX_ORDER))
     for t in range(types):
         counts = [len(lists[t]) for lists in state.free_lists]

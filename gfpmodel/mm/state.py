@@ -75,10 +75,12 @@ ZONE_MASK = 0xC0
 TYPE_SHIFT = 8
 TYPE_MASK = 0x700
 PG_LRU = 0x800
+DEFERRED = ON_PCP | 7 << TYPE_SHIFT  #: free_pages_nolock() could not free it yet
 
 # A zone's free area of one order: a row for each list head.  Instead of nr_free, which the kernel asks only whether it
 # is 0, a zone has a bit for each order (ORDERS).
 AREA_ROWS = 8
+DEFERRED_ROW = 6  #: of order 0: the head of zone->trylock_free_pages
 AREAS_END = MAX_NR_ZONES * MAX_ORDER * AREA_ROWS
 
 # A struct per_cpu_pages: three list heads, then count, high and batch: together a cache line.
@@ -86,13 +88,26 @@ PCP_ROWS = 8
 COUNTS_ROW = 3
 COUNT, HIGH, BATCH = 0, 1, 2
 
+# The same from v5.13 on: a list for each type and low order, two more for huge pages, and the words behind them.
+NR_PCP_LISTS = 14
+NR_LOWORDER_PCP_LISTS = 12
+PCP_COUNTS = ROW * NR_PCP_LISTS
+PCP_WORDS = 9
+PCP_COUNT, PCP_HIGH, PCP_BATCH, PCP_FREE_COUNT, PCP_ALLOC_FACTOR, PCP_FLAGS, PCP_HIGH_MIN, PCP_HIGH_MAX, PCP_HELD = (
+    range(PCP_COUNTS, PCP_COUNTS + PCP_WORDS)
+)
+LIST_ROWS = NR_PCP_LISTS + 5
+PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
+PMD_ORDER = 9
+
 # The words of a zone.
 ZONE_WORDS = 64
 NR_FREE, NR_FREE_CMA, BOOST, WMARK, RESERVE = 0, 1, 2, 3, 6  # three watermarks, four lowmem reserves
 NEXT_ZONE, ZONE_START, ZONE_END, MANAGED, NR_HIGHATOMIC, ZONE_FLAGS, CONTENDED = range(10, 17)
 UNSEEN = 17  #: pages that are neither free nor known to be in use: never given to the allocator, or before a dump
 ORDERS = 18  #: five words: for each migratetype a bit for every order that has a block on its free list
-ZONE_BOOSTED_WATERMARK = 1
+NR_FREE_HIGHATOMIC = 23
+ZONE_BOOSTED_WATERMARK, ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1, 2, 4
 
 # The words of the machine, read and written as those of a fifth zone.
 MACHINE = MAX_NR_ZONES
@@ -101,6 +116,12 @@ PFN_OFFSET, FIRST_PAGE, PAGES_END, FIRST_ZONE, LAST_RESULT, RULE_BIT = 7, 8, 9, 
 HIGHEST_ZONE = 16  # sixteen words: the highest zone index for the low four bits of a mask
 RULES = 32  # two request rules of eight words each
 RULE_WORDS = 8
+THP, DEFRAG_MODE, BUSY, TRYLOCKS, AMOUNT = range(48, 53)
+
+# What is busy during one operation, besides what is held all the time: a bit for each zone whose lock is, one for each
+# zone whose lists (of this cpu) are, and one for each attempt, by its number from 0, that fails.
+BUSY_ZONES, BUSY_LISTS, BUSY_ATTEMPTS = 0, 4, 8
+MAX_ATTEMPTS = 32
 
 # The words of a request rule (a row of gfpmodel.proposals as numbers).
 SCAN_FIRST, SCAN_LAST, REFILL, MARK, SLOW_PATH, MAX_ZONE, TOP_ORDER, OWN_LOOP = range(8)
@@ -118,6 +139,12 @@ ALLOC_CPUSET = 0x40
 ALLOC_CMA = 0x80
 ALLOC_NOFRAGMENT = 0x100
 ALLOC_KSWAPD = 0x800
+# From v6.3 on the bits of HARDER and HIGH have other names, and two are new.
+ALLOC_NON_BLOCK = 0x10
+ALLOC_MIN_RESERVE = 0x20
+ALLOC_HIGHATOMIC = 0x200
+ALLOC_TRYLOCK = 0x400
+ALLOC_RESERVES = ALLOC_OOM | ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_HIGHATOMIC
 
 
 @inlined

@@ -190,6 +190,8 @@ class KfreeRcu:
         self.timing = timing or Timing()
         if allocator is None:
             allocator = PageAllocator(SMALL_MACHINE, proposal)
+        elif allocator.rules.later:
+            raise InputError(f"kfree_rcu() runs on v5.8-rc3's allocator here, not on {allocator.rules.name}'s")
         elif proposal is not None and allocator.proposal not in (proposal, None):
             raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
         if min_cached is not None:

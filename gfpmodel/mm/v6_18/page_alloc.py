@@ -1,0 +1,874 @@
+"""The request path of v6.18: the high mark first, lists for small orders, reserves by free pages, nolock, bulk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfpmodel.mm import events as ev
+from gfpmodel.mm import state as st
+from gfpmodel.mm.buddy import __rmqueue_smallest, change_pageblock_range
+from gfpmodel.mm.events import trace_event, trace_op
+from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
+from gfpmodel.mm.page_alloc import (
+    GFP_DIRECT_RECLAIM,
+    GFP_HIGH,
+    GFP_KSWAPD_RECLAIM,
+    GFP_MEMALLOC,
+    GFP_MOVABLE_SHIFT,
+    GFP_NOMEMALLOC,
+    GFP_NORETRY,
+    GFP_ZONEMASK,
+    MAX_RECLAIM_RETRIES,
+    NO_RESULT,
+    alloc_pages_nodemask,
+    gfp_to_alloc_flags_cma,
+    has_suitable_block,
+    is_block_in_use,
+    prepare_alloc_pages,
+    scanned_lists,
+    should_reclaim_retry,
+    wakeup_kswapd,
+)
+from gfpmodel.mm.state import (
+    NULL,
+    Mm,
+    Silent,
+    free_area,
+    get,
+    get_flags,
+    get_pageblock_migratetype,
+    list_add,
+    list_del,
+    list_empty,
+    page_to_pfn,
+    set_flags,
+    zadd,
+    zget,
+    zput,
+)
+from gfpmodel.mm.v6_18.buddy import (
+    RMQUEUE_NORMAL,
+    __rmqueue,
+    move_freepages_block,
+    move_to_free_list,
+    split_large_buddy,
+)
+from gfpmodel.mm.v6_18.locks import (
+    lock_zone,
+    pcp_spin_trylock,
+    pcp_spin_unlock,
+    per_cpu_pages,
+    pget,
+    spin_lock_irqsave,
+    spin_trylock_irqsave,
+    spin_unlock_irqrestore,
+)
+from gfpmodel.mm.v6_18.pcp import (
+    __rmqueue_pcplist,
+    decay_pcp_high,
+    drain_pages,
+    free_frozen_page_commit,
+    halve_free_count,
+    pcp_allowed_order,
+    pcp_migratetype,
+    put_first,
+    rmqueue_pcplist,
+    take_first,
+)
+
+# The rarer operations: which one is in the word's room for the order, an order of their own above the argument.
+(
+    RUN_DRAIN,
+    RUN_NOLOCK,
+    RUN_FREE_NOLOCK,
+    RUN_FREE_NOLOCK_HANDLE,
+    RUN_BULK,
+    RUN_DECAY,
+    RUN_UNRESERVE,
+    RUN_ZONE_FLAG,
+    RUN_SET_BOOST,
+    RUN_BUSY,
+    RUN_AMOUNT,
+) = range(11)
+ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT = 0xFFFFFFFF, 32
+
+
+# watermarks
+
+
+@inlined
+def may_use_highatomic(alloc_flags: int) -> Any:
+    """Return whether the watermark counts a block on a HIGHATOMIC list as one that can serve the request.
+
+    Models: the condition in mm/page_alloc.c:__zone_watermark_ok (v6.18).
+    """
+    return alloc_flags & (st.ALLOC_HIGHATOMIC | st.ALLOC_OOM) != 0
+
+
+@inlined
+def __zone_watermark_unusable_free(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
+    """Return how many free pages are of no use for a request.
+
+    Models: mm/page_alloc.c:__zone_watermark_unusable_free (v6.18).
+    """
+    unusable = (1 << order) - 1
+    if not alloc_flags & st.ALLOC_RESERVES:
+        unusable += zget(m, zone, st.NR_FREE_HIGHATOMIC)
+    if not alloc_flags & st.ALLOC_CMA:
+        unusable += zget(m, zone, st.NR_FREE_CMA)
+    return unusable
+
+
+@compiled
+def zone_watermark_ok(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int) -> Any:
+    """Return whether a zone has more than ``mark`` free after this request, and a block that can serve it.
+
+    Models: mm/page_alloc.c:__zone_watermark_ok (v6.18).
+    """
+    free -= __zone_watermark_unusable_free(m, zone, order, alloc_flags)
+    if alloc_flags & st.ALLOC_MIN_RESERVE:
+        mark -= mark // 2
+        if alloc_flags & st.ALLOC_NON_BLOCK:
+            mark -= mark // 4
+    if alloc_flags & st.ALLOC_OOM:
+        mark -= mark // 2
+    if free <= mark + zget(m, zone, st.RESERVE + highest):
+        return False
+    return order == 0 or has_suitable_block(m, zone, order, alloc_flags)
+
+
+@inlined
+def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> Any:
+    """Return whether a zone is above its mark and reserve whatever else the flags allow.
+
+    Models: mm/page_alloc.c:zone_watermark_fast (v6.18), its quick test.
+    """
+    free = zget(m, zone, st.NR_FREE)
+    unusable = __zone_watermark_unusable_free(m, zone, 0, alloc_flags)
+    return free - min(free, unusable) > mark + zget(m, zone, st.RESERVE + highest)
+
+
+@inlined
+def zone_watermark_fast(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
+    """Return what zone_watermark_ok would, with a quick test for order 0 first, and a last one without the boost.
+
+    Models: mm/page_alloc.c:zone_watermark_fast (v6.18).
+    """
+    if order == 0 and has_plenty(m, zone, mark, highest, alloc_flags):
+        return True
+    return zone_watermark_slow(m, zone, order, mark, highest, alloc_flags)
+
+
+@compiled
+def zone_watermark_slow(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
+    """Return what zone_watermark_fast does where its quick test does not answer.
+
+    Models: the second half of mm/page_alloc.c:zone_watermark_fast (v6.18).
+    """
+    free = zget(m, zone, st.NR_FREE)
+    if zone_watermark_ok(m, zone, order, mark, highest, alloc_flags, free):
+        return True
+    if order > 0 or not alloc_flags & st.ALLOC_MIN_RESERVE or zget(m, zone, st.BOOST) == 0:
+        return False
+    if alloc_flags & st.ALLOC_WMARK_MASK != st.ALLOC_WMARK_MIN:
+        return False
+    return zone_watermark_ok(m, zone, 0, zget(m, zone, st.WMARK), highest, alloc_flags, free)
+
+
+# HIGHATOMIC
+
+
+@compiled
+def reserve_highatomic_pageblock(m: Mm, zone: int, page: int, order: int) -> None:
+    """Reserve the pageblock of a block just allocated for later atomic requests, up to one percent of the zone.
+
+    Models: mm/page_alloc.c:reserve_highatomic_pageblock (v6.18).
+    """
+    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
+    block, percent = 1 << pageblock_order, zget(m, zone, st.MANAGED) // 100
+    reserved = zget(m, zone, st.NR_HIGHATOMIC)
+    if percent < block or reserved >= (percent + block - 1 & ~(block - 1)):
+        return
+    spin_lock_irqsave(m, zone)
+    migratetype = get_pageblock_migratetype(m, page)
+    if migratetype < st.MIGRATE_PCPTYPES:
+        if order >= pageblock_order:
+            change_pageblock_range(m, page, order, st.MIGRATE_HIGHATOMIC)
+            zadd(m, zone, st.NR_HIGHATOMIC, 1 << order)
+        elif move_freepages_block(m, zone, page, migratetype, st.MIGRATE_HIGHATOMIC) >= 0:
+            zadd(m, zone, st.NR_HIGHATOMIC, block)
+    spin_unlock_irqrestore(m, zone)
+    if zget(m, zone, st.NR_HIGHATOMIC) != reserved:
+        now = zget(m, zone, st.NR_HIGHATOMIC)
+        trace_event(m, ev.RESERVE_HIGHATOMIC, zone, page_to_pfn(m, page), order, now)
+
+
+@compiled
+def unreserve_in_zone(m: Mm, zone: int, migratetype: int) -> Any:
+    """Give the first HIGHATOMIC block of a zone to a type, with its pageblock; returns whether pages moved.
+
+    Models: the inside of mm/page_alloc.c:unreserve_highatomic_pageblock (v6.18).
+    """
+    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
+    for order in range(st.MAX_ORDER):
+        head = free_area(zone, order) + st.MIGRATE_HIGHATOMIC
+        page = get(m, head, st.NEXT)
+        if page == head:
+            continue
+        size = max(1 << pageblock_order, 1 << order)
+        zadd(m, zone, st.NR_HIGHATOMIC, -min(size, zget(m, zone, st.NR_HIGHATOMIC)))
+        moved = i64(1 << order)
+        if order < pageblock_order:
+            moved = move_freepages_block(m, zone, page, st.MIGRATE_HIGHATOMIC, migratetype)
+        else:
+            move_to_free_list(m, page, zone, order, st.MIGRATE_HIGHATOMIC, migratetype)
+            change_pageblock_range(m, page, order, migratetype)
+        if moved > 0:
+            return True
+    return False
+
+
+@compiled
+def unreserve_highatomic_pageblock(m: Mm, first: int, migratetype: int, force: int) -> Any:
+    """Give one reserved pageblock to a type; without ``force`` a zone keeps its last one; returns 1 if pages moved.
+
+    Models: mm/page_alloc.c:unreserve_highatomic_pageblock (v6.18).
+    """
+    zone, moved = first, 0
+    while zone >= 0 and not moved:
+        if force or zget(m, zone, st.NR_HIGHATOMIC) > 1 << zget(m, st.MACHINE, st.PAGEBLOCK_ORDER):
+            spin_lock_irqsave(m, zone)
+            moved = 1 if unreserve_in_zone(m, zone, migratetype) else 0
+            spin_unlock_irqrestore(m, zone)
+        zone = zget(m, zone, st.NEXT_ZONE)
+    trace_event(m, ev.UNRESERVE_HIGHATOMIC, ev.NO_PAGE, force, moved)
+    return moved
+
+
+@inlined
+def reserve_after_buddy(m: Mm, zone: int, page: int, order: int, alloc_flags: int) -> None:
+    """Reserve for a block that came from the buddy lists: not here, before v7.1.
+
+    Models: mm/page_alloc.c:rmqueue_buddy (v6.18).
+    """
+
+
+@inlined
+def reserve_after_scan(m: Mm, zone: int, page: int, order: int, alloc_flags: int) -> None:
+    """Reserve for a block, wherever it came from.
+
+    Models: the end of mm/page_alloc.c:get_page_from_freelist (v6.18).
+    """
+    if alloc_flags & st.ALLOC_HIGHATOMIC:
+        reserve_highatomic_pageblock(m, zone, page, order)
+
+
+# a block from a zone
+
+
+@compiled
+def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int) -> Any:
+    """Take a block under the zone lock, which is only tried with ALLOC_TRYLOCK.
+
+    Models: mm/page_alloc.c:rmqueue_buddy (v6.18).
+    """
+    if not lock_zone(m, zone, alloc_flags):
+        return NULL
+    page = i64(NULL)
+    if alloc_flags & st.ALLOC_HIGHATOMIC:
+        page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
+    if page == NULL:
+        page, _, _ = __rmqueue(m, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL, 1)
+        if page == NULL and alloc_flags & (st.ALLOC_OOM | st.ALLOC_NON_BLOCK):
+            page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
+    if page != NULL:
+        set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
+    pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
+    trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
+    spin_unlock_irqrestore(m, zone)
+    if page != NULL:
+        reserve_after_buddy(m, zone, page, order, alloc_flags)
+    return page
+
+
+@inlined
+def rmqueue(m: Mm, zone: int, cpu: int, order: int, migratetype: int, alloc_flags: int, rule: int) -> Any:
+    """Take a block from one zone: from the cpu's lists if its order has some, else, or if they gave none, the buddy's.
+
+    A proposal's row may say which lists are looked at, and that the zone lock is not taken, or only tried.
+    Models: mm/page_alloc.c:rmqueue (v6.18).
+    """
+    refill = zget(m, st.MACHINE, rule + st.REFILL)
+    if refill == st.REFILL_TRYLOCK:
+        alloc_flags |= st.ALLOC_TRYLOCK
+    page = i64(NULL)
+    if pcp_allowed_order(m, order):
+        first, last = zget(m, st.MACHINE, rule + st.SCAN_FIRST), zget(m, st.MACHINE, rule + st.SCAN_LAST)
+        first, last = (migratetype if first < 0 else first), (migratetype if last < 0 else last)
+        page = rmqueue_pcplist(m, zone, cpu, order, first, last, alloc_flags, refill)
+    if page == NULL and refill != st.REFILL_DECLINE and (refill != st.REFILL_NO or not pcp_allowed_order(m, order)):
+        page = rmqueue_buddy(m, zone, order, migratetype, alloc_flags)
+    if alloc_flags & st.ALLOC_KSWAPD and zget(m, zone, st.ZONE_FLAGS) & st.ZONE_BOOSTED_WATERMARK:
+        zput(m, zone, st.ZONE_FLAGS, zget(m, zone, st.ZONE_FLAGS) & ~st.ZONE_BOOSTED_WATERMARK)
+        wakeup_kswapd(m, zone, 0, zone)
+    return page
+
+
+@inlined
+def is_above_high(m: Mm, zone: int, order: int, highest: int, alloc_flags: int) -> Any:
+    """Return whether a zone is above its high mark, and note the first time that it is not.
+
+    Models: the beginning of the loop in mm/page_alloc.c:get_page_from_freelist (v6.18).
+    """
+    if zget(m, zone, st.ZONE_FLAGS) & st.ZONE_BELOW_HIGH:
+        return False
+    mark = zget(m, zone, st.WMARK + st.ALLOC_WMARK_HIGH) + zget(m, zone, st.BOOST)
+    if zone_watermark_fast(m, zone, order, mark, highest, alloc_flags):
+        return True
+    zput(m, zone, st.ZONE_FLAGS, zget(m, zone, st.ZONE_FLAGS) | st.ZONE_BELOW_HIGH)
+    return False
+
+
+@compiled
+def get_page_from_freelist(
+    m: Mm, cpu: int, order: int, migratetype: int, highest: int, alloc_flags: int, rule: int
+) -> Any:
+    """Walk the zonelist: the first zone above its watermark that has a block gives it.
+
+    Models: mm/page_alloc.c:get_page_from_freelist (v6.18); leaves out cpusets, dirty limits, node reclaim.
+    """
+    first = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    zone = first
+    while True:
+        if zone < 0:
+            mixes = alloc_flags & st.ALLOC_NOFRAGMENT and not zget(m, st.MACHINE, st.DEFRAG_MODE)
+            if not mixes or first < 0 or zget(m, st.MACHINE, rule + st.OWN_LOOP):
+                return NULL
+            alloc_flags &= ~st.ALLOC_NOFRAGMENT  # fragmenting is better than nothing: once more
+            zone = first
+        mark = zget(m, zone, st.WMARK + (alloc_flags & st.ALLOC_WMARK_MASK)) + zget(m, zone, st.BOOST)
+        if (
+            is_above_high(m, zone, order, highest, alloc_flags)
+            or zone_watermark_fast(m, zone, order, mark, highest, alloc_flags)
+            or alloc_flags & st.ALLOC_NO_WATERMARKS
+        ):
+            page = rmqueue(m, zone, cpu, order, migratetype, alloc_flags, rule)
+            if page != NULL:
+                reserve_after_scan(m, zone, page, order, alloc_flags)
+                return page
+        zone = zget(m, zone, st.NEXT_ZONE)
+
+
+# a request
+
+
+@inlined
+def alloc_flags_nofragment(m: Mm, highest: int, gfp: int) -> Any:
+    """Return the flags of the first pass that say whether kswapd may be woken and types be mixed.
+
+    Models: mm/page_alloc.c:alloc_flags_nofragment (v6.18).
+    """
+    alloc_flags = gfp & GFP_KSWAPD_RECLAIM
+    if zget(m, st.MACHINE, st.DEFRAG_MODE) or zget(m, st.MACHINE, st.FIRST_ZONE + highest) == st.ZONE_NORMAL:
+        alloc_flags |= st.ALLOC_NOFRAGMENT
+    return alloc_flags
+
+
+@inlined
+def gfp_to_alloc_flags(m: Mm, gfp: int, order: int, migratetype: int) -> Any:
+    """Return the flags of the slow path.
+
+    Models: mm/page_alloc.c:gfp_to_alloc_flags (v6.18); leaves out realtime tasks.
+    """
+    alloc_flags = st.ALLOC_WMARK_MIN | st.ALLOC_CPUSET | (gfp & (GFP_HIGH | GFP_KSWAPD_RECLAIM))
+    if not gfp & GFP_DIRECT_RECLAIM:
+        if not gfp & GFP_NOMEMALLOC:
+            alloc_flags |= st.ALLOC_NON_BLOCK
+            if order > 0 and gfp & GFP_HIGH:
+                alloc_flags |= st.ALLOC_HIGHATOMIC
+        if gfp & GFP_HIGH:
+            alloc_flags &= ~st.ALLOC_CPUSET
+    if zget(m, st.MACHINE, st.DEFRAG_MODE):
+        alloc_flags |= st.ALLOC_NOFRAGMENT
+    return alloc_flags | gfp_to_alloc_flags_cma(m, migratetype)
+
+
+@inlined
+def __gfp_pfmemalloc_flags(m: Mm, gfp: int, migratetype: int) -> Any:
+    """Return the flags of a request that may ignore watermarks, 0 for another.
+
+    Models: mm/page_alloc.c:__gfp_pfmemalloc_flags and the lines that call it (v6.18).
+    """
+    if not gfp & GFP_MEMALLOC or gfp & GFP_NOMEMALLOC:
+        return 0
+    return st.ALLOC_NO_WATERMARKS | (gfp & GFP_KSWAPD_RECLAIM) | gfp_to_alloc_flags_cma(m, migratetype)
+
+
+@inlined
+def retry_without_progress(m: Mm, gfp: int, order: int, migratetype: int, highest: int, alloc_flags: int,
+                           loops: int) -> Any:  # fmt: skip
+    """Return the flags to try again with after ``loops`` tries without progress, -1 to give up.
+
+    Models: the end of the loop of mm/page_alloc.c:__alloc_pages_slowpath (v6.18), without progress of reclaim.
+    """
+    if loops <= MAX_RECLAIM_RETRIES and should_reclaim_retry(m, order, highest, alloc_flags):
+        return alloc_flags
+    if unreserve_highatomic_pageblock(m, zget(m, st.MACHINE, st.FIRST_ZONE + highest), migratetype, 1):
+        return alloc_flags
+    if zget(m, st.MACHINE, st.DEFRAG_MODE) and alloc_flags & st.ALLOC_NOFRAGMENT:
+        return alloc_flags & ~st.ALLOC_NOFRAGMENT
+    return -1
+
+
+@inlined
+def gives_up(gfp: int, order: int) -> Any:
+    """Return whether a request that found nothing may not reclaim, or does not try again after that.
+
+    Models: the middle of the loop of mm/page_alloc.c:__alloc_pages_slowpath (v6.18).
+    """
+    return not gfp & GFP_DIRECT_RECLAIM or gfp & GFP_NORETRY != 0 or order > st.PAGE_ALLOC_COSTLY_ORDER
+
+
+@compiled
+def alloc_pages_verbatim(m: Mm, cpu: int, gfp: int, order: int, migratetype: int, highest: int, rule: int) -> Any:
+    """Go through the whole slow path as the kernel does when reclaim, compaction and OOM make no progress.
+
+    Models: mm/page_alloc.c:__alloc_pages_slowpath (v6.18).
+    """
+    first = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    alloc_flags = gfp_to_alloc_flags(m, gfp, order, migratetype)
+    if alloc_flags & st.ALLOC_KSWAPD:
+        wakeup_kswapd(m, first, order_of_wake(m, order), highest)
+    page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
+    loops = 0
+    while page == NULL and alloc_flags >= 0:
+        if gfp & GFP_KSWAPD_RECLAIM:
+            wakeup_kswapd(m, first, order_of_wake(m, order), highest)
+        reserve_flags = __gfp_pfmemalloc_flags(m, gfp, migratetype)
+        if reserve_flags:
+            alloc_flags = reserve_flags
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
+        if page != NULL or gives_up(gfp, order):
+            return page
+        loops += 1
+        alloc_flags = retry_without_progress(m, gfp, order, migratetype, highest, alloc_flags, loops)
+    if page == NULL:  # __alloc_pages_may_oom looks once more before it would kill
+        last = i64(st.ALLOC_WMARK_HIGH | st.ALLOC_CPUSET)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, last, rule)
+    return page
+
+
+@inlined
+def order_of_wake(m: Mm, order: int) -> Any:
+    """Return the order for which kswapd is woken: a pageblock's at least where types are never mixed.
+
+    Models: mm/page_alloc.c:wake_all_kswapds (v6.18).
+    """
+    return max(order, zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)) if zget(m, st.MACHINE, st.DEFRAG_MODE) else order
+
+
+@compiled
+def alloc_pages_slowpath(m: Mm, cpu: int, gfp: int, order: int, migratetype: int, highest: int, rule: int) -> Any:
+    """Wake kswapd and scan down to the min watermark.
+
+    Without reclaim that is all but __GFP_MEMALLOC's scan; a machine with slowpath "verbatim" retries like the kernel.
+    Models: mm/page_alloc.c:__alloc_pages_slowpath (v6.18); leaves out __GFP_NOFAIL, cpusets and the warning.
+    """
+    first = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    if first < 0:
+        return NULL
+    if zget(m, st.MACHINE, st.VERBATIM):
+        return alloc_pages_verbatim(m, cpu, gfp, order, migratetype, highest, rule)
+    alloc_flags = gfp_to_alloc_flags(m, gfp, order, migratetype)
+    if alloc_flags & st.ALLOC_KSWAPD:
+        wakeup_kswapd(m, first, order_of_wake(m, order), highest)
+    page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
+    reserve_flags = __gfp_pfmemalloc_flags(m, gfp, migratetype)
+    if page == NULL and reserve_flags:
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, reserve_flags, rule)
+    return page
+
+
+@compiled
+def alloc_pages_nolock(m: Mm, cpu: int, order: int) -> Any:
+    """Allocate without waiting for any lock; returns the first page, or NULL.
+
+    The caller's mask can only ask for accounting, which is not modelled.
+    Models: mm/page_alloc.c:alloc_pages_nolock (v6.18); leaves out the contexts in which PREEMPT_RT refuses.
+    """
+    if not pcp_allowed_order(m, order):
+        return NULL
+    flags = i64(st.ALLOC_TRYLOCK)
+    page = get_page_from_freelist(m, cpu, order, st.MIGRATE_UNMOVABLE, st.ZONE_NORMAL, flags, st.RULES)
+    pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
+    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, order, st.MIGRATE_UNMOVABLE, 0)
+    return page
+
+
+@compiled
+def bulk_zone(m: Mm, gfp: int, migratetype: int, highest: int, amount: int) -> Any:
+    """Return the first zone that has so many pages above its low mark, -1 if none has.
+
+    Models: the loop over zones of mm/page_alloc.c:alloc_pages_bulk_noprof (v6.18).
+    """
+    first = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    alloc_flags = st.ALLOC_WMARK_LOW | gfp_to_alloc_flags_cma(m, migratetype)
+    zone = first
+    while zone >= 0:
+        mark = zget(m, zone, st.WMARK + st.ALLOC_WMARK_LOW) + zget(m, zone, st.BOOST) + amount
+        if zone_watermark_fast(m, zone, 0, mark, first, alloc_flags):
+            return zone
+        zone = zget(m, zone, st.NEXT_ZONE)
+    return -1
+
+
+@compiled
+def alloc_pages_bulk_pcp(
+    m: Mm, cpu: int, gfp: int, migratetype: int, highest: int, results: NDArray[np.uint32], done: int, stop: int
+) -> Any:
+    """Take pages from this cpu's lists of one zone for results ``done`` to ``stop``; returns where they end.
+
+    Models: mm/page_alloc.c:alloc_pages_bulk_noprof (v6.18).
+    """
+    zone = bulk_zone(m, gfp, migratetype, highest, stop - done)
+    if zone < 0:
+        return done
+    pcp = per_cpu_pages(cpu, zone)
+    if not pcp_spin_trylock(m, zone, cpu, pcp):
+        return done
+    alloc_flags = st.ALLOC_WMARK_LOW | gfp_to_alloc_flags_cma(m, migratetype)
+    while done < stop:
+        page = __rmqueue_pcplist(m, zone, pcp, 0, migratetype, alloc_flags, st.REFILL_YES)
+        if page == NULL:
+            break
+        results[u64(done)] = page_to_pfn(m, page)
+        done += 1
+    pcp_spin_unlock(m, zone, cpu)
+    return done
+
+
+@compiled
+def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np.uint32], done: int) -> None:
+    """Allocate so many single pages, as far as one zone's lists can be filled; else one, as any request would.
+
+    ``results`` from ``done`` on hold them, NO_RESULT behind the last.
+    Models: mm/page_alloc.c:alloc_pages_bulk_noprof (v6.18); leaves out an array that has pages already, and memcg.
+    """
+    stop, at = done + amount, done
+    for empty in range(done, stop):
+        results[u64(empty)] = NO_RESULT
+    if amount > 1:
+        masked = gfp & zget(m, st.MACHINE, st.ALLOWED)
+        migratetype = masked >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+        highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (masked & GFP_ZONEMASK))
+        at = alloc_pages_bulk_pcp(m, cpu, masked, migratetype, highest, results, done, stop)
+    if at == done and amount > 0:
+        page = alloc_pages_nodemask(m, cpu, gfp, 0)
+        results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
+
+
+# freeing
+
+
+@compiled
+def free_deferred(m: Mm, zone: int) -> None:
+    """Free what free_pages_nolock() left behind, the newest first.
+
+    Models: the beginning of mm/page_alloc.c:free_one_page (v6.18).
+    """
+    head = free_area(zone, 0) + st.DEFERRED_ROW
+    page = get(m, head, st.NEXT)
+    while page != head:
+        list_del(m, page)
+        order = get_flags(m, page) & st.ORDER_MASK
+        set_flags(m, page, 0)
+        split_large_buddy(m, zone, page, order)
+        page = get(m, head, st.NEXT)
+
+
+@compiled
+def add_page_to_zone_llist(m: Mm, zone: int, page: int, order: int) -> None:
+    """Leave a block for the next who frees under the zone lock.
+
+    Models: mm/page_alloc.c:add_page_to_zone_llist (v6.18).
+    """
+    set_flags(m, page, st.DEFERRED | order | zone << st.ZONE_SHIFT)
+    list_add(m, page, free_area(zone, 0) + st.DEFERRED_ROW)
+
+
+@compiled
+def free_one_page(m: Mm, zone: int, page: int, order: int, trylock: bool) -> None:
+    """Put a block on the buddy lists, under the zone lock.
+
+    Models: mm/page_alloc.c:free_one_page (v6.18).
+    """
+    if trylock:
+        if not spin_trylock_irqsave(m, zone):
+            add_page_to_zone_llist(m, zone, page, order)
+            return
+    else:
+        spin_lock_irqsave(m, zone)
+        free_deferred(m, zone)
+    set_flags(m, page, 0)
+    split_large_buddy(m, zone, page, order)
+    spin_unlock_irqrestore(m, zone)
+
+
+@compiled
+def ___free_pages(m: Mm, cpu: int, page: int, order: int, trylock: bool) -> None:
+    """Free 2**order pages: to this cpu's lists if the order has some and their lock is free, else to the buddy lists.
+
+    Models: mm/page_alloc.c:___free_pages and __free_frozen_pages (v6.18).
+    """
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
+    if pcp_allowed_order(m, order):
+        migratetype = pcp_migratetype(m, page)
+        pcp = per_cpu_pages(cpu, zone)
+        if pcp_spin_trylock(m, zone, cpu, pcp):
+            if free_frozen_page_commit(m, zone, cpu, pcp, page, migratetype, order, trylock):
+                pcp_spin_unlock(m, zone, cpu)
+            return
+    free_one_page(m, zone, page, order, trylock)
+
+
+@compiled
+def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
+    """Free 2**order pages.
+
+    Models: mm/page_alloc.c:__free_pages (v6.18).
+    """
+    ___free_pages(m, cpu, page, order, False)
+
+
+# what most requests and frees are
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int) -> Any:
+    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+
+    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
+    """
+    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
+    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    first, last = scanned_lists(m, rule, migratetype)
+    if zone >= 0:
+        flags = zget(m, zone, st.ZONE_FLAGS)
+        mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
+        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
+        odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
+        if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
+            zone = -1
+    return zone, first, gfp, migratetype
+
+
+@inlined
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
+    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if it is empty or held."""
+    pcp = per_cpu_pages(cpu, zone)
+    if zone < 0 or list_empty(m, pcp + first) or pget(m, pcp, st.PCP_HELD):
+        return NULL
+    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
+    halve_free_count(m, pcp)
+    page = take_first(m, zone, pcp, first, 0)
+    pcp_spin_unlock(m, zone, cpu)
+    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+    return page
+
+
+@inlined
+def free_hit(m: Mm, cpu: int, page: int) -> Any:
+    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    flags = get_flags(m, page)
+    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
+    pcp = per_cpu_pages(cpu, zone)
+    high = pget(m, pcp, st.PCP_HIGH)
+    settled = pget(m, pcp, st.PCP_HIGH_MIN) <= high <= pget(m, pcp, st.PCP_HIGH_MAX)
+    if (
+        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
+        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
+        or not settled
+        or pget(m, pcp, st.PCP_HELD)
+        or zget(m, st.MACHINE, st.BUSY)
+        or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
+    ):
+        return False
+    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
+    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
+    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
+    pcp_spin_unlock(m, zone, cpu)
+    return True
+
+
+@compiled
+def free_pages_nolock(m: Mm, cpu: int, page: int, order: int) -> None:
+    """Free 2**order pages without waiting for any lock.
+
+    Models: mm/page_alloc.c:free_pages_nolock (v6.18).
+    """
+    ___free_pages(m, cpu, page, order, True)
+
+
+@compiled
+def __free_contig_range(m: Mm, cpu: int, page: int, count: int) -> None:
+    """Free so many pages that follow each other: one by one, before v7.2.
+
+    Models: mm/page_alloc.c:free_contig_range (v6.18).
+    """
+    for single in range(page, page + count):
+        __free_pages(m, cpu, single, 0)
+
+
+@compiled
+def block_of(m: Mm, page: int) -> Any:
+    """Return the first page of the allocated block that a page lies in, NULL if it lies in none."""
+    if page < zget(m, st.MACHINE, st.FIRST_PAGE) or page >= zget(m, st.MACHINE, st.PAGES_END):
+        return NULL
+    for order in range(st.MAX_ORDER):
+        head = page & ~((1 << order) - 1)
+        flags = get_flags(m, head)
+        if flags & st.STATE_MASK:
+            return head if flags & st.STATE_MASK == st.IN_USE and flags & st.ORDER_MASK >= order else NULL
+    return NULL
+
+
+@compiled
+def split_page(m: Mm, page: int) -> None:
+    """Make single pages of an allocated block.
+
+    Models: mm/page_alloc.c:split_page (v6.18).
+    """
+    flags = get_flags(m, page)
+    for single in range(page + 1, page + (1 << (flags & st.ORDER_MASK))):
+        set_flags(m, single, flags & ~(st.ORDER_MASK | st.PG_LRU))
+    set_flags(m, page, flags & ~st.ORDER_MASK)
+
+
+@entry
+@compiled
+def split_block(m: Silent, page: int) -> Any:
+    """Make single pages of the allocated block that a page lies in; returns whether it lies in one."""
+    head = block_of(m, page)
+    if head != NULL:
+        split_page(m, head)
+    return head != NULL
+
+
+@entry
+@compiled
+def free_pages_bulk(m: Mm, cpu: int, pages: NDArray[np.int64], count: int) -> Any:
+    """Free the first ``count`` of single pages (rows) in this order; returns the number of the first that is misuse.
+
+    Without one it returns how many there are.  The pages behind ``count`` stay in use; they and the others are split
+    off larger blocks first.  With a misuse none is freed.
+    Models: mm/page_alloc.c:free_pages_bulk (v7.3): each stretch of pages that follow each other is a range.
+    """
+    trace_op(m.trace, 0, cpu)
+    for at in range(len(pages)):
+        if block_of(m, i64(pages[u64(at)])) == NULL:
+            return at
+    for at in range(len(pages)):
+        split_page(m, block_of(m, i64(pages[u64(at)])))
+    start = 0
+    while start < count:
+        stop = start + 1
+        while stop < count and pages[u64(stop)] == pages[u64(stop - 1)] + 1:
+            stop += 1
+        __free_contig_range(m, cpu, i64(pages[u64(start)]), stop - start)
+        start = stop
+    zput(m, st.MACHINE, st.BUSY, 0)
+    return len(pages)
+
+
+# operations
+
+
+@compiled
+def run_nolock(m: Mm, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
+    """Run an alloc_pages_nolock(); returns how many results there are then."""
+    page = alloc_pages_nolock(m, cpu, argument >> ARGUMENT_ORDER_SHIFT)
+    results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
+    return done + 1
+
+
+@compiled
+def run_free_nolock(m: Mm, cpu: int, pfn: int, order: int) -> Any:
+    """Run a free_pages_nolock(); returns whether it was no misuse."""
+    if pfn == NO_RESULT:
+        return True
+    page = pfn - zget(m, st.MACHINE, st.PFN_OFFSET)
+    if not is_block_in_use(m, page, order):
+        return False
+    free_pages_nolock(m, cpu, page, order)
+    return True
+
+
+@compiled
+def run_bulk(m: Mm, cpu: int, gfp: int, results: NDArray[np.uint32], done: int) -> Any:
+    """Run an alloc_pages_bulk() of so many pages as the word before said; returns how many results there are then."""
+    amount = zget(m, st.MACHINE, st.AMOUNT)
+    alloc_pages_bulk(m, cpu, gfp, amount, results, done)
+    zput(m, st.MACHINE, st.AMOUNT, 0)
+    return done + amount
+
+
+@compiled
+def run_unreserve(m: Mm, gfp: int, force: int) -> Any:
+    """Run an unreserve_highatomic_pageblock() as a request with this mask would; returns whether pages moved."""
+    gfp &= zget(m, st.MACHINE, st.ALLOWED)
+    migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+    highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
+    return unreserve_highatomic_pageblock(m, zget(m, st.MACHINE, st.FIRST_ZONE + highest), migratetype, force)
+
+
+@compiled
+def set_zone_flag(m: Mm, zone: int, bit: int, value: int) -> None:
+    """Set or clear a bit of zone->flags, as kswapd or another cpu would."""
+    flags = zget(m, zone, st.ZONE_FLAGS) & ~(1 << bit)
+    zput(m, zone, st.ZONE_FLAGS, flags | value << bit)
+
+
+@compiled
+def run_other(m: Mm, which: int, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
+    """Run an operation that is neither alloc_pages() nor a free; returns how many results there are then.
+
+    What is misuse returns -1.  RUN_BUSY and RUN_AMOUNT are about the operation that comes next.
+    """
+    low, high = argument & ARGUMENT_MASK, argument >> ARGUMENT_ORDER_SHIFT
+    if which == RUN_DRAIN:
+        drain_pages(m, cpu)
+    elif which == RUN_NOLOCK:
+        done = run_nolock(m, cpu, argument, results, done)
+    elif RUN_FREE_NOLOCK <= which <= RUN_FREE_NOLOCK_HANDLE:
+        pfn = i64(results[u64(low)]) if which == RUN_FREE_NOLOCK_HANDLE else low
+        if not run_free_nolock(m, cpu, pfn, high):
+            return -1
+    elif which == RUN_BULK:
+        done = run_bulk(m, cpu, argument, results, done)
+    elif RUN_DECAY <= which <= RUN_UNRESERVE:
+        answer = decay_pcp_high(m, low, cpu) if which == RUN_DECAY else run_unreserve(m, low, high)
+        results[u64(done)] = answer
+        done += 1
+    elif which == RUN_ZONE_FLAG:
+        set_zone_flag(m, low & 3, low >> 2, high)
+    elif which == RUN_SET_BOOST:
+        zput(m, high, st.BOOST, low)
+    elif which == RUN_BUSY:
+        zput(m, st.MACHINE, st.BUSY, argument)
+        zput(m, st.MACHINE, st.TRYLOCKS, 0)
+        return done
+    else:
+        zput(m, st.MACHINE, st.AMOUNT, argument)
+        return done
+    return done
+
+
+@inlined
+def end_of_op(m: Mm, kind: int, which: int) -> None:
+    """Let nothing be busy any more after an operation during which something was."""
+    if zget(m, st.MACHINE, st.BUSY) != 0 and not (kind == 3 and which in (RUN_BUSY, RUN_AMOUNT)):
+        zput(m, st.MACHINE, st.BUSY, 0)
