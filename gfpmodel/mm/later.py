@@ -147,7 +147,7 @@ class LaterOperations:
         Models: mm/page_alloc.c:free_contig_range (v6.18) and __free_contig_range (v7.3).
         """
         self._has("free_contig_range()")
-        pfn, count = gates.whole(pfn, "pfn"), gates.within(count, "count", 1, MAX_AMOUNT)
+        pfn, count = gates.within(pfn, "pfn", 0, NO_RESULT - 1), gates.within(count, "count", 1, MAX_AMOUNT)
         kept = set(gates.column(listed(keep), "keep", 0, NO_RESULT - 1).reshape(-1).tolist())
         pages = range(pfn, pfn + count)
         self._free_rows([one for one in pages if one not in kept], cpu, [one for one in pages if one in kept])

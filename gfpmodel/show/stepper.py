@@ -39,6 +39,16 @@ TOLD = {
     ev.IRQ_RESTORE: ("local_irq_restore", "interrupts on"),
     ev.TRYLOCK: ("spin_trylock(&zone->lock)", "{trylock}"),
     ev.DECLINE: ("zone_lock(zone)", "declines: the request does without &zone->lock"),
+    # of later kernels
+    ev.PCP_TRYLOCK: ("pcp_spin_trylock", "the lock of cpu {cpu}'s lists: {trylock}"),
+    ev.PCP_LOCK: ("spin_lock(&pcp->lock)", "takes the lock of cpu {cpu}'s lists"),
+    ev.PCP_UNLOCK: ("pcp_spin_unlock", "the lock of cpu {cpu}'s lists is released"),
+    ev.PCP_REFILL: ("rmqueue_bulk", "returns: {got} of {count} blocks of order {order} went to a {migratetype} list"),
+    ev.PCP_BULK_FREE: ("free_pcppages_bulk", "chooses {count} pages, from the list number {pindex} on"),
+    ev.PREP_MOVE: ("prep_move_freepages_block", "counts {free} free and {movable} movable pages in the block of {pfn}"),
+    ev.MOVE_FREEPAGES: ("__move_freepages_block", "{moved} free pages of the block of {pfn} change their lists"),
+    ev.RESERVE_HIGHATOMIC: ("reserve_highatomic_pageblock", "the block of pfn {pfn} is reserved"),
+    ev.UNRESERVE_HIGHATOMIC: ("unreserve_highatomic_pageblock", "gives back the first reserved pageblock it may"),
 }
 
 #: The events of locks and of interrupts.

@@ -207,6 +207,7 @@ def try_to_claim_block(
         change_pageblock_range(m, page, current_order, start_type)
         expand(m, page, zone, 1 << order, current_order, start_type)
         account_freepages(m, zone, -(1 << order), start_type)
+        set_flags(m, page, zone << st.ZONE_SHIFT | start_type << st.TYPE_SHIFT)  # as __rmqueue_smallest leaves it
         return page
     if boost_watermark(m, zone) and alloc_flags & st.ALLOC_KSWAPD:
         zput(m, zone, st.ZONE_FLAGS, zget(m, zone, st.ZONE_FLAGS) | st.ZONE_BOOSTED_WATERMARK)
