@@ -6,8 +6,11 @@ There is no time here: what is counted are requests that fail, locks that are ta
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -332,7 +335,28 @@ def outcome(asker: Asker, run: Run) -> Outcome:
     )
 
 
-def days(name: str, way: str, kernel: str, seeds: int = 5) -> dict[str, Interval]:
-    """Return each figure of a day over seeds, with its 95 % interval; arguments and errors as for run_day()."""
-    found = [run_day(name, way, kernel, seed) for seed in range(seeds)]
-    return {figure: interval([getattr(one, figure) for one in found]) for figure in Outcome._fields}
+SHOWN = (FIRST, "v6.18", "v7.3")  #: kernels of the shipped file; v7.1 gives single pages as v6.18 does
+SEEDS = 5
+COLUMNS = ("day", "way", "kernel", "seed", *Outcome._fields)
+Key = tuple[str, str, str]
+
+
+def points() -> Iterator[tuple[str, str, str, int]]:
+    """Yield day, way to ask, kernel and seed of each run of the shipped file."""
+    yield from product(DAYS, (NOBODY, *WAYS), SHOWN, range(SEEDS))
+
+
+def line(point: tuple[str, str, str, int]) -> str:
+    """Run one and return its line of the file."""
+    return ",".join([*map(str, point), *(f"{figure:.6g}" for figure in run_day(*point))])
+
+
+def read_days(path: Path) -> dict[Key, dict[str, Interval]]:
+    """Return the figures of a file of such lines by day, way and kernel, over seeds, each with its 95 % interval."""
+    found: dict[Key, list[dict[str, str]]] = {}
+    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        found.setdefault((row["day"], row["way"], row["kernel"]), []).append(row)
+    return {
+        key: {figure: interval([float(row[figure]) for row in rows]) for figure in Outcome._fields}
+        for key, rows in found.items()
+    }

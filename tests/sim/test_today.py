@@ -1,5 +1,7 @@
 """The same days on the lists of several kernels: what holds whoever asks, and the figures against a slow recount."""
 
+from pathlib import Path
+
 import pytest
 
 from gfpmodel.errors import InputError
@@ -10,6 +12,7 @@ from gfpmodel.sim import today
 from gfpmodel.sim.today import ALLOC, ASK, DAYS, FREE, GIVE, NOBODY, day, row_on, run_day
 
 KERNELS = tuple(ROWS)
+DATA = Path(__file__).parents[2] / "book" / "data" / "todays-lists.csv"
 
 
 @pytest.mark.parametrize("name", DAYS)
@@ -91,6 +94,20 @@ def test_what_is_unknown_is_said() -> None:
         run_day("loop", "gfp0", "v6.17", 0)
 
 
+LINES = DATA.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_shipped_file_has_every_run() -> None:
+    assert LINES[0] == ",".join(today.COLUMNS)
+    assert [tuple(row.split(",")[:4]) for row in LINES[1:]] == [(*p[:3], str(p[3])) for p in today.points()]
+
+
+@pytest.mark.parametrize("row", LINES[1::29])
+def test_a_sample_of_it_comes_out_again(row: str) -> None:
+    name, way, kernel, seed = row.split(",")[:4]
+    assert today.line((name, way, kernel, int(seed))) == row
+
+
 def test_intervals_hold_their_means() -> None:
-    for figure in today.days("loop", "deferred_refill", "v6.18", seeds=3).values():
-        assert figure.low <= figure.mean <= figure.high
+    for figures in today.read_days(DATA).values():
+        assert all(figure.low <= figure.mean <= figure.high for figure in figures.values())
