@@ -16,7 +16,10 @@ BOOK   := _build/.book
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
-.PHONY: help engine book test lab meeting bench record grids lint clean distclean setup chromium
+# what runs a second time, with the engine's functions as they stand: those that test a rule, not those that replay a recording
+INTERPRETED := tests/mm tests/rcu tests/sim tests/locking tests/evidence/test_raw_rows.py tests/test_cli_mm.py
+
+.PHONY: help engine book test lab meeting wheel bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -29,12 +32,12 @@ book: $(BOOK) ## build the book into _build/html; any warning is an error
 
 test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
 	@mkdir -p _build/reports; status=0; \
-	echo '== package and tools'; \
-	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile \
-	    --cov --cov-report=term --junitxml=_build/reports/package.xml || status=1; \
-	echo '== engine, compiled (above it ran interpreted)'; \
-	MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile tests/mm tests/rcu tests/io tests/sim tests/test_cli_mm.py \
-	    --junitxml=_build/reports/engine.xml || status=1; \
+	echo '== package and tools, the engine compiled'; \
+	MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile --durations=15 \
+	    --cov --cov-report= --junitxml=_build/reports/package.xml || status=1; \
+	echo '== the engine, interpreted'; \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile $(INTERPRETED) --durations=15 \
+	    --cov --cov-append --cov-report=term --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
@@ -50,7 +53,10 @@ meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, t
 	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
 	@$(PY) -m gfpmodel.meeting --no-browser --ip 127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
-bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build
+wheel: $(READY) ## make the wheels in dist: pure, and with the compiled engine for x86-64 and for aarch64
+	@$(PY) tools/make_wheel.py
+
+bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build, start and engine in bench/RECORD.md
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -59,6 +65,7 @@ bench: engine ## measure start-up, the book's pages, live widgets, the meeting's
 	@$(PY) bench/bench_live.py
 	@$(PY) bench/bench_pages.py
 	@$(PY) bench/bench_meeting.py
+	@$(PY) bench/record.py
 
 record: engine ## run the notebooks and store their outputs
 	@$(PY) tools/nbrecord.py

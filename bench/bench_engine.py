@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import record
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -122,9 +122,11 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7)
     options = parser.parse_args()
     PageAllocator(Machine((Zone(2, 32768, 16384),))).alloc_pages()
-    facts: dict[str, Any] = {"cpus": os.cpu_count(), "load": os.getloadavg()[0], "scripts": [], "sizes": []}
+    facts: dict[str, Any] = {"where": record.where(), "scripts": [], "sizes": []}
     facts["calibration_mloads"] = round(calibration(), 1)
-    print(f"calibration: {facts['calibration_mloads']} million dependent loads/s; load average {facts['load']:.1f}\n")
+    print(
+        f"calibration: {facts['calibration_mloads']} million dependent loads/s; load average {facts['where']['load']}\n"
+    )
     print("script  Mops/s  with events  kernel C  ratio  with events")
     for name in KERNEL:
         script = read_script(make_ops(name, OPERATIONS, SEED).encode(), name)

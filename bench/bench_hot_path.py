@@ -38,7 +38,7 @@ kinds, arguments = np.tile([OP_ALLOC, OP_FREE_HANDLE], n), np.full(2 * n, 0xCC0)
 arguments[1::2] = np.arange(n)
 ops = pack_ops(kinds, 0, 0, arguments)
 a = PageAllocator(Machine((Zone(2, 32768, 1 << 14),)))
-zones, room = a.arrays[1], (np.zeros(n, np.uint32), np.zeros(2 * n, np.uint16))
+zones, room = a.arrays.zones, (np.zeros(n, np.uint32), np.zeros(2 * n, np.uint16))
 for _ in range(times):
     zones[st.MACHINE * st.ZONE_WORDS + st.LAST_RESULT] = 0
     assert run_ops(a.arrays, ops, *room, 0, 2 * n) == 2 * n

@@ -2,7 +2,8 @@
 # Debian's linux 6.1.176 and 6.12.100: events/kmem/mm_page_alloc/format gives GFP_NOWAIT and GFP_ATOMIC other numbers, so
 # that the text of a trace does not say which flags a request had unless its kernel is known.
 # Seen: 6.1 GFP_ATOMIC 0xa20 GFP_NOWAIT 0x800; 6.12 GFP_ATOMIC 0x820 GFP_NOWAIT 0x2800
-cd "$(dirname "$0")" && . lib/guest.sh && . lib/expect.sh || exit 2
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/guest.sh && . lib/expect.sh || exit 2
 echo 'cat events/kmem/mm_page_alloc/format' > "$work/script"
 numbers() {
 	guest "$1" < "$work/script" > "$work/format" && python3 - "$work/format" <<-'END'

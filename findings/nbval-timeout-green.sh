@@ -2,7 +2,8 @@
 # nbval 0.11.0, pytest 9.2.0: once a cell has timed out, every later cell is an expected failure.  Where the first one
 # catches the interruption and prints what is stored, a wrong output and a false assertion behind it leave status 0.
 # Seen: 0 s .FF status 1, 300 s .xx status 0
-cd "$(dirname "$0")" && . lib/venv.sh && . lib/expect.sh &&
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/venv.sh && . lib/expect.sh &&
 	packages nbval==0.11.0 pytest==9.2.0 ipykernel==7.4.0 nbformat==5.11.1 && cd "$work" || exit 2
 cat > write.py <<'END'
 import sys

@@ -2,7 +2,8 @@
 # numba 0.68.1, numpy 2.4.6: compiled code widens a narrow integer before it shifts, NumPy shifts within its width.  So the
 # same function gives two answers with and without NUMBA_DISABLE_JIT=1, and neither way warns, even with all warnings on.
 # Seen: with the compiler 4080, without 240; warnings 0 and 0
-cd "$(dirname "$0")" && . lib/venv.sh && . lib/expect.sh && packages numba==0.68.1 numpy==2.4.6 || exit 2
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/venv.sh && . lib/expect.sh && packages numba==0.68.1 numpy==2.4.6 || exit 2
 cat > "$work/shift.py" <<'END'
 import numpy as np
 from numba import njit

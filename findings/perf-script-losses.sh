@@ -3,7 +3,8 @@
 # stderr warns, with a share of all and a number of "chunks".  When they were lost and how many, --show-lost-events says,
 # one line a chunk.  And page= is the number of pfn=, where the kernel prints a pointer.  Needs what linux-perf depends on.
 # Seen: lost: 0 lines, asked for as many as chunks (669 in one run); page= is pfn= in every mm_page_alloc
-cd "$(dirname "$0")" && . lib/guest.sh && . lib/expect.sh && unpack linux-perf=6.1.176-1 || exit 2
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/guest.sh && . lib/expect.sh && unpack linux-perf=6.1.176-1 || exit 2
 cat > "$work/script" <<'END'
 cd /tmp
 perf record -q -m 1 -a -e 'kmem:*' -- ls -R /sys > /dev/null 2> log

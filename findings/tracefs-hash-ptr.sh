@@ -2,7 +2,8 @@
 # Debian's linux 6.1.176: `echo 0 > options/hash-ptr`, which shows real pointers in page=, also empties gfp_flags= of every
 # mm_page_alloc.  6.12.100 prints both.
 # Seen: 6.1 hash-ptr 1: no empty, hash-ptr 0: all empty; 6.12 no empty, no empty
-cd "$(dirname "$0")" && . lib/guest.sh && . lib/expect.sh || exit 2
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/guest.sh && . lib/expect.sh || exit 2
 cat > "$work/script" <<'END'
 for hashed in 1 0; do
 	echo $hashed > options/hash-ptr; echo > trace

@@ -3,7 +3,8 @@
 # 1 its header tells (written is more than in the buffer).  With overwrite 0 the header counts the dropped ones as never
 # written, and only per_cpu/cpu*/stats knows them.
 # Seen: overwrite 0: in the buffer = written, dropped over 1000, LOST lines 0; overwrite 1: <, dropped 0, LOST lines 0
-cd "$(dirname "$0")" && . lib/guest.sh && . lib/expect.sh || exit 2
+cd "$(dirname "$0")" && work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT &&
+	. lib/guest.sh && . lib/expect.sh || exit 2
 cat > "$work/script" <<'END'
 echo 8 > buffer_size_kb
 for overwrite in 0 1; do

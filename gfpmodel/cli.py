@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -63,8 +64,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
 def fail(message: str) -> int:
     """Print the one line that says what cannot be used, and return the exit status for it."""
     line = " ".join(message.split())
-    if sys.stderr:
-        click.echo(printable(f"gfpmodel: {line}"), err=True)
+    with suppress(OSError):  # where stderr is full, the status alone says it
+        if sys.stderr:
+            click.echo(printable(f"gfpmodel: {line}"), err=True)
     return UNUSABLE
 
 
@@ -74,7 +76,9 @@ def printable(text: str) -> str:
 
 
 def emit(facts: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """Print facts as text or as one JSON object."""
+    """Print facts as text or as one JSON object; raises InputError if the shell closed standard output (``>&-``)."""
+    if sys.stdout is None:
+        raise InputError("standard output is closed; nothing could be said")
     click.echo(json.dumps(facts, indent=1) if as_json else printable(text))
 
 

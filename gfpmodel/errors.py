@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 LONGEST = 1000  #: characters of a message; what was typed may be of any length
 LONGEST_NAME = 60
+MOST_NAMES = 8  #: that are offered where none is near
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
@@ -32,8 +33,9 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Inpu
     lower = {n.lower(): n for n in names}
     begin = [n for low, n in lower.items() if name and low.startswith(name.lower())]
     close = [lower[low] for low in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
-    near = list(dict.fromkeys([*begin, *close]))[:3] or names[:16]
-    offer = f"; did you mean {' or '.join(near)}?" if near else ""
+    near = list(dict.fromkeys([*begin, *close]))[:3]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    offer = f"; did you mean {' or '.join(near)}?" if near else f"; expected {', '.join(names[:MOST_NAMES])}{more}"
     return InputError(f"unknown {kind} {name!r}{where}{offer}")
 
 

@@ -109,6 +109,17 @@ def test_a_closed_stdin_is_one_line(args: tuple[str, ...]) -> None:
     one_line(done, "standard input is closed")
 
 
+def test_a_closed_stdout_is_one_line() -> None:
+    script = f"{' '.join(COMMAND)} kernels >&-"
+    done = subprocess.run(["bash", "-c", script], env=INTERPRETED, capture_output=True, check=False)
+    one_line(done, "standard output is closed")
+
+
+def test_a_full_stderr_leaves_the_status() -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert gfpmodel("decode", "xx", stderr=full).returncode == 2
+
+
 @pytest.mark.parametrize("args", [("kernels", "--json"), ("decode", "0xcc0"), ("--help",), ("verdict", "--all")])
 def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:

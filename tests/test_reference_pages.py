@@ -1,11 +1,11 @@
-"""The reference pages in a real browser: links explain themselves, and every page says where an error goes."""
+"""The reference pages in a real browser: links explain themselves."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.test_pages import PAGES, Visit
+from tests.test_pages import Visit
 
 pytestmark = pytest.mark.pages
 
@@ -37,15 +37,4 @@ def test_a_link_explains_itself(
         assert tip.locator("a, [id]").count() == 0
         page.keyboard.press("Escape")
         expect(tip).to_have_count(0)
-    assert not visit.faults
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_says_where_an_error_goes(browser: Browser, origins: dict[str, str], name: str) -> None:
-    if name == "index.html":
-        return  # sends on to the front page
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open(name)
-        targets = page.locator("footer .extra_footer a").evaluate_all("links => links.map(a => a.href)")
-    assert targets == [f"{origins['file']}book/{it}.html" for it in ("limits", "errata")]
     assert not visit.faults

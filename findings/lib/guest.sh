@@ -1,9 +1,7 @@
-# Boot a pinned Debian kernel in QEMU (TCG) with a busybox and run a script in it.  Sourced; needs Debian 12 or another
+# Boot a pinned Debian kernel in QEMU (TCG) with a busybox in $work, a folder of the caller, and run a script.  Sourced; needs Debian 12 or another
 # apt that knows its packages and security updates, and qemu-system-x86_64; not root.  A guest takes up to some minutes.
 # guest PACKAGE=VERSION [PROGRAM...] < SCRIPT   prints what the script prints; 2 if it does not come to its end.
 # APPEND is put at the end of the command line of the kernel.
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
 OLD=linux-image-6.1.0-50-cloud-amd64=6.1.176-1
 NEW=linux-image-6.12.100+deb12-cloud-amd64=6.12.100-1~deb12u1
 BUSYBOX=busybox-static=1:1.35.0-4+deb12u1+b1

@@ -39,11 +39,11 @@ MUTANTS = (
     Mutant("refills never double", "v6.18", "nr_pcp_alloc", "factor + 1)", "0)"),
     Mutant("doubling has no end", "v6.18", "nr_pcp_alloc", "factor < PCP_BATCH_SCALE_MAX", "factor < 30"),
     Mutant("a refill of order > 0 asks for a batch of blocks", "v6.18", "nr_pcp_alloc", "wanted >> order", "wanted"),
-    Mutant("an allocation leaves free_count", "v6.18", "rmqueue_pcplist", "PCP_FREE_COUNT) >> 1", "PCP_FREE_COUNT)"),
+    Mutant("an allocation leaves free_count", "v6.18", "halve_free_count", "PCP_FREE_COUNT) >> 1", "PCP_FREE_COUNT)"),
     Mutant(
-        "a free leaves alloc_factor", "v6.18", "free_frozen_page_commit", "PCP_ALLOC_FACTOR) >> 1", "PCP_ALLOC_FACTOR)"
+        "a free leaves alloc_factor", "v6.18", "put_first", "PCP_ALLOC_FACTOR) >> 1", "PCP_ALLOC_FACTOR)"
     ),
-    Mutant("a free counts one page", "v6.18", "free_frozen_page_commit", "free_count + (1 << order)", "free_count + 1"),
+    Mutant("a free counts one page", "v6.18", "put_first", "free_count + (1 << order)", "free_count + 1"),
     Mutant("no free_high", "v6.18", "free_frozen_page_commit", "free_count >= batch", "free_count >= 10**9 + batch"),
     Mutant(
         "a bulk free goes round robin",
@@ -95,8 +95,8 @@ MUTANTS = (
         "after a steal the batch claims again",
         "v6.18",
         "rmqueue_fallback",
-        "return page, RMQUEUE_STEAL",
-        "return page, RMQUEUE_NORMAL",
+        "return page, 1 << order, RMQUEUE_STEAL",
+        "return page, 1 << order, RMQUEUE_NORMAL",
     ),
     Mutant(
         "reserved pages count, used or not",

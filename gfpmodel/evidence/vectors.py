@@ -22,7 +22,7 @@ import numpy as np
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.io.config import Config
 from gfpmodel.mm import PageAllocator, pack_ops
-from gfpmodel.mm.events import KINDS, Ring
+from gfpmodel.mm.events import KINDS, PREP_MOVE, Ring
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.mm.state import MAX_NR_ZONES, MAX_ORDER
 
@@ -179,7 +179,10 @@ class Replay:
         found: list[list[list[str | int]]] = [[] for _ in range(ops)]
         for op, _, kind, zone, *values in self.ring.rows().tolist():
             where = [] if zone == NO_ZONE else [zone]
-            event = [KINDS[kind].letter, *where, *values[: len(KINDS[kind].fields)]]
+            fields = values[: len(KINDS[kind].fields)]
+            if kind == PREP_MOVE:  # the file has the second and the third the other way round
+                fields[1:3] = fields[2], fields[1]
+            event = [KINDS[kind].letter, *where, *fields]
             found[op - self.ring.first_op].append(event)
         return found
 

@@ -8,6 +8,7 @@ the list is evaluated once for each configuration.  A patch whose old lines are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -108,6 +109,8 @@ def apply(patch: Patch, kernel: str) -> Change:
         return _apply(patch, kernel)
     except MisfitError as error:
         others = [name for name in kernels() if name != kernel and accepts(patch, name)]
+        if not others:
+            _raise_what_it_makes(patch)
         none = f"{error.expected}; no known kernel's header has all the old lines".removeprefix("; ")
         hint = f"it fits {spans(others)}: use --kernel" if others else none
         raise InputError(f"{error.message}; {hint}", error.file, error.line) from None
@@ -120,6 +123,13 @@ def accepts(patch: Patch, kernel: str) -> bool:
     except InputError:
         return False
     return True
+
+
+def _raise_what_it_makes(patch: Patch) -> None:
+    """Raise why a patch cannot be read on a kernel that has its old lines, if there is one."""
+    for name in reversed(kernels()):
+        with suppress(MisfitError):
+            _apply(patch, name)
 
 
 def same_conditions(patch: Patch, kernel: str) -> bool:

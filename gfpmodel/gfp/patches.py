@@ -127,7 +127,7 @@ def _parse(lines: list[str], name: str) -> tuple[PatchedFile, ...]:
         raise InputError("no unified diff: a number in the @@ line has thousands of digits", name, at) from None
     if not any(len(file) for file in files):
         quoted = next((at for at, line in enumerate(lines, 1) if re.match(r">\s?(?:diff --git|\+\+\+ )", line)), None)
-        what = "the diff is only quoted ('> ')" if quoted else "no diff in it"
+        what = "the diff is only quoted (sed 's/^> \\?//' takes one level off)" if quoted else "no diff in it"
         raise InputError(f"{what}; expected --- and +++ lines with @@ hunks", name, quoted)
     return files
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from gfpmodel.io.ftrace.scan import EVENTS
+from gfpmodel.io.ftrace.state import EVENTS
 
 TRACING = "/sys/kernel/tracing"
 

@@ -54,7 +54,7 @@ from gfpmodel.mm.state import Mm
 from gfpmodel.mm.v6_18.page_alloc import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
-BIG_MACHINE = 1 << 25  # rows: 384 MiB
+BIG_MACHINE = 1 << 25  # rows: 320 MiB
 
 
 class PageAllocator(LaterOperations):
@@ -91,12 +91,13 @@ class PageAllocator(LaterOperations):
         base = machine.start & ~(ALIGNMENT - 1)
         self._offset = base - first_page  # pfn of row 0; the rows of pages keep the alignment of their pfns
         self._first, self._end = first_page, round_up(machine.end, ALIGNMENT) - self._offset
-        self._pages = zeroed_rows(self._end)
+        self._pages = zeroed(self._end, st.ROW, np.uint32)
+        self._flags = zeroed(self._end, 1, np.uint16)
         self._zones = np.zeros(st.ZONE_WORDS * (st.MAX_NR_ZONES + 1), np.int64)
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
         ring = None if self._ring is None else self._ring.array
-        self.arrays = Mm(self._pages, self._zones, self._blocks, ring)  #: as the engine's functions take it
+        self.arrays = Mm(self._pages, self._flags, self._zones, self._blocks, ring)  #: as the engine takes it
         self._engine = SimpleNamespace(**self.rules.entries)
         self._single = (np.zeros(1, np.int64), Results(np.zeros(1, np.uint32), np.zeros(1, np.uint16)))
         self._prepared: tuple[NDArray[np.int64], Results] | None = None
@@ -128,13 +129,13 @@ class PageAllocator(LaterOperations):
         """Make every list empty and every count 0."""
         table = self._pages[: st.ROW * self._first].reshape(-1, st.ROW)
         table[:, st.NEXT] = table[:, st.PREV] = np.arange(self._first)
-        areas = table[: st.AREAS_END].reshape(-1, st.AREA_ROWS, st.ROW)
-        areas[:, st.NR_FREE_ROW] = 0
         cpus, rows = self.machine.cpus, self.rules.pcp_rows
         pcps = table[st.AREAS_END : st.AREAS_END + cpus * st.MAX_NR_ZONES * rows]
-        lists = pcps.reshape(cpus, st.MAX_NR_ZONES, rows, st.ROW)
-        lists[:, :, self.rules.pcp_lists :] = 0
-        self._counts = lists[:, :, st.COUNTS_ROW]
+        words = pcps.reshape(cpus, st.MAX_NR_ZONES, rows * st.ROW)
+        words[:, :, self.rules.pcp_lists * st.ROW :] = 0
+        self._counts = words[:, :, st.COUNTS_ROW * st.ROW :]
+        for zone in range(st.MAX_NR_ZONES):
+            self._words(zone)[st.ORDERS : st.ORDERS + st.MIGRATE_TYPES_WRITTEN] = 0
 
     def _set_machine(self) -> None:
         """Fill in the words of the machine, the zonelist and the two request rules."""
@@ -370,7 +371,7 @@ class PageAllocator(LaterOperations):
         return self._state(self._pfn(pfn))
 
     def _state(self, pfn: int) -> tuple[int, int]:
-        flags = int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS])
+        flags = int(self._flags[pfn - self._offset])
         return flags & st.STATE_MASK, flags & st.ORDER_MASK
 
     # looking
@@ -393,7 +394,7 @@ class PageAllocator(LaterOperations):
     @property
     def nbytes(self) -> int:
         """Return the size of the arrays, the ring excepted; what boot does not touch takes no memory yet."""
-        return self._pages.nbytes + self._zones.nbytes + self._blocks.nbytes
+        return sum(array.nbytes for array in self.arrays[:-1])
 
     def _zone(self, zone: int) -> int:
         return gates.zone(zone, self.sizes.zones)
@@ -495,12 +496,12 @@ class PageAllocator(LaterOperations):
         )
 
     def _cached_type(self, pfn: int) -> int:
-        return int(self._pages[st.ROW * (pfn - self._offset) + st.FLAGS]) >> st.TYPE_SHIFT & 7  # 0 where none is
+        return int(self._flags[pfn - self._offset]) >> st.TYPE_SHIFT & 7
 
     @locked
     def snapshot(self) -> Snapshot:
         """Return all that can be seen: equal snapshots mean that nothing changed."""
-        flags = self._pages[st.ROW * self._first + st.FLAGS :: st.ROW]
+        flags = self._flags[self._first :]
         rows = np.flatnonzero(flags & st.STATE_MASK == st.IN_USE)
         orders = flags[rows] & st.ORDER_MASK
         pfns = rows + self._first + self._offset
@@ -532,13 +533,13 @@ class PageAllocator(LaterOperations):
         self._prepared = None
         self.sizes = sizes or self.sizes
         self._empty_lists()
-        self._pages[st.ROW * self._first + st.FLAGS :: st.ROW] = 0
+        self._flags[self._first :] = 0
         for zone in snapshot.zones:
             self._set_zone(zone.index)
             self._restore_zone(zone)
         for pfn, order in snapshot.in_use:
             index = next(z.index for z in self.machine.zones if z.start <= pfn < z.end)
-            self._pages[st.ROW * (pfn - self._offset) + st.FLAGS] = st.IN_USE | order | index << st.ZONE_SHIFT
+            self._flags[pfn - self._offset] = st.IN_USE | order | index << st.ZONE_SHIFT
             self._words(index)[st.UNSEEN] -= 1 << order
 
     def _restore_zone(self, zone: ZoneState) -> None:
@@ -571,20 +572,21 @@ class PageAllocator(LaterOperations):
         )
 
 
-def zeroed_rows(rows: int) -> NDArray[np.uint32]:
-    """Return the array of so many rows, all zero; raises GeometryError if there is no memory for it.
+def zeroed(rows: int, words: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Return an array with so many words for each row, all zero; raises GeometryError if there is no memory for it.
 
-    The rows of a big machine are kept out of huge pages: boot writes one row in 1024, so three quarters of the memory
-    need not exist until they are used.
+    Those of a big machine are kept out of huge pages: boot writes one row in 1024, so most of the memory need not
+    exist until it is used.
     """
+    size = rows * words * np.dtype(dtype).itemsize
     try:
         if rows < BIG_MACHINE or not hasattr(mmap, "MADV_NOHUGEPAGE"):
-            return np.zeros(st.ROW * rows, np.uint32)
-        memory = mmap.mmap(-1, st.ROW * 4 * rows)
+            return np.zeros(rows * words, dtype)
+        memory = mmap.mmap(-1, size)
         memory.madvise(mmap.MADV_NOHUGEPAGE)
-        return np.frombuffer(memory, np.uint32)
+        return np.frombuffer(memory, dtype)
     except (MemoryError, OSError):
-        raise GeometryError(f"no memory for {rows} rows of {st.ROW * 4} bytes") from None
+        raise GeometryError(f"no memory for {rows} rows: {size} bytes") from None
 
 
 def round_up(number: int, step: int) -> int:

@@ -7,18 +7,22 @@ from typing import Any
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
 from gfpmodel.mm.events import trace_event
-from gfpmodel.mm.jit import compiled, inlined, u64
+from gfpmodel.mm.jit import compiled, inlined, trailing_zeros, u64
 from gfpmodel.mm.state import (
     NULL,
     Mm,
     free_area,
     get,
+    get_flags,
     get_pageblock_migratetype,
     list_add,
     list_add_tail,
-    list_del,
+    list_empty,
+    list_pop,
+    list_start,
     page_to_pfn,
     put,
+    set_flags,
     zadd,
     zget,
     zput,
@@ -26,77 +30,106 @@ from gfpmodel.mm.state import (
 
 
 @inlined
+def has_block(m: Mm, zone: int, order: int, migratetype: int) -> None:
+    """Note that a free list is not empty."""
+    zput(m, zone, st.ORDERS + migratetype, zget(m, zone, st.ORDERS + migratetype) | 1 << order)
+
+
+@inlined
+def has_none(m: Mm, zone: int, order: int, migratetype: int) -> None:
+    """Note that a free list is empty."""
+    zput(m, zone, st.ORDERS + migratetype, zget(m, zone, st.ORDERS + migratetype) & ~(1 << order))
+
+
+@inlined
+def leave_free_list(m: Mm, page: int, zone: int, order: int) -> None:
+    """Take a block off the free list it is on, whichever that is, and note it if that list is empty then."""
+    after, before = get(m, page, st.NEXT), get(m, page, st.PREV)
+    put(m, after, st.PREV, before)
+    put(m, before, st.NEXT, after)
+    if after == before:  # both are the head
+        has_none(m, zone, order, after - free_area(zone, order))
+
+
+@inlined
 def add_to_free_list(m: Mm, page: int, zone: int, order: int, migratetype: int) -> None:
     """Mark a block as free and put it at the head of a free list."""
-    area = free_area(zone, order)
-    put(m, page, st.FLAGS, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
-    list_add(m, page, area + migratetype)
-    put(m, area + st.NR_FREE_ROW, 0, get(m, area + st.NR_FREE_ROW, 0) + 1)
+    set_flags(m, page, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
+    list_add(m, page, free_area(zone, order) + migratetype)
+    has_block(m, zone, order, migratetype)
 
 
 @inlined
 def add_to_free_list_tail(m: Mm, page: int, zone: int, order: int, migratetype: int) -> None:
     """Mark a block as free and put it at the tail of a free list."""
-    area = free_area(zone, order)
-    put(m, page, st.FLAGS, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
-    list_add_tail(m, page, area + migratetype)
-    put(m, area + st.NR_FREE_ROW, 0, get(m, area + st.NR_FREE_ROW, 0) + 1)
+    set_flags(m, page, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
+    list_add_tail(m, page, free_area(zone, order) + migratetype)
+    has_block(m, zone, order, migratetype)
 
 
 @inlined
 def move_to_free_list(m: Mm, page: int, zone: int, order: int, migratetype: int) -> None:
     """Move a free block to the head of another type's list."""
-    list_del(m, page)
+    leave_free_list(m, page, zone, order)
     list_add(m, page, free_area(zone, order) + migratetype)
+    has_block(m, zone, order, migratetype)
 
 
 @inlined
 def del_page_from_free_list(m: Mm, page: int, zone: int, order: int) -> None:
     """Take a free block off its list; it is no free block then."""
-    area = free_area(zone, order)
-    list_del(m, page)
-    put(m, page, st.FLAGS, 0)
-    put(m, area + st.NR_FREE_ROW, 0, get(m, area + st.NR_FREE_ROW, 0) - 1)
+    leave_free_list(m, page, zone, order)
+    set_flags(m, page, 0)
 
 
 @inlined
-def expand(m: Mm, page: int, zone: int, low: int, high: int, migratetype: int) -> None:
-    """Split a block of order ``high`` down to ``low``: the upper halves go back to the free lists.
+def expand(m: Mm, page: int, zone: int, taken: int, high: int, migratetype: int) -> None:
+    """Give back what is left of a block of order ``high`` behind the pages that are taken, in the largest blocks.
 
+    The lists of all lower orders are empty, or that block would not have been split; so the orders of what goes on
+    them are the bits of its size.
     Models: mm/page_alloc.c:expand (v5.8); leaves out guard pages.
     """
-    while high > low:
-        high -= 1
-        add_to_free_list(m, page + (1 << high), zone, high, migratetype)
+    word = st.ORDERS + migratetype
+    zput(m, zone, word, zget(m, zone, word) | (1 << high) - taken)
+    while taken < 1 << high:
+        order = trailing_zeros(taken)
+        set_flags(m, page + taken, order | st.FREE_BUDDY | zone << st.ZONE_SHIFT)
+        list_start(m, page + taken, free_area(zone, order) + migratetype)
+        taken += 1 << order
 
 
 @inlined
-def page_del_and_expand(m: Mm, page: int, zone: int, low: int, high: int, migratetype: int) -> None:
-    """Take a free block of order ``high`` off its list and split it; its first 2**low pages are the caller's.
+def taken_from_list(m: Mm, page: int, zone: int, taken: int, migratetype: int) -> None:
+    """Let a page that was taken remember its list's type, whatever its pageblock's is.
 
-    The page remembers the list's type, whatever its pageblock's is (set_pcppage_migratetype).
-    Models: the inside of mm/page_alloc.c:__rmqueue_smallest (v5.8; later kernels call it page_del_and_expand).
+    Models: mm/page_alloc.c:set_pcppage_migratetype (v5.8).
     """
-    del_page_from_free_list(m, page, zone, high)
-    expand(m, page, zone, low, high, migratetype)
-    put(m, page, st.FLAGS, zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+    set_flags(m, page, zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
 
 
 @inlined
-def __rmqueue_smallest(m: Mm, zone: int, order: int, migratetype: int) -> Any:
+def __rmqueue_smallest(m: Mm, zone: int, order: int, migratetype: int, most: int) -> Any:
     """Take the first block of the smallest order that has one on the list of this type; NULL if none has.
 
+    Of order 0, up to ``most`` pages are taken at once, as far as the block has them: it is split only where all lists
+    of lower orders are empty, so the next calls would take the pages behind the first one, in turn.  Returns the first
+    page, and how many were taken; its flags are left with the list's type.
     Models: mm/page_alloc.c:__rmqueue_smallest (v5.8).
     """
-    current_order = order
-    while current_order < st.MAX_ORDER:
-        head = free_area(zone, current_order) + migratetype
-        page = get(m, head, st.NEXT)
-        if page != head:
-            page_del_and_expand(m, page, zone, order, current_order, migratetype)
-            return page
-        current_order += 1
-    return NULL
+    orders = zget(m, zone, st.ORDERS + migratetype) >> order
+    if orders == 0:
+        return NULL, 0
+    current_order = order + trailing_zeros(orders)
+    head = free_area(zone, current_order) + migratetype
+    page = get(m, head, st.NEXT)
+    list_pop(m, head, page)
+    if list_empty(m, head):
+        has_none(m, zone, current_order, migratetype)
+    taken = max(1 << order, min(most, 1 << current_order))
+    expand(m, page, zone, taken, current_order, migratetype)
+    taken_from_list(m, page, zone, taken, migratetype)
+    return page, taken
 
 
 @inlined
@@ -119,7 +152,7 @@ def buddy_merge_likely(m: Mm, zone: int, page: int, buddy: int, order: int) -> A
     if order >= st.MAX_ORDER - 2:
         return False
     combined = page & buddy
-    flags = get(m, combined ^ (2 << order), st.FLAGS)
+    flags = get_flags(m, combined ^ (2 << order))
     if flags & (st.STATE_MASK | st.ORDER_MASK) != st.FREE_BUDDY | (order + 1):
         return False
     return page_zonenum(m, zone, combined) == (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
@@ -149,7 +182,8 @@ def may_merge(m: Mm, buddy: int, order: int, migratetype: int) -> Any:
 def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int, to_tail: bool = False) -> None:
     """Put a block back, merged with its buddies as far as they are free, on the list of ``migratetype``.
 
-    ``to_tail`` is FPI_TO_TAIL, of kernels from v5.11 on.
+    Its flags are 0 already, as those of a buddy that it merges with are then.  ``to_tail`` is FPI_TO_TAIL, of kernels
+    from v5.11 on.
     Models: mm/page_alloc.c:__free_one_page (v5.8); leaves out guard pages, isolation and page reporting.
     """
     account_freepages(m, zone, 1 << order, migratetype)
@@ -157,12 +191,11 @@ def __free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int, t
     buddy = page
     while order < st.MAX_ORDER - 1:
         buddy = page ^ (1 << order)
-        if get(m, buddy, st.FLAGS) & (st.STATE_MASK | st.ORDER_MASK | st.ZONE_MASK) != free_here | order:
+        if get_flags(m, buddy) != free_here | order:
             break
         if not may_merge(m, buddy, order, migratetype):
             break
         del_page_from_free_list(m, buddy, zone, order)
-        put(m, page, st.FLAGS, 0)
         page &= buddy
         order += 1
     if to_tail or buddy_merge_likely(m, zone, page, buddy, order):
@@ -182,17 +215,16 @@ def fallback_type(migratetype: int, i: int) -> Any:
     return st.MIGRATE_UNMOVABLE if migratetype == st.MIGRATE_MOVABLE else st.MIGRATE_MOVABLE
 
 
-@compiled
+@inlined
 def find_suitable_fallback(m: Mm, zone: int, order: int, migratetype: int) -> Any:
     """Return the first fallback type that has a free block of this order, or -1.
 
     Models: mm/page_alloc.c:find_suitable_fallback (v5.8); leaves out only_stealable, which compaction asks for.
     """
-    area = free_area(zone, order)
     for i in range(2):
-        head = area + fallback_type(migratetype, i)
-        if get(m, head, st.NEXT) != head:
-            return head - area
+        fallback = fallback_type(migratetype, i)
+        if zget(m, zone, st.ORDERS + fallback) >> order & 1:
+            return fallback
     return -1
 
 
@@ -254,7 +286,7 @@ def move_freepages_block(m: Mm, zone: int, page: int, migratetype: int) -> Any:
     if end > zget(m, zone, st.ZONE_END):
         return moved, movable
     while start < end:
-        flags = get(m, start, st.FLAGS)
+        flags = get_flags(m, start)
         if flags & st.STATE_MASK == st.FREE_BUDDY:
             order = flags & st.ORDER_MASK
             move_to_free_list(m, start, zone, order, migratetype)
@@ -303,7 +335,7 @@ def steal_suitable_fallback(m: Mm, zone: int, page: int, alloc_flags: int, start
 
     Models: mm/page_alloc.c:steal_suitable_fallback (v5.8).
     """
-    order = get(m, page, st.FLAGS) & st.ORDER_MASK
+    order = get_flags(m, page) & st.ORDER_MASK
     old_type = get_pageblock_migratetype(m, page)
     if old_type != st.MIGRATE_HIGHATOMIC:
         if order >= zget(m, st.MACHINE, st.PAGEBLOCK_ORDER):
@@ -351,20 +383,20 @@ def __rmqueue_fallback(m: Mm, zone: int, order: int, start_type: int, alloc_flag
 
 
 @inlined
-def __rmqueue(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int) -> Any:
+def __rmqueue(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, most: int) -> Any:
     """Take a block from the buddy lists: own type, CMA for movable requests, then by stealing.
 
+    Returns it and how many pages were taken (see __rmqueue_smallest): of CMA one at a time, because whether it is next
+    depends on how much is left.
     Models: mm/page_alloc.c:__rmqueue (v5.8).
     """
-    page = NULL
+    page, taken = NULL, 0
     if migratetype == st.MIGRATE_MOVABLE and zget(m, zone, st.NR_FREE_CMA) > zget(m, zone, st.NR_FREE) // 2:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA)
+        page, taken = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA, 1)
     while page == NULL:
-        page = __rmqueue_smallest(m, zone, order, migratetype)
+        page, taken = __rmqueue_smallest(m, zone, order, migratetype, most)
         if page == NULL and migratetype == st.MIGRATE_MOVABLE and zget(m, zone, st.NR_FREE_CMA) > 0:
-            page = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA)
+            page, taken = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA, 1)
         if page == NULL and not __rmqueue_fallback(m, zone, order, migratetype, alloc_flags):
             break
-    pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
-    trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
-    return page
+    return page, taken

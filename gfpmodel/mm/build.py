@@ -7,7 +7,6 @@ file of a room.  It holds no Python: nothing of Numba is needed to run it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib
 import itertools
 import json
@@ -21,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from gfpmodel.mm import jit
-from gfpmodel.mm.library import Array, Items, Kind, Unfit, kinds_of, load, processor, variants
+from gfpmodel.mm.library import Array, Items, Kind, Unfit, digest, kinds_of, lacking, load, processor, variants
+
+#: What a library may need of the C library; every version of it has them.
+NEEDED = frozenset(("memset", "memcpy", "memmove"))
 
 
 def numba_type(kind: Kind) -> Any:
@@ -134,22 +136,21 @@ def compile_entries(entries: dict[str, Any], instance: Callable[[Any], Any]) -> 
     return str(whole), functions
 
 
-def emit(ir: str, triple: str | None = None) -> bytes:
-    """Return the machine code of a module as an object file, for this machine or for a target by its triple."""
+def emit(ir: str, triple: str, cpu: str) -> bytes:
+    """Return the machine code of a module as an object file for a target, given by its triple, and a processor."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    target = llvm.Target.from_triple(triple or llvm.get_process_triple())
-    cpu = processor((triple or platform.machine()).partition("-")[0])
+    target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(cpu=cpu, opt=3, reloc="pic")
     module = llvm.parse_assembly(ir)
-    module.triple, module.data_layout = target.triple, str(machine.target_data)
+    module.triple, module.data_layout = triple, str(machine.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     passes = llvm.create_pass_builder(machine, tuning)
     passes.getModulePassManager().run(module, passes)
     undefined = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
-    if set(undefined) - {"memset", "memcpy", "memmove"}:
+    if set(undefined) - NEEDED:
         raise ValueError(f"the library would need {undefined}")
     return bytes(machine.emit_object(module))
 
@@ -180,20 +181,42 @@ def build(room: str, folder: Path) -> None:
 
 def build_alone(room: str, folder: Path) -> None:
     """Build a room's library into a folder in which nobody else does."""
-    instance = jit.instances(dispatcher, jit.COMPILED_CASTS, jit.FORMS.get(room.partition("@")[2]))
-    ir, functions = compile_entries(entries_of(room), instance)
-    code = emit(ir)
-    said = {
-        "source": jit.code_hash(room),
-        "machine": platform.machine(),
-        "file": f"{room}.o",
-        "sha256": hashlib.sha256(code).hexdigest(),
-        "functions": functions,
-    }
-    for name, data in ((f"{room}.o", code), (f"{room}.json", json.dumps(said, indent=1).encode())):
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+    import llvmlite.binding as llvm
+
+    machine = platform.machine()
+    cpu = processor(machine)
+    if lacking(cpu):
+        cpu = "generic"
+    ir, functions = compile_room(room)
+    code = emit(ir, llvm.get_process_triple(), cpu)
+    put(folder / f"{room}.o", code)
+    put(folder / f"{room}.json", manifest(f"{room}.o", code, jit.code_hash(room), machine, cpu, functions))
+
+
+def compile_room(room: str) -> tuple[str, dict[str, Any]]:
+    """Compile a room's entries; returns what `compile_entries` does."""
+    bits: Any = importlib.import_module("numba.cpython.unsafe.numbers")
+    names = {**jit.COMPILED_CASTS, "trailing_zeros": bits.trailing_zeros}
+    forms = jit.FORMS.get(room.partition("@")[2])
+    return compile_entries(entries_of(room), jit.instances(dispatcher, names, forms))
+
+
+def manifest(file: str, code: bytes, source: str, machine: str, cpu: str, functions: dict[str, Any]) -> bytes:
+    """Return what stands beside a library, in JSON."""
+    said = {"file": file, "source": source, "machine": machine, "cpu": cpu, "functions": functions}
+    return json.dumps({"sha256": digest(code, said), **said}, indent=1).encode()
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it, and nothing is left of one that could not be written."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
             file.write(data)
-        os.replace(file.name, folder / name)
+            file.flush()
+            os.replace(file.name, path)
+        except OSError:
+            Path(file.name).unlink()
+            raise
 
 
 def main(rooms: list[str]) -> None:

@@ -10,7 +10,19 @@ from numpy.typing import NDArray
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import add_to_free_list_tail
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.state import NULL, Mm, Silent, free_area, get, list_add_tail, per_cpu_pages, put, zget
+from gfpmodel.mm.state import (
+    NULL,
+    Mm,
+    Silent,
+    free_area,
+    get,
+    get_flags,
+    list_add_tail,
+    per_cpu_pages,
+    put,
+    set_flags,
+    zget,
+)
 
 FAULTS = (
     "",
@@ -18,7 +30,7 @@ FAULTS = (
     "a free block is not aligned to its size",
     "a block is not within its zone",
     "next and prev of a list disagree",
-    "nr_free of an order differs from the lists",
+    "the bits of the orders that have blocks differ from the lists",
     "NR_FREE_PAGES differs from the free lists",
     "NR_FREE_CMA_PAGES differs from the CMA lists",
     "a page on a pcp list is not marked so",
@@ -74,7 +86,7 @@ def fill_pcp_list(
     """Put pages with their cached types on a pcp list, in this order from head to tail."""
     pcp = per_cpu_pages(cpu, zone)
     for i in range(len(rows)):
-        put(m, rows[i], st.FLAGS, st.ON_PCP | zone << st.ZONE_SHIFT | cached[i] << st.TYPE_SHIFT)
+        set_flags(m, rows[i], st.ON_PCP | zone << st.ZONE_SHIFT | cached[i] << st.TYPE_SHIFT)
         list_add_tail(m, rows[i], pcp + migratetype)
     put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + len(rows))
 
@@ -87,10 +99,7 @@ def check_free_list(m: Mm, zone: int, order: int, migratetype: int) -> Any:
     while page != head:
         if get(m, page, st.PREV) != before:
             return 4, page, blocks
-        if (
-            get(m, page, st.FLAGS) & (st.STATE_MASK | st.ORDER_MASK | st.ZONE_MASK)
-            != st.FREE_BUDDY | order | zone << st.ZONE_SHIFT
-        ):
+        if get_flags(m, page) != st.FREE_BUDDY | order | zone << st.ZONE_SHIFT:
             return 1, page, blocks
         if page & ((1 << order) - 1):
             return 2, page, blocks
@@ -106,17 +115,15 @@ def check_free_areas(m: Mm, zone: int) -> Any:
     """Check the free lists of a zone against its counters; returns (fault, page, blocks)."""
     free, cma, found = 0, 0, 0
     for order in range(st.MAX_ORDER):
-        in_order = 0
         for migratetype in range(st.MIGRATE_CMA + 1):
             fault, page, blocks = check_free_list(m, zone, order, migratetype)
             if fault:
                 return fault, page, 0
-            in_order += blocks
+            if (blocks > 0) != (zget(m, zone, st.ORDERS + migratetype) >> order & 1):
+                return 5, NULL, 0
+            free += blocks << order
+            found += blocks
             cma += blocks << order if migratetype == st.MIGRATE_CMA else 0
-        if in_order != get(m, free_area(zone, order) + st.NR_FREE_ROW, 0):
-            return 5, NULL, 0
-        free += in_order << order
-        found += in_order
     if free != zget(m, zone, st.NR_FREE):
         return 6, NULL, 0
     return (7 if cma != zget(m, zone, st.NR_FREE_CMA) else 0), NULL, found
@@ -130,7 +137,7 @@ def check_pcp(m: Mm, zone: int, cpu: int) -> Any:
         head = pcp + migratetype
         before, page = head, get(m, head, st.NEXT)
         while page != head:
-            flags = get(m, page, st.FLAGS)
+            flags = get_flags(m, page)
             if get(m, page, st.PREV) != before:
                 return 4, page, 0
             if flags & (st.STATE_MASK | st.ORDER_MASK | st.ZONE_MASK) != st.ON_PCP | zone << st.ZONE_SHIFT:
@@ -162,13 +169,12 @@ def check_pages(m: Mm, zone: int, free_blocks: int, on_pcp: int) -> Any:
     page, end = zget(m, zone, st.ZONE_START), zget(m, zone, st.ZONE_END)
     unseen = zget(m, zone, st.UNSEEN)
     while page < end:
-        flags = get(m, page, st.FLAGS)
+        flags = get_flags(m, page)
         state, order = flags & st.STATE_MASK, flags & st.ORDER_MASK
         if state == st.FREE_BUDDY:
             free_blocks -= 1
             buddy = page ^ (1 << order)
-            same = st.STATE_MASK | st.ORDER_MASK | st.ZONE_MASK
-            alike = order < st.MAX_ORDER - 1 and get(m, buddy, st.FLAGS) & same == flags & same
+            alike = order < st.MAX_ORDER - 1 and get_flags(m, buddy) == flags
             if alike and must_merge(m, page, buddy, order):
                 return 11, page
         elif state == st.ON_PCP:
@@ -176,7 +182,7 @@ def check_pages(m: Mm, zone: int, free_blocks: int, on_pcp: int) -> Any:
         elif state != st.IN_USE:
             unseen -= 1
         for inside in range(page + 1, page + (1 << order)):
-            if get(m, inside, st.FLAGS) & st.STATE_MASK:
+            if get_flags(m, inside) & st.STATE_MASK:
                 return 12, inside
         page += 1 << order
     if free_blocks or on_pcp:

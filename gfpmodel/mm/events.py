@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm.gates import within
-from gfpmodel.mm.jit import compiled, inlined, u64
+from gfpmodel.mm.jit import inlined, u64
 from gfpmodel.mm.state import Mm, Trace
 
 (
@@ -83,7 +83,7 @@ KINDS = (
     Kind("E", "pcp_unlock", ("cpu",)),
     Kind("B", "rmqueue_bulk", ("order", "migratetype", "count", "got")),
     Kind("F", "free_pcppages_bulk", ("count", "pindex")),
-    Kind("N", "prep_move_freepages_block", ("pfn", "whole", "free", "movable")),
+    Kind("N", "prep_move_freepages_block", ("pfn", "free", "whole", "movable")),
     Kind("M", "__move_freepages_block", ("pfn", "old_mt", "new_mt", "moved")),
     Kind("H", "reserve_highatomic_pageblock", ("pfn", "order", "reserved")),
     Kind("V", "unreserve_highatomic_pageblock", ("force", "moved")),
@@ -97,39 +97,67 @@ RECORDED_LATER = (
 ALL_KINDS = tuple(range(len(KINDS)))
 NO_PAGE = -1  #: the pfn of an mm_page_alloc that returned NULL, and the zone of an event outside any
 
-# The words of the ring: a header, then one row an event.
-EVENTS, OP, CPU, IRQ_OFF, ENABLED, CAPACITY, FIRST_OP = range(7)
+# The words of the ring: a header, then a row of three words for each event, because it is the memory that costs.
+EVENTS, OP, IRQ_OFF, ENABLED, CAPACITY, FIRST_OP = range(6)
 HEADER = 8
-OP_FIELD, CPU_FIELD, KIND_FIELD, ZONE_FIELD, FIRST_FIELD = range(5)
-WIDTH = 10
-MAX_EVENTS = 1 << 24  #: 1.3 GiB of ring
+WIDTH = 3
+# The first word of a row, from its lowest bits: zone + 1, kind, the fifth and the sixth field, cpu, operation.
+KIND_SHIFT, E_SHIFT, F_SHIFT, CPU_SHIFT, OP_SHIFT = 3, 8, 11, 12, 25
+MOST_OPS = 1 << 38  #: then their numbers begin at 0 again
+# The second word: the first field, of 32 bits with a sign, and the second; the third: the third, of 31 bits without
+# one, and the fourth.
+LOW, SIGN, B_SHIFT = (1 << 32) - 1, 1 << 31, 32
+C_MASK, D_SHIFT = (1 << 31) - 1, 31
+MAX_EVENTS = 1 << 24  #: 384 MiB of ring
 
 
 @inlined
 def trace_op(trace: Trace, op: int, cpu: int) -> None:
     """Say which operation of this run, on which cpu, the next events belong to."""
     if trace is not None:
-        trace[OP] = trace[FIRST_OP] + op
-        trace[CPU] = cpu
+        trace[OP] = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
         trace[IRQ_OFF] = 0
 
 
-@compiled
+@inlined
+def row_of(trace: Any, number: int) -> Any:
+    """Return where an event's row begins, by its number since the ring was cleared."""
+    return HEADER + WIDTH * (number & (trace[CAPACITY] - 1))
+
+
+@inlined
 def append(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
     """Append an event to the ring; a full ring loses its oldest one, as ftrace's does."""
     if trace is not None and trace[ENABLED] >> kind & 1:
-        at = HEADER + WIDTH * (trace[EVENTS] & (trace[CAPACITY] - 1))
-        trace[at + OP_FIELD] = trace[OP]
-        trace[at + CPU_FIELD] = trace[CPU]
-        trace[at + KIND_FIELD] = kind
-        trace[at + ZONE_FIELD] = zone
-        trace[at + FIRST_FIELD] = a
-        trace[at + FIRST_FIELD + 1] = b
-        trace[at + FIRST_FIELD + 2] = c
-        trace[at + FIRST_FIELD + 3] = d
-        trace[at + FIRST_FIELD + 4] = e
-        trace[at + FIRST_FIELD + 5] = f
+        row = row_of(trace, trace[EVENTS])
+        trace[u64(row)] = trace[OP] | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
+        trace[u64(row + 1)] = b << B_SHIFT | a & LOW
+        trace[u64(row + 2)] = d << D_SHIFT | c
         trace[EVENTS] += 1
+
+
+@inlined
+def kind_of(trace: Any, number: int) -> Any:
+    """Return the kind of an event."""
+    return trace[u64(row_of(trace, number))] >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1
+
+
+@inlined
+def zone_of(trace: Any, number: int) -> Any:
+    """Return the zone of an event."""
+    return (trace[u64(row_of(trace, number))] & (1 << KIND_SHIFT) - 1) - 1
+
+
+@inlined
+def first_field(trace: Any, number: int) -> Any:
+    """Return the first further field of an event."""
+    return (trace[u64(row_of(trace, number) + 1)] & LOW ^ SIGN) - SIGN
+
+
+@inlined
+def third_field(trace: Any, number: int) -> Any:
+    """Return the third further field of an event."""
+    return trace[u64(row_of(trace, number) + 2)] & C_MASK
 
 
 @inlined
@@ -248,9 +276,20 @@ class Ring:
         """Return the events as a table of int64, oldest first: op, cpu, kind, zone, and six fields."""
         table = self.array[HEADER:].reshape(self.capacity, WIDTH)
         count = int(self.array[EVENTS])
-        if count <= self.capacity:
-            return table[:count].copy()
-        return np.roll(table, -(count % self.capacity), axis=0)
+        head, ab, cd = (table[:count] if count <= self.capacity else np.roll(table, -(count % self.capacity), axis=0)).T
+        columns = (
+            head >> OP_SHIFT,
+            head >> CPU_SHIFT & (1 << OP_SHIFT - CPU_SHIFT) - 1,
+            head >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1,
+            (head & (1 << KIND_SHIFT) - 1) - 1,
+            (ab & LOW ^ SIGN) - SIGN,
+            ab >> B_SHIFT,
+            cd & C_MASK,
+            cd >> D_SHIFT,
+            head >> E_SHIFT & (1 << F_SHIFT - E_SHIFT) - 1,
+            head >> F_SHIFT & (1 << CPU_SHIFT - F_SHIFT) - 1,
+        )
+        return np.stack(columns, axis=1)
 
     def __iter__(self) -> Iterator[Event]:
         for op, cpu, kind, zone, *values in self.rows().tolist():

@@ -42,6 +42,11 @@ i64: Any = int
 COMPILED_CASTS = {"u64": np.uint64, "i64": np.int64}
 
 
+def trailing_zeros(number: int) -> Any:
+    """Return the lowest bit that is set in a number above 0: one instruction, where it is compiled."""
+    return (number & -number).bit_length() - 1
+
+
 def compiled(function: Function) -> Function:
     """Mark a function of the engine; compiled code calls it."""
     function.forceinline = False  # type: ignore[attr-defined]
@@ -187,10 +192,23 @@ def hash_of(room: str, counts: Callable[[bytes], bool]) -> str:
 
 
 def cache_dir(room: str) -> Path:
-    """Return where this machine keeps a room's library: below GFPMODEL_CACHE, or the user's cache."""
-    base = os.environ.get("GFPMODEL_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(base) if base else Path(home) / "gfpmodel") / code_hash(room)
+    """Return where this machine keeps a room's library."""
+    return cache_home() / code_hash(room)
+
+
+def cache_home() -> Path:
+    """Return where this machine keeps libraries: in GFPMODEL_CACHE, or in the user's cache.
+
+    A user without a home folder has none: below /dev/null nothing can be read or written, and that is said.
+    """
+    if base := os.environ.get("GFPMODEL_CACHE"):
+        return Path(base)
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home, "gfpmodel")
+    try:
+        return Path.home() / ".cache" / "gfpmodel"
+    except RuntimeError:
+        return Path(os.devnull, "gfpmodel")
 
 
 def room_of(name: str) -> str:
@@ -228,7 +246,7 @@ def library(room: str) -> tuple[Any, Way]:
     forced = forced_way()
     places = (("ahead", PACKAGE / "engine" / f"{room}.json"), ("here", cache_dir(room) / f"{room}.json"))
     for kind, manifest in places:
-        if forced in (None, kind) and manifest.exists():
+        if forced in (None, kind) and os.access(manifest, os.F_OK):  # unlike exists(), it never raises
             try:
                 return load(manifest, code_hash(room)), cast(Way, kind)
             except Unfit as error:
@@ -270,16 +288,24 @@ def expect(room: str, operations: int) -> None:
 def build_now(room: str, why: str) -> bool:
     """Build a room's library in this process, and say so; returns whether there is one then."""
     try:
+        import numba  # noqa: F401
+
         from gfpmodel.mm.build import build
+        from gfpmodel.mm.library import load
     except ImportError:
         say(f"{why}: they run interpreted, which is slow; with Numba installed they would be compiled")
         return False
     say(f"compiling the engine ({room}) with Numba, once on this machine, because {why}: about a minute or two")
     try:
         build(room, cache_dir(room))
+        load(cache_dir(room) / f"{room}.json", code_hash(room))
     except OSError as error:
-        why = f"{cache_dir(room)}: {error.strerror}"
-        say(f"it cannot be kept in {why}; it runs interpreted, and GFPMODEL_CACHE can name a folder")
+        why = f"{cache_home()}: {error.strerror}"
+        say(f"it cannot be kept in {why}; the engine runs interpreted, and GFPMODEL_CACHE can name a folder")
+        return False
+    except Exception as error:  # a compiler of another version may raise anything
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        say(f"it cannot be compiled here ({first}); the engine runs interpreted")
         return False
     library.cache_clear()
     for name, one in ENTRIES.items():

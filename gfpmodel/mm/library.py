@@ -21,6 +21,9 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 import numpy as np
 
 CPUS = {"x86_64": "x86-64-v2"}  #: what the code may use of a processor, by machine; of others what all of them have
+#: What a processor must have for that, as /proc/cpuinfo calls it.
+FLAGS = {"x86-64-v2": frozenset(("cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"))}
+CPUINFO = Path("/proc/cpuinfo")
 
 
 # what a call looks like
@@ -191,22 +194,55 @@ def c_type(word: str) -> Any:
     return ctypes.c_void_p if word == "address" else ctypes.c_int64
 
 
+def lacking(cpu: str) -> frozenset[str]:
+    """Return what this machine's processor does not have of what code for a processor may use.
+
+    A machine that does not say (it has no /proc/cpuinfo, or one without flags) lacks nothing that is known.
+    """
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags") and ":" in line), None)
+    return frozenset() if flags is None else FLAGS.get(cpu, frozenset()).difference(flags)
+
+
+def digest(code: bytes, said: dict[str, Any]) -> str:
+    """Return the sum over a library's code and all that its manifest says."""
+    rest = {name: value for name, value in said.items() if name != "sha256"}
+    return hashlib.sha256(code + json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def load(manifest: Path, source: str) -> Library:
     """Load a library by its manifest, if it was made from this source for this machine; raises Unfit."""
     try:
         said = json.loads(manifest.read_text(encoding="utf-8"))
         file = manifest.with_name(said["file"])
         code = file.read_bytes()
-        if said["source"] != source:
-            raise Unfit("it was made from other source")
-        if said["machine"] != platform.machine():
-            raise Unfit(f"it is for {said['machine']}")
-        if said["sha256"] != hashlib.sha256(code).hexdigest():
-            raise Unfit("it is damaged")
-        address, owner = load_object(code) if file.suffix == ".o" else load_shared(file)
-        return Library(said["functions"], address, owner)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
+        check(said, code, source)
+        functions = said["functions"]
+        symbols = [symbol for made in functions.values() for symbol, _ in made]
+        for letters in (letters for made in functions.values() for _, letters in made):
+            struct.Struct("@" + letters)
+        address, owner = load_object(code, said["cpu"]) if file.suffix == ".o" else load_shared(file)
+        for symbol in symbols:
+            if not address(symbol):  # a call of address 0 would end the process
+                raise Unfit(f"it has no {symbol}")
+        return Library(functions, address, owner)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, struct.error) as error:
         raise Unfit(f"it cannot be loaded: {error}") from None
+
+
+def check(said: dict[str, Any], code: bytes, source: str) -> None:
+    """Raise Unfit unless a manifest and its code are whole, of this source, and for this machine."""
+    if said["source"] != source:
+        raise Unfit("it was made from other source")
+    if said["machine"] != platform.machine():
+        raise Unfit(f"it is for {said['machine']}")
+    if missing := lacking(said["cpu"]):
+        raise Unfit(f"it is for {said['cpu']}, and this processor has no {', '.join(sorted(missing))}")
+    if said["sha256"] != digest(code, said):
+        raise Unfit("it is damaged")
 
 
 def load_shared(file: Path) -> tuple[Callable[[str], int], Any]:
@@ -219,13 +255,13 @@ def load_shared(file: Path) -> tuple[Callable[[str], int], Any]:
     return address, library
 
 
-def load_object(code: bytes) -> tuple[Callable[[str], int], Any]:
+def load_object(code: bytes, cpu: str) -> tuple[Callable[[str], int], Any]:
     """Load an object file: LLVM links it in memory."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple().create_target_machine(cpu=processor(platform.machine()), reloc="pic")
+    target = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, reloc="pic")
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()

@@ -26,16 +26,27 @@ from gfpmodel.mm.events import (
     write_irq_off,
 )
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
-from gfpmodel.mm.pcp import drain_pages, free_unref_page_commit, may_lock, rmqueue_pcplist
+from gfpmodel.mm.pcp import (
+    drain_pages,
+    free_unref_page_commit,
+    is_nearly_high,
+    may_lock,
+    put_first,
+    rmqueue_pcplist,
+    take_first,
+)
 from gfpmodel.mm.state import (
     NULL,
     Mm,
     Silent,
     free_area,
     get,
+    get_flags,
     get_pageblock_migratetype,
+    list_empty,
     page_to_pfn,
-    put,
+    per_cpu_pages,
+    set_flags,
     zadd,
     zget,
     zput,
@@ -62,7 +73,7 @@ NO_RESULT = 0xFFFFFFFF
 
 
 @entry
-@inlined
+@compiled
 def zone_watermark_ok(m: Silent, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int) -> Any:
     """Return whether a zone has more than ``mark`` free after this request, and a block that can serve it.
 
@@ -94,25 +105,20 @@ def may_use_highatomic(alloc_flags: int) -> Any:
     return alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM) != 0
 
 
-@compiled
+@inlined
 def has_suitable_block(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
     """Return whether a free list that these flags may use has a block of at least this order.
 
     Models: the second half of mm/page_alloc.c:__zone_watermark_ok (v5.8).
     """
-    while order < st.MAX_ORDER:
-        area = free_area(zone, order)
-        if get(m, area + st.NR_FREE_ROW, 0) > 0:
-            for migratetype in range(st.MIGRATE_PCPTYPES):
-                if get(m, area + migratetype, st.NEXT) != area + migratetype:
-                    return True
-            if alloc_flags & st.ALLOC_CMA and get(m, area + st.MIGRATE_CMA, st.NEXT) != area + st.MIGRATE_CMA:
-                return True
-            highatomic = area + st.MIGRATE_HIGHATOMIC
-            if may_use_highatomic(alloc_flags) and get(m, highatomic, st.NEXT) != highatomic:
-                return True
-        order += 1
-    return False
+    orders = zget(m, zone, st.ORDERS)
+    for migratetype in range(1, st.MIGRATE_PCPTYPES):
+        orders |= zget(m, zone, st.ORDERS + migratetype)
+    if alloc_flags & st.ALLOC_CMA:
+        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_CMA)
+    if may_use_highatomic(alloc_flags):
+        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_HIGHATOMIC)
+    return orders >> order != 0
 
 
 @inlined
@@ -121,11 +127,21 @@ def zone_watermark_fast(m: Mm, zone: int, order: int, mark: int, highest: int, a
 
     Models: mm/page_alloc.c:zone_watermark_fast (v5.8).
     """
-    free = zget(m, zone, st.NR_FREE)
-    cma = 0 if alloc_flags & st.ALLOC_CMA else zget(m, zone, st.NR_FREE_CMA)
-    if order == 0 and free - cma > mark + zget(m, zone, st.RESERVE + highest):
+    if order == 0 and has_plenty(m, zone, mark, highest, alloc_flags):
         return True
-    return zone_watermark_ok(m, zone, order, mark, highest, alloc_flags, free)
+    return zone_watermark_ok(m, zone, order, mark, highest, alloc_flags, zget(m, zone, st.NR_FREE))
+
+
+@inlined
+def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> Any:
+    """Return whether a zone is above its mark and reserve whatever else the flags allow.
+
+    Models: mm/page_alloc.c:zone_watermark_fast (v5.8), its quick test.
+    """
+    free = zget(m, zone, st.NR_FREE)
+    if not alloc_flags & st.ALLOC_CMA:
+        free -= zget(m, zone, st.NR_FREE_CMA)
+    return free > mark + zget(m, zone, st.RESERVE + highest)
 
 
 @compiled
@@ -192,32 +208,6 @@ def unreserve_highatomic_pageblock(m: Mm, first: int, migratetype: int) -> Any:
     return False
 
 
-@inlined
-def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int) -> Any:
-    """Take a block of order > 0 under the zone lock.
-
-    Models: the second half of mm/page_alloc.c:rmqueue (v5.8; later kernels call it rmqueue_buddy).
-    """
-    local_irq_save(m, zone)
-    spin_lock(m, zone)
-    page = NULL
-    if alloc_flags & st.ALLOC_HARDER:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC)
-        if page != NULL:
-            pfn = page_to_pfn(m, page)
-            trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
-    if page == NULL:
-        page = __rmqueue(m, zone, order, migratetype, alloc_flags)
-    if page != NULL:
-        zadd(m, zone, st.NR_FREE, -(1 << order))
-        if get(m, page, st.FLAGS) & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
-            zadd(m, zone, st.NR_FREE_CMA, -(1 << order))
-        put(m, page, st.FLAGS, st.IN_USE | order | zone << st.ZONE_SHIFT)
-    spin_unlock(m, zone)
-    local_irq_restore(m, zone)
-    return page
-
-
 @compiled
 def may_split(m: Mm, zone: int, refill: int) -> Any:
     """Return whether a rule that does not wait gets the zone lock for a block; one that declines it stops inside.
@@ -232,6 +222,43 @@ def may_split(m: Mm, zone: int, refill: int) -> Any:
     return False
 
 
+@compiled
+def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
+    """Take a block of order > 0 under the zone lock, if the rule has it.
+
+    Models: the second half of mm/page_alloc.c:rmqueue (v5.8; later kernels call it rmqueue_buddy).
+    """
+    if refill > st.REFILL_YES and not may_split(m, zone, refill):
+        return NULL
+    local_irq_save(m, zone)
+    spin_lock(m, zone)
+    page = NULL
+    if alloc_flags & st.ALLOC_HARDER:
+        page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
+        if page != NULL:
+            pfn = page_to_pfn(m, page)
+            trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
+    if page == NULL:
+        page, _ = __rmqueue(m, zone, order, migratetype, alloc_flags, 1)
+        pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
+        trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
+    if page != NULL:
+        zadd(m, zone, st.NR_FREE, -(1 << order))
+        if get_flags(m, page) & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
+            zadd(m, zone, st.NR_FREE_CMA, -(1 << order))
+        set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
+    spin_unlock(m, zone)
+    local_irq_restore(m, zone)
+    return page
+
+
+@inlined
+def scanned_lists(m: Mm, rule: int, migratetype: int) -> Any:
+    """Return the first and the last of a cpu's lists that a rule looks at."""
+    first, last = zget(m, st.MACHINE, rule + st.SCAN_FIRST), zget(m, st.MACHINE, rule + st.SCAN_LAST)
+    return (migratetype if first < 0 else first), (migratetype if last < 0 else last)
+
+
 @inlined
 def rmqueue(m: Mm, zone: int, cpu: int, order: int, migratetype: int, alloc_flags: int, rule: int) -> Any:
     """Take a block from one zone: order 0 from the cpu's lists, the others from the buddy lists.
@@ -240,13 +267,10 @@ def rmqueue(m: Mm, zone: int, cpu: int, order: int, migratetype: int, alloc_flag
     """
     refill = zget(m, st.MACHINE, rule + st.REFILL)
     if order == 0:
-        first, last = zget(m, st.MACHINE, rule + st.SCAN_FIRST), zget(m, st.MACHINE, rule + st.SCAN_LAST)
-        first, last = (migratetype if first < 0 else first), (migratetype if last < 0 else last)
+        first, last = scanned_lists(m, rule, migratetype)
         page = rmqueue_pcplist(m, zone, cpu, first, last, alloc_flags, refill)
     else:
-        if refill > st.REFILL_YES and not may_split(m, zone, refill):
-            return NULL
-        page = rmqueue_buddy(m, zone, order, migratetype, alloc_flags)
+        page = rmqueue_buddy(m, zone, order, migratetype, alloc_flags, refill)
         if page == NULL:
             return NULL
     if zget(m, zone, st.ZONE_FLAGS) & st.ZONE_BOOSTED_WATERMARK:  # not asked whether the mask allows it
@@ -257,7 +281,7 @@ def rmqueue(m: Mm, zone: int, cpu: int, order: int, migratetype: int, alloc_flag
     return page
 
 
-@inlined
+@compiled
 def get_page_from_freelist(
     m: Mm, cpu: int, order: int, migratetype: int, highest: int, alloc_flags: int, rule: int
 ) -> Any:
@@ -332,12 +356,6 @@ def gfp_to_alloc_flags(m: Mm, gfp: int, migratetype: int) -> Any:
 
 
 @compiled
-def slow_scan(m: Mm, cpu: int, order: int, migratetype: int, highest: int, alloc_flags: int, rule: int) -> Any:
-    """Call get_page_from_freelist from the slow path, where it need not be inlined."""
-    return get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
-
-
-@compiled
 def should_reclaim_retry(m: Mm, order: int, highest: int, alloc_flags: int) -> Any:
     """Return whether a zone would pass its min watermark if all it has were free (nothing is reclaimable here).
 
@@ -371,7 +389,7 @@ def retry_without_progress(
             wakeup_kswapd(m, first, order, highest)
         if gfp & GFP_MEMALLOC and not gfp & GFP_NOMEMALLOC:
             alloc_flags = st.ALLOC_NO_WATERMARKS
-        page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
         if page != NULL or hopeless or not gfp & GFP_DIRECT_RECLAIM:
             return page
         no_progress_loops += 1
@@ -381,7 +399,7 @@ def retry_without_progress(
             again = should_reclaim_retry(m, order, highest, alloc_flags)
         if not again:  # __alloc_pages_may_oom looks once more before it would kill
             last = st.ALLOC_WMARK_HIGH | st.ALLOC_CPUSET
-            return slow_scan(m, cpu, order, migratetype, highest, last, rule)
+            return get_page_from_freelist(m, cpu, order, migratetype, highest, last, rule)
 
 
 @compiled
@@ -399,30 +417,71 @@ def alloc_pages_slowpath(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
         return NULL
     if alloc_flags & st.ALLOC_KSWAPD:
         wakeup_kswapd(m, first, order, highest)
-    page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+    page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     if page == NULL and zget(m, st.MACHINE, st.VERBATIM):
         page = retry_without_progress(m, cpu, gfp, order, migratetype, highest, alloc_flags, rule)
     elif page == NULL and gfp & GFP_MEMALLOC and not gfp & GFP_NOMEMALLOC:
         alloc_flags = i64(st.ALLOC_NO_WATERMARKS)  # a literal would have Numba compile the scan once more
-        page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     return page
 
 
 @inlined
-def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
-    """Allocate 2**order pages; returns the first, or NULL.
+def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
+    """Return what a mask asks for: its rule, its known bits, the migratetype, the highest zone, and the flags.
 
     Which rule holds, the ordinary one or the proposal's, the mask's proposal bit decides.
-    Models: mm/page_alloc.c:__alloc_pages_nodemask (v5.8, and the RFC's hunk); leaves out memcg and early boot.
+    Models: mm/page_alloc.c:prepare_alloc_pages (v5.8); leaves out memcg and early boot.
     """
     rule = st.RULES + (st.RULE_WORDS if gfp & zget(m, st.MACHINE, st.RULE_BIT) else 0)
     gfp &= zget(m, st.MACHINE, st.ALLOWED)
     migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+    highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
+    highest = min(highest, zget(m, st.MACHINE, rule + st.MAX_ZONE))
+    alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | alloc_flags_nofragment(m, highest, gfp)
+    alloc_flags |= gfp_to_alloc_flags_cma(m, migratetype)
+    return rule, gfp, migratetype, highest, alloc_flags
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int) -> Any:
+    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+
+    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
+    Pages that come and go on a cpu's lists do not change the answer.
+    """
+    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
+    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    first, last = scanned_lists(m, rule, migratetype)
+    if zone >= 0:
+        mark = zget(m, zone, st.WMARK + (alloc_flags & st.ALLOC_WMARK_MASK)) + zget(m, zone, st.BOOST)
+        if zget(m, zone, st.ZONE_FLAGS) or first > last or not has_plenty(m, zone, mark, highest, alloc_flags):
+            zone = -1
+    return zone, first, gfp, migratetype
+
+
+@inlined
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
+    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if the list is empty."""
+    if zone < 0 or list_empty(m, per_cpu_pages(cpu, zone) + first):
+        return NULL
+    local_irq_save(m, zone)
+    page = take_first(m, zone, cpu, first)
+    local_irq_restore(m, zone)
+    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+    return page
+
+
+@compiled
+def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
+    """Allocate 2**order pages; returns the first, or NULL.
+
+    Models: mm/page_alloc.c:__alloc_pages_nodemask (v5.8, and the RFC's hunk).
+    """
+    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
     if order > zget(m, st.MACHINE, rule + st.TOP_ORDER):
         return NULL
-    highest = min(zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK)), zget(m, st.MACHINE, rule + st.MAX_ZONE))
-    alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | alloc_flags_nofragment(m, highest, gfp)
-    alloc_flags |= gfp_to_alloc_flags_cma(m, migratetype) | alloc_flags_first_pass(gfp, order)
+    alloc_flags |= alloc_flags_first_pass(gfp, order)
     page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     if page == NULL and zget(m, st.MACHINE, rule + st.SLOW_PATH):
         page = alloc_pages_slowpath(m, cpu, gfp, order, migratetype, highest, rule)
@@ -432,33 +491,124 @@ def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
 
 
 @inlined
-def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
+def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
+    """Allocate 2**order pages; returns the first, or NULL."""
+    zone, first, known, migratetype = hit_zone(m, gfp)
+    page = alloc_hit(m, cpu, zone, first, known, migratetype) if order == 0 else NULL
+    return page if page != NULL else alloc_pages_nodemask(m, cpu, gfp, order)
+
+
+@compiled
+def free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int) -> None:
+    """Give a block back to the buddy lists.
+
+    Models: mm/page_alloc.c:free_one_page (v5.8).
+    """
+    set_flags(m, page, 0)
+    spin_lock(m, zone)
+    __free_one_page(m, zone, page, order, migratetype)
+    spin_unlock(m, zone)
+
+
+@inlined
+def free_hit(m: Mm, cpu: int, page: int) -> Any:
+    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    flags = get_flags(m, page)
+    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
+    if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
+        return False
+    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
+    local_irq_save(m, zone)
+    put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
+    local_irq_restore(m, zone)
+    return True
+
+
+@compiled
+def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages: order 0 to this cpu's lists, the others to the buddy lists.
 
     Models: mm/page_alloc.c:__free_pages, free_unref_page and __free_pages_ok (v5.8).
     """
-    zone = (get(m, page, st.FLAGS) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
     migratetype = get_pageblock_migratetype(m, page)
     trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
     local_irq_save(m, zone)
     if order == 0:
         free_unref_page_commit(m, zone, cpu, page, migratetype)
     else:
-        put(m, page, st.FLAGS, 0)
-        spin_lock(m, zone)
-        __free_one_page(m, zone, page, order, migratetype)
-        spin_unlock(m, zone)
+        free_one_page(m, zone, page, order, migratetype)
     local_irq_restore(m, zone)
+
+
+@inlined
+def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
+    """Free 2**order pages that are in use."""
+    if order > 0 or not free_hit(m, cpu, page):
+        __free_pages(m, cpu, page, order)
+
+
+@inlined
+def is_a_page(m: Mm, page: int) -> Any:
+    """Return whether a row is that of a page."""
+    return zget(m, st.MACHINE, st.FIRST_PAGE) <= page < zget(m, st.MACHINE, st.PAGES_END)
 
 
 @inlined
 def is_block_in_use(m: Mm, page: int, order: int) -> Any:
     """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
-    if page < zget(m, st.MACHINE, st.FIRST_PAGE) or page >= zget(m, st.MACHINE, st.PAGES_END):
-        return False
-    return (
-        get(m, page, st.FLAGS) & (st.STATE_MASK | st.ORDER_MASK) == st.IN_USE + order
-    )  # of an order above 15 none has it
+    # an order above 15 is in no page's flags
+    return is_a_page(m, page) and get_flags(m, page) & (st.STATE_MASK | st.ORDER_MASK) == st.IN_USE + order
+
+
+@inlined
+def put_on_lru(m: Mm, page: int, gfp: int) -> None:
+    """Let stealing count a movable page, as one that is in the page cache, if the run asks for it."""
+    if gfp & 1 << GFP_MOVABLE_SHIFT and zget(m, st.MACHINE, st.LRU_MOVABLE):
+        set_flags(m, page, get_flags(m, page) | st.PG_LRU)
+
+
+@compiled
+def run_hits(
+    m: Mm,
+    ops: NDArray[np.int64],
+    results: NDArray[np.uint32],
+    irq_off: NDArray[np.uint16],
+    number: int,
+    stop: int,
+    done: int,
+) -> Any:
+    """Run operations as long as each is one page from this cpu's list or to it, as most are.
+
+    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
+    so that what it needs stays in the processor's registers.
+    """
+    offset = zget(m, st.MACHINE, st.PFN_OFFSET)
+    asked, zone, first, gfp, migratetype = -1, -1, 0, 0, 0
+    while number < stop:
+        op = ops[u64(number)]
+        cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
+        kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
+        trace_op(m.trace, number, cpu)
+        if kind == OP_ALLOC:
+            if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
+                asked = argument
+                zone, first, gfp, migratetype = hit_zone(m, asked)
+            page = alloc_hit(m, cpu, zone, first, gfp, migratetype)
+            if page == NULL:
+                break
+            put_on_lru(m, page, argument)
+            results[u64(done)] = page + offset
+            done += 1
+        elif kind == OP_FREE_HANDLE:
+            page = i64(results[u64(argument)]) - offset  # of an allocation that returned NULL, this is no page
+            if not is_a_page(m, page) or not free_hit(m, cpu, page):
+                break
+        else:
+            break
+        write_irq_off(m.trace, irq_off, number)
+        number += 1
+    return number, done
 
 
 @inlined
@@ -487,11 +637,12 @@ def run_ops(
     go, one after the other (NO_RESULT for NULL), and where each operation's count of irq-off sections goes.
     The operation that is misuse and those after it are not run.
     """
-    done = zget(m, st.MACHINE, st.LAST_RESULT)
+    number, done = start, zget(m, st.MACHINE, st.LAST_RESULT)
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    lru = st.PG_LRU if zget(m, st.MACHINE, st.LRU_MOVABLE) else 0
-    number = start
-    while number < stop:
+    while True:
+        number, done = run_hits(m, ops, results, irq_off, number, stop, done)
+        if number == stop:
+            break
         op = ops[u64(number)]
         kind = op & 3
         order = op >> OP_ORDER_SHIFT & 0x3F
@@ -500,8 +651,8 @@ def run_ops(
         trace_op(m.trace, number, cpu)
         if kind == OP_ALLOC:
             page = alloc_pages_nodemask(m, cpu, argument, order)
-            if lru and page != NULL and argument & 1 << GFP_MOVABLE_SHIFT:
-                put(m, page, st.FLAGS, get(m, page, st.FLAGS) | st.PG_LRU)
+            if page != NULL:
+                put_on_lru(m, page, argument)
             results[u64(done)] = page + offset if page != NULL else NO_RESULT
             done += 1
         elif kind == OP_DRAIN:
@@ -515,7 +666,7 @@ def run_ops(
                 page = pfn - offset
                 if not is_block_in_use(m, page, order):
                     break
-                free_pages(m, cpu, page, order)
+                __free_pages(m, cpu, page, order)
         end_of_op(m, kind, order)
         write_irq_off(m.trace, irq_off, number)
         number += 1

@@ -13,12 +13,14 @@ from gfpmodel.mm.state import (
     NULL,
     Mm,
     get,
+    get_flags,
     list_add,
-    list_add_tail,
-    list_del,
+    list_empty,
+    list_pop,
     page_to_pfn,
     per_cpu_pages,
     put,
+    set_flags,
     zadd,
     zget,
 )
@@ -34,20 +36,44 @@ def rmqueue_bulk(m: Mm, zone: int, pcp: int, migratetype: int, alloc_flags: int)
     spin_lock(m, zone)
     got = 0
     while got < batch:
-        page = __rmqueue(m, zone, 0, migratetype, alloc_flags)
+        page, taken = __rmqueue(m, zone, 0, migratetype, alloc_flags, batch - got)
         if page == NULL:
+            trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, ev.NO_PAGE, 0, migratetype)
             break
-        flags = get(m, page, st.FLAGS)
-        put(m, page, st.FLAGS, flags | st.ON_PCP)
-        list_add_tail(m, page, pcp + migratetype)
-        if flags & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
-            zadd(m, zone, st.NR_FREE_CMA, -1)
-        got += 1
+        if get_flags(m, page) & st.TYPE_MASK == st.MIGRATE_CMA << st.TYPE_SHIFT:
+            zadd(m, zone, st.NR_FREE_CMA, -taken)
+        list_add_run(m, page, taken, pcp + migratetype)
+        trace_run(m, zone, page, taken, migratetype)
+        got += taken
     zadd(m, zone, st.NR_FREE, -got)
     spin_unlock(m, zone)
     put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + got)
     trace_event(m, ev.REFILL_DONE, zone, migratetype, batch, got)
     return got
+
+
+@inlined
+def list_add_run(m: Mm, page: int, taken: int, head: int) -> None:
+    """Put consecutive pages at the tail of a pcp list; all get the flags of the first one."""
+    flags = get_flags(m, page) | st.ON_PCP
+    last = get(m, head, st.PREV)
+    put(m, last, st.NEXT, page)
+    end = page + taken
+    while page < end:
+        put(m, page, st.NEXT, page + 1)
+        put(m, page, st.PREV, last)
+        set_flags(m, page, flags)
+        last = page
+        page += 1
+    put(m, last, st.NEXT, head)
+    put(m, head, st.PREV, last)
+
+
+@inlined
+def trace_run(m: Mm, zone: int, page: int, taken: int, migratetype: int) -> None:
+    """Record that pages of order 0 were taken one after the other."""
+    for pfn in range(page_to_pfn(m, page), page_to_pfn(m, page + taken)):
+        trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, 0, migratetype)
 
 
 @inlined
@@ -66,23 +92,48 @@ def may_lock(m: Mm, zone: int, rule: int) -> Any:
 
 
 @inlined
-def __rmqueue_pcplist(m: Mm, zone: int, pcp: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
+def take_first(m: Mm, zone: int, cpu: int, migratetype: int) -> Any:
+    """Take the first page of a list that is not empty."""
+    pcp = per_cpu_pages(cpu, zone)
+    page = get(m, pcp + migratetype, st.NEXT)
+    list_pop(m, pcp + migratetype, page)
+    set_flags(m, page, st.IN_USE | zone << st.ZONE_SHIFT)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
+    return page
+
+
+@inlined
+def put_first(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
+    """Put a page at the head of its type's list.
+
+    Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
+    """
+    pcp = per_cpu_pages(cpu, zone)
+    set_flags(m, page, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
+    list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1)
+
+
+@inlined
+def is_nearly_high(m: Mm, cpu: int, zone: int) -> Any:
+    """Return whether one more page brings a cpu's lists to ``high``."""
+    counts = per_cpu_pages(cpu, zone) + st.COUNTS_ROW
+    return get(m, counts, st.COUNT) + 1 >= get(m, counts, st.HIGH)
+
+
+@inlined
+def __rmqueue_pcplist(m: Mm, zone: int, cpu: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
     """Take the head of one pcp list, after a refill if it is empty and the rule allows it.
 
     Models: mm/page_alloc.c:__rmqueue_pcplist (v5.8, and the RFC's hunk for a rule without refill).
     """
-    head = pcp + migratetype
-    page = get(m, head, st.NEXT)
-    if page == head:
+    pcp = per_cpu_pages(cpu, zone)
+    if list_empty(m, pcp + migratetype):
         if refill == st.REFILL_NO or not may_lock(m, zone, refill):
             return NULL
         if rmqueue_bulk(m, zone, pcp, migratetype, alloc_flags) == 0:
             return NULL
-        page = get(m, head, st.NEXT)
-    list_del(m, page)
-    put(m, page, st.FLAGS, st.IN_USE | zone << st.ZONE_SHIFT)
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
-    return page
+    return take_first(m, zone, cpu, migratetype)
 
 
 @inlined
@@ -92,12 +143,11 @@ def rmqueue_pcplist(m: Mm, zone: int, cpu: int, first: int, last: int, alloc_fla
     An ordinary request has one list, the RFC's flag scans from the requested type upward.
     Models: mm/page_alloc.c:rmqueue_pcplist (v5.8, and the RFC's hunk).
     """
-    pcp = per_cpu_pages(cpu, zone)
     local_irq_save(m, zone)
     page = NULL
     migratetype = first
     while migratetype <= last and page == NULL:
-        page = __rmqueue_pcplist(m, zone, pcp, migratetype, alloc_flags, refill)
+        page = __rmqueue_pcplist(m, zone, cpu, migratetype, alloc_flags, refill)
         migratetype += 1
     local_irq_restore(m, zone)
     return page
@@ -128,8 +178,8 @@ def free_pcppages_bulk(m: Mm, zone: int, pcp: int, count: int) -> None:
             batch_free = count  # the only list that is not empty
         while True:
             before = get(m, page, st.PREV)
-            cached_type = (get(m, page, st.FLAGS) & st.TYPE_MASK) >> st.TYPE_SHIFT
-            put(m, page, st.FLAGS, 0)
+            cached_type = (get_flags(m, page) & st.TYPE_MASK) >> st.TYPE_SHIFT
+            set_flags(m, page, 0)
             __free_one_page(m, zone, page, 0, cached_type)
             pfn = page_to_pfn(m, page)
             trace_event(m, ev.MM_PAGE_PCPU_DRAIN, zone, pfn, 0, cached_type)
@@ -149,15 +199,11 @@ def free_pcppages_bulk(m: Mm, zone: int, pcp: int, count: int) -> None:
 def free_unref_page_commit(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
     """Put a page at the head of this cpu's list; a batch goes back to the buddy lists when ``high`` is reached.
 
-    Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
     Models: mm/page_alloc.c:free_unref_page_commit (v5.8).
     """
+    put_first(m, zone, cpu, page, migratetype)
     pcp = per_cpu_pages(cpu, zone)
-    put(m, page, st.FLAGS, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
-    list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
-    count = get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, count)
-    if count >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
+    if get(m, pcp + st.COUNTS_ROW, st.COUNT) >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
         free_pcppages_bulk(m, zone, pcp, get(m, pcp + st.COUNTS_ROW, st.BATCH))
 
 

@@ -39,7 +39,8 @@ def zone_lines(all_sizes: Sizes, state: ZoneState, types: int) -> Iterator[str]:
             if order == 0:
                 yield f"  cpu {cpu} pcp {count}/{high} (batch {sizes.batch}): {text}"
             elif any(of_order):
-                yield f"      order {PMD_ORDER if order == NR_LOWORDER_PCP_LISTS else order // MIGRATE_PCPTYPES}: {text}"
+                size = PMD_ORDER if order == NR_LOWORDER_PCP_LISTS else order // MIGRATE_PCPTYPES
+                yield f"      order {size}: {text}"
     yield "  order " + " ".join(f"{order:>5}" for order in range(MAX_ORDER))
     for t in range(types):
         counts = [len(lists[t]) for lists in state.free_lists]

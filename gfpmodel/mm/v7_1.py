@@ -9,11 +9,12 @@ from typing import Any
 
 from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, i64, inlined
-from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, slow_scan, wakeup_kswapd
+from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, wakeup_kswapd
 from gfpmodel.mm.state import NULL, Mm, zget
 from gfpmodel.mm.v6_18.locks import pcp_spin_trylock, pcp_spin_unlock, pget
 from gfpmodel.mm.v6_18.page_alloc import (
     __gfp_pfmemalloc_flags,
+    get_page_from_freelist,
     gfp_to_alloc_flags,
     gives_up,
     order_of_wake,
@@ -90,7 +91,7 @@ def alloc_pages_verbatim(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
     while alloc_flags >= 0:
         if alloc_flags & st.ALLOC_KSWAPD:
             wakeup_kswapd(m, first, order_of_wake(m, order), highest)
-        page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
         if page != NULL:
             return page
         reserve_flags = __gfp_pfmemalloc_flags(m, gfp, migratetype)
@@ -108,4 +109,4 @@ def alloc_pages_verbatim(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
             loops += 1
             alloc_flags = retry_without_progress(m, gfp, order, migratetype, highest, alloc_flags, loops)
     last = i64(st.ALLOC_WMARK_HIGH | st.ALLOC_CPUSET)  # __alloc_pages_may_oom looks once more before it would kill
-    return slow_scan(m, cpu, order, migratetype, highest, last, rule)
+    return get_page_from_freelist(m, cpu, order, migratetype, highest, last, rule)

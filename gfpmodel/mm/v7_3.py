@@ -10,8 +10,8 @@ from typing import Any
 from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_HIGH, GFP_KSWAPD_RECLAIM, GFP_NOMEMALLOC
-from gfpmodel.mm.state import Mm, get, put, zget
-from gfpmodel.mm.v6_18.page_alloc import free_pages, reserve_highatomic_pageblock
+from gfpmodel.mm.state import Mm, get_flags, set_flags, zget
+from gfpmodel.mm.v6_18.page_alloc import __free_pages, reserve_highatomic_pageblock
 
 
 @inlined
@@ -53,10 +53,10 @@ def __free_contig_range(m: Mm, cpu: int, page: int, count: int) -> None:
     """
     end = page + count
     for single in range(page, end):
-        put(m, single, st.FLAGS, get(m, single, st.FLAGS) & st.ZONE_MASK)
+        set_flags(m, single, get_flags(m, single) & st.ZONE_MASK)
     while page < end:
         order = 0
         while order < st.MAX_ORDER - 1 and page & (1 << order) == 0 and page + (2 << order) <= end:
             order += 1
-        free_pages(m, cpu, page, order)
+        __free_pages(m, cpu, page, order)
         page += 1 << order

@@ -10,7 +10,7 @@ from typing import Any
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.events import trace_op
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages, is_block_in_use
+from gfpmodel.mm.page_alloc import alloc_pages, free_pages, is_block_in_use
 from gfpmodel.mm.state import Traced, get, page_to_pfn, per_cpu_pages
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.state import NULL, Rcu, Words, batch_of, krc_of, log_event, row_of
@@ -67,7 +67,7 @@ def hurry(krc: Words, k: int) -> None:
 def alloc_page(m: Traced, cpu: int, gfp: int) -> Any:
     """Return the pfn of a page from the allocator, or -1."""
     trace_op(m.trace, 0, cpu)
-    page = alloc_pages_nodemask(m, cpu, gfp, 0)
+    page = alloc_pages(m, cpu, gfp, 0)
     return page_to_pfn(m, page) if page != 0 else -1
 
 

@@ -200,7 +200,7 @@ class KfreeRcu:
         self.allocator = allocator
         self.lock = allocator.lock
         ring = Ring(1, ()).array if allocator.ring is None else allocator.ring.array
-        self.mm = Traced(*allocator.arrays[:3], ring)  #: as compiled functions take it: they have no variant without
+        self.mm = Traced(*allocator.arrays[:-1], ring)  #: as compiled functions take it: they have no variant without
         self.proposal = proposal
         self.object_size = gates.within(object_size, "object_size", 1, MAX_COUNT, InputError)
         self.capacity = self.version.capacity(page_size, pointer_size)
@@ -483,7 +483,7 @@ class KfreeRcu:
     def settle(self, limit_ns: int = 3600 * NS_PER_S) -> None:
         """Let time go on until nothing more would happen, or a limit (ns)."""
         until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
-        while (at := next_event(self.arrays[0])[0]) <= until:
+        while (at := next_event(self.arrays.krc)[0]) <= until:
             run_events(self.mm, self.arrays, at)
         self._report_foreign()
 

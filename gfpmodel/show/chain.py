@@ -171,7 +171,7 @@ def story(rcu: KfreeRcu, objects: int) -> Iterator[tuple[str, str, Krc]]:
     for number in range(1, objects + 1):
         rcu.queue(1)
         yield f"kfree_rcu(object {number})", said(rcu.events()), rcu.krc()
-    while (at := next_event(rcu.arrays[0])[0]) < NEVER:
+    while (at := next_event(rcu.arrays.krc)[0]) < NEVER:
         rcu.advance(at - rcu.now)
         if text := said(rcu.events()):
             yield f"after {at / 1e6:.3f} ms", text, rcu.krc()

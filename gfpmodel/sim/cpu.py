@@ -11,7 +11,7 @@ from typing import Any
 from gfpmodel.mm import events as ring
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import alloc_pages_nodemask, free_pages
+from gfpmodel.mm.page_alloc import alloc_pages, free_pages
 from gfpmodel.mm.state import Mm, zput
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
@@ -114,20 +114,19 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
     takes or gives back one block, at the cost ``block``.
     """
     first = at
-    while first > 0 and w.mm.trace[ring.HEADER + ring.WIDTH * (first - 1) + ring.KIND_FIELD] != ring.UNLOCK:
+    while first > 0 and ring.kind_of(w.mm.trace, first - 1) != ring.UNLOCK:
         first -= 1
     ps, pages, bulk = 0, 0, False
     for i in range(first, at + 2):
-        row = ring.HEADER + ring.WIDTH * i
-        kind = w.mm.trace[row + ring.KIND_FIELD] if i < w.mm.trace[ring.EVENTS] else ring.UNLOCK
+        kind = ring.kind_of(w.mm.trace, i) if i < w.mm.trace[ring.EVENTS] else ring.UNLOCK
         if kind == ring.BULK_FREE and i < at:
             bulk = True
-            pages = w.mm.trace[row + ring.FIRST_FIELD]
+            pages = ring.first_field(w.mm.trace, i)
             ps += pages * w.costs[cost.FREE_PAGE]
             w.flows[flow, st.DRAINS] += 1
         elif kind == ring.REFILL_DONE and i > at:
             bulk = True
-            pages = w.mm.trace[row + ring.FIRST_FIELD + 2]
+            pages = ring.third_field(w.mm.trace, i)
             ps += pages * w.costs[cost.ALLOC_PAGE]
             w.flows[flow, st.REFILLS] += 1
         elif kind == ring.MOVE_BLOCK and i < at:
@@ -155,10 +154,9 @@ def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
 def charge_sections(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
     """Return when a request is done that took the zone lock, or woke kswapd."""
     for at in range(w.mm.trace[ring.EVENTS]):
-        row = ring.HEADER + ring.WIDTH * at
-        kind = w.mm.trace[row + ring.KIND_FIELD]
+        kind = ring.kind_of(w.mm.trace, at)
         if kind == ring.UNLOCK:
-            zone = w.mm.trace[row + ring.ZONE_FIELD]
+            zone = ring.zone_of(w.mm.trace, at)
             ps, pages = work_done(w, flow, at, block)
             t = zone_section(w, cpu, zone, t, (ps + w.costs[cost.LOCK]) // cost.PS)
             w.locks[zone, st.PAGES_MOVED] += pages
@@ -179,8 +177,7 @@ def clear_ring(w: World) -> None:
 def lock_was_busy(w: World) -> Any:
     """Return whether the request failed to get a lock that it only tried for."""
     for at in range(w.mm.trace[ring.EVENTS]):
-        row = ring.HEADER + ring.WIDTH * at
-        if w.mm.trace[row + ring.KIND_FIELD] == ring.TRYLOCK and w.mm.trace[row + ring.FIRST_FIELD] == 0:
+        if ring.kind_of(w.mm.trace, at) == ring.TRYLOCK and ring.first_field(w.mm.trace, at) == 0:
             return True
     return False
 
@@ -275,7 +272,7 @@ def ask(w: World, cpu: int, flow: int, t: int) -> Any:
 @compiled
 def alloc_block(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Call the engine, whose path is compiled into this one place."""
-    return alloc_pages_nodemask(m, cpu, gfp, order)
+    return alloc_pages(m, cpu, gfp, order)
 
 
 @compiled

@@ -10,7 +10,7 @@ from typing import Any
 
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.state import NULL, get, get_pageblock_migratetype, put, zget, zput
+from gfpmodel.mm.state import NULL, get_flags, get_pageblock_migratetype, set_flags, zget, zput
 from gfpmodel.rcu import state as rcu
 from gfpmodel.rcu.chain import pcp_pages
 from gfpmodel.sim import costs as cost
@@ -36,7 +36,7 @@ def keep(w: World, flow: int, page: int, t: int) -> Any:
     w.flows[flow, st.LIVE] += 1
     w.flows[flow, st.PEAK] = max(w.flows[flow, st.PEAK], w.flows[flow, st.LIVE])
     if w.flows[flow, st.RECLAIMABLE]:  # at the tail of the reclaimer's list, slot 0
-        put(w.mm, page, mm.FLAGS, get(w.mm, page, mm.FLAGS) | mm.PG_LRU)
+        set_flags(w.mm, page, get_flags(w.mm, page) | mm.PG_LRU)
         last = w.slots[0, st.PREV_SLOT]
         w.slots[last, st.NEXT_SLOT], w.slots[slot, st.PREV_SLOT] = slot, last
         w.slots[slot, st.NEXT_SLOT], w.slots[0, st.PREV_SLOT] = 0, slot
@@ -97,7 +97,7 @@ def request(w: World, cpu: int, flow: int, t: int) -> Any:
 @inlined
 def look_at(w: World, flow: int, page: int) -> None:
     """Count what a block cost others: taken below a watermark, or from another type's pageblock."""
-    zone = (get(w.mm, page, mm.FLAGS) & mm.ZONE_MASK) >> mm.ZONE_SHIFT
+    zone = (get_flags(w.mm, page) & mm.ZONE_MASK) >> mm.ZONE_SHIFT
     free = zget(w.mm, zone, mm.NR_FREE)
     w.flows[flow, st.BELOW_LOW] += free < zget(w.mm, zone, WMARK_LOW)
     w.flows[flow, st.BELOW_MIN] += free < zget(w.mm, zone, mm.WMARK)

@@ -156,7 +156,7 @@ def simulate(run: Run, seed: int) -> Result:
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
-    world = World(Traced(*allocator.arrays[:3], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
+    world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
     jit.expect("sim", int(run.expected_events()))
     loop.preload(world)
     start_flows(arrays, flows)
@@ -403,7 +403,7 @@ def foreign_pages(allocator: PageAllocator, arrays: dict[str, NDArray[Any]]) -> 
     held = slots[1:][slots[1:, st.SLOT_STATE] == st.HELD]
     owner = table[held[:, st.FLOW]]
     blocks = held[:, st.PAGE] >> allocator.machine.pageblock_order
-    types = np.asarray(allocator.arrays[2])[blocks]
+    types = allocator.arrays.blocks[blocks]
     foreign = (owner[:, st.MIGRATETYPE] != mm.MIGRATE_MOVABLE) & (types == mm.MIGRATE_MOVABLE)
     return int((1 << owner[foreign, st.ORDER]).sum()), len(np.unique(blocks[foreign]))
 

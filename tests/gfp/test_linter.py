@@ -349,3 +349,14 @@ def test_a_quoted_diff_is_not_the_patch() -> None:
     quoted = b"".join(b"> " + line for line in MAIL.read_bytes().splitlines(keepends=True))
     with pytest.raises(InputError, match="only quoted"):
         lint(quoted, "reply")
+
+
+def test_a_value_that_cannot_be_read_is_named_and_not_the_base() -> None:
+    # the old lines are v6.6's: that v5.8-rc3, the default, has them not, is no reason
+    mail = (
+        "--- a/include/linux/gfp_types.h\n+++ b/include/linux/gfp_types.h\n@@ -50,2 +50,3 @@\n"
+        " #define ___GFP_SKIP_KASAN\t0x2000000u\n+#define ___GFP_FAST_TRY\tsizeof(int)\n"
+        " #define ___GFP_NOLOCKDEP\t0x4000000u\n"
+    )
+    with pytest.raises(InputError, match=r"mail:5: sizeof is not defined for ___GFP_FAST_TRY"):
+        lint(mail.encode(), "mail")

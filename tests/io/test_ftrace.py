@@ -15,8 +15,9 @@ from hypothesis import strategies as some
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import encode, layout
 from gfpmodel.io.ftrace import Columns, TraceReader, open_trace, write_trace
+from gfpmodel.io.ftrace import reader as ftrace_reader
 from gfpmodel.io.ftrace.masks import choose, parse, translate
-from gfpmodel.io.ftrace.scan import ALLOC, DRAIN, EVENTS, EXTFRAG, FREE, ZONE_LOCKED
+from gfpmodel.io.ftrace.state import ALLOC, DRAIN, EVENTS, EXTFRAG, FREE, ZONE_LOCKED
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm import events as ev
 from gfpmodel.proposals import proposal
@@ -143,6 +144,7 @@ def test_a_failed_allocation_has_pfn_0() -> None:
         (LINE + b"migratetype=0\n", "mm_page_alloc without gfp_flags="),
         (LINE + b"migratetype=0 gfp_flags=\n", "mm_page_alloc without gfp_flags="),
         (LINE.replace(b"0x1644", b"0xzz") + TAIL, "mm_page_alloc with a pfn= that is no number"),
+        (LINE.replace(b"0x1644", b"9" * 23) + TAIL, "mm_page_alloc with a pfn= that is no number"),
         (LINE.replace(b"order=1", b"order=1x") + TAIL, "mm_page_alloc with a order= that is no number"),
         (LINE + b"migr" + LINE + TAIL, "mm_page_alloc with a word that is no key=value"),  # spliced
         (b"            init-1       [000] .....    50.94", "no time behind [CPU]"),
@@ -170,6 +172,24 @@ def test_a_line_with_torn_columns_counts_by_the_event_it_names() -> None:
     assert len(rows) == reader.read == 1
     assert reader.unreadable == 3
     assert reader.events == {"mm_page_alloc": 4}
+
+
+def test_a_stream_without_a_line_of_a_trace_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ftrace_reader, "FOREIGN", 1 << 16)
+
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.given += size
+            assert self.given < 1 << 20, "it reads on"
+            return (b"~" * 99 + b"\n") * (size // 100)
+
+    reader = TraceReader(Endless())  # type: ignore[arg-type]
+    assert not list(reader)
+    assert any(problem.reason.startswith("no trace: ") for problem in reader.problems)
+    before = b"~\n" * (1 << 16)  # as long, but then comes a trace
+    assert len(read(before[: 1 << 15] + (LINE + TAIL) * 100 + before)[1]) == 100
 
 
 def test_many_bad_lines_are_one_summary() -> None:

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from gfpmodel.cli import cli
 from gfpmodel.io.ftrace import Columns, TraceReader, open_trace
 from gfpmodel.io.ftrace.forms import FORMS, MAX_FORMS, packed
-from gfpmodel.io.ftrace.masks import choose, is_number, spans
-from gfpmodel.io.ftrace.scan import ALLOC
+from gfpmodel.io.ftrace.masks import choose, is_number, runs
+from gfpmodel.io.ftrace.state import ALLOC
 from gfpmodel.io.replay import read_recording
 
 TOOLS = Path(__file__).parents[1] / "data/traces/tools"
@@ -229,7 +229,7 @@ def test_names_that_are_other_masks_in_other_kernels_are_named() -> None:
     strange = choose(["GFP_KERNEL"], None, "no kernel at all")
     assert (strange.told, strange.untold) == (None, "no kernel at all")
     assert "no kernel at all, of which no flags are known" in " ".join(remark for _, remark in strange.remarks())
-    assert list(spans({"a": 1, "b": 1, "c": 2})) == [("a to b", 1), ("c", 2)]
+    assert list(runs({"a": 1, "b": 1, "c": 2})) == [("a to b", 1), ("c", 2)]
 
 
 HEADERS = (

@@ -41,10 +41,15 @@ def test_a_word_that_is_no_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         jit.forced_way.__wrapped__()
 
 
-def manifest(folder: Path, **changed: Any) -> Path:
-    """Write the manifest of a library that holds nothing, and its file."""
-    said = {"source": "s", "machine": "m", "file": "mm.o", "sha256": "0", "functions": {}} | changed
-    (folder / "mm.o").write_bytes(b"no machine code")
+MACHINE = os.uname().machine
+GOOD = {"file": "mm.o", "source": "here", "machine": MACHINE, "cpu": "generic", "functions": {}}
+
+
+def manifest(folder: Path, code: bytes = b"no machine code", **changed: Any) -> Path:
+    """Write a library's file, and a manifest that is right but for what is changed."""
+    said = GOOD | changed
+    said = {"sha256": library.digest(code, said)} | said
+    (folder / said["file"]).write_bytes(code)
     (folder / "mm.json").write_text(json.dumps(said))
     return folder / "mm.json"
 
@@ -52,15 +57,65 @@ def manifest(folder: Path, **changed: Any) -> Path:
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({}, "other source"),
-        ({"source": "here"}, "it is for m"),
-        ({"source": "here", "machine": os.uname().machine}, "damaged"),
-        ({"file": "missing.o"}, "cannot be loaded"),
+        ({"source": "there"}, "other source"),
+        ({"machine": "m"}, "it is for m"),
+        ({"sha256": "0"}, "damaged"),
+        ({"file": "mm.so"}, "cannot be loaded"),
+        ({"functions": []}, "cannot be loaded"),
+        ({"functions": {"a": [["gfp_0_0"]]}}, "cannot be loaded"),
     ],
 )
-def test_a_library_that_does_not_fit_is_not_used(tmp_path: Path, changed: dict[str, str], why: str) -> None:
+def test_a_library_that_does_not_fit_is_not_used(tmp_path: Path, changed: dict[str, Any], why: str) -> None:
     with pytest.raises(library.Unfit, match=why):
         library.load(manifest(tmp_path, **changed), "here")
+
+
+def test_a_processor_without_what_the_code_may_use_does_not_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "CPUINFO", tmp_path / "cpuinfo")
+    assert not library.lacking("x86-64-v2")  # no file: another system
+    have = sorted(library.FLAGS["x86-64-v2"])
+    for flags, lacks in ((have, set()), (have[1:], {have[0]})):
+        library.CPUINFO.write_text(f"processor\t: 0\nflags\t\t: fpu {' '.join(flags)}\n")
+        assert library.lacking("x86-64-v2") == lacks
+    with pytest.raises(library.Unfit, match=f"this processor has no {have[0]}"):
+        library.load(manifest(tmp_path, cpu="x86-64-v2"), "here")
+    assert not library.lacking("generic")
+
+
+@pytest.fixture(scope="module")
+def code() -> bytes:
+    """An object file with one function that gives 0."""
+    llvm = pytest.importorskip("llvmlite.binding")
+    ir = "define i32 @gfp_0_0(ptr %out) {\n  ret i32 0\n}\n"
+    return build.emit(ir, llvm.get_process_triple(), "generic")
+
+
+def test_a_library_has_every_function_that_its_manifest_names(tmp_path: Path, code: bytes) -> None:
+    functions = {"a": [["gfp_0_0", "q"]]}
+    assert library.load(manifest(tmp_path, code, functions=functions), "here").address("gfp_0_0")
+    for symbol, letters in (("gfp_0_1", "q"), ("gfp_0_0", "?!")):
+        with pytest.raises(library.Unfit):
+            library.load(manifest(tmp_path, code, functions={"a": [[symbol, letters]]}), "here")
+
+
+def test_a_library_that_was_cut_or_changed_after_it_was_made_is_damaged(tmp_path: Path, code: bytes) -> None:
+    made = manifest(tmp_path, code)
+    for torn in (code[:-1], code[: len(code) // 2], b"", code[:100] + bytes([code[100] ^ 1]) + code[101:]):
+        (tmp_path / "mm.o").write_bytes(torn)
+        with pytest.raises(library.Unfit, match="damaged"):
+            library.load(made, "here")
+    (tmp_path / "mm.o").write_bytes(code)
+    made.write_text(made.read_text().replace('"functions": {}', '"functions": {"a": []}'))
+    with pytest.raises(library.Unfit, match="damaged"):
+        library.load(made, "here")
+
+
+def test_a_shared_object_that_is_none_is_not_used(tmp_path: Path, code: bytes) -> None:
+    for kind in (b"text", code):  # an object file is not linked
+        with pytest.raises(library.Unfit, match="cannot be loaded"):
+            library.load(manifest(tmp_path, kind, file="mm.so"), "here")
 
 
 def test_torn_manifests_are_not_used(tmp_path: Path) -> None:
@@ -73,7 +128,7 @@ def test_torn_manifests_are_not_used(tmp_path: Path) -> None:
 def test_an_unfit_library_is_said_in_one_line_and_the_next_way_is_taken(tmp_path: Path) -> None:
     folder = tmp_path / jit.code_hash("mm")
     folder.mkdir()
-    manifest(folder)
+    manifest(folder, source="there")
     out, said = run(GFPMODEL_CACHE=str(tmp_path))
     assert out == "48128 interpreted"
     assert len(said.splitlines()) == 1
@@ -98,7 +153,7 @@ def test_an_entry_takes_what_its_annotation_says() -> None:
     for wrong in (np.zeros(6, np.int64), np.zeros((2, 3), np.uint32), np.zeros(12, np.uint32)[::2]):
         with pytest.raises(TypeError):
             library.words_of(pages, wrong, [])
-    with pytest.raises(TypeError, match="3 items; expected 4"):
+    with pytest.raises(TypeError, match="3 items; expected 5"):
         library.words_of(machine, (np.zeros(6, np.uint32),) * 3, [])
 
 
@@ -113,7 +168,7 @@ def test_an_entry_that_records_nothing_or_always_something_is_compiled_once() ->
 
 def test_an_engine_function_called_by_mistake_is_plain_python() -> None:
     rows = memoryview(np.arange(12, dtype=np.uint32))  # type: ignore[arg-type]
-    machine = Mm(rows, rows, rows, None)  # type: ignore[arg-type]
+    machine = Mm(rows, rows, rows, rows, None)  # type: ignore[arg-type]
     list_add(machine, 1, 0)
     assert get(machine, 0, 0) == 1
 
@@ -151,6 +206,7 @@ def test_a_library_is_built_when_the_work_is_worth_it_and_not_before(
     monkeypatch.setattr(build, "build", lambda room, folder: built.append(room))
     monkeypatch.setattr(jit, "forced_way", lambda: None)
     monkeypatch.setattr(jit, "way", lambda room: "interpreted")
+    monkeypatch.setattr(library, "load", lambda manifest, source: None)
     monkeypatch.setattr(jit, "_expected", dict.fromkeys(jit.ROOMS, 0))
     monkeypatch.setattr(jit, "_said", set())
     jit.expect("mm", jit.PAYS["mm"] - 1)
@@ -184,7 +240,7 @@ def test_a_damaged_library_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_pa
     built: list[str] = []
     monkeypatch.setattr(build, "build_alone", lambda room, folder: built.append(room))
     build.build("mm", tmp_path)
-    manifest(tmp_path, source=jit.code_hash("mm"), machine=os.uname().machine)
+    manifest(tmp_path, source=jit.code_hash("mm"), sha256="0")
     build.build("mm", tmp_path)
     assert built == ["mm", "mm"]
 
@@ -192,3 +248,68 @@ def test_a_damaged_library_is_built_anew(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_machine_that_is_not_named_gets_what_all_have() -> None:
     assert library.processor("riscv64") == "generic"
     assert library.processor("x86_64") != "generic"
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of its own that holds nothing, and nothing said so far."""
+    monkeypatch.setenv("GFPMODEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jit, "_said", set())
+    return tmp_path / "cache"
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba")
+    here.write_text("a file where the folder should be")
+    assert [jit.build_now(room, "of a test") for room in ("mm", "rcu", "mm")] == [False] * 3
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if f"cannot be kept in {here}" in line]) == 1
+    assert "GFPMODEL_CACHE can name a folder" in said[1]
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GFPMODEL_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(OSError, match="Not a directory"):
+        jit.cache_dir("mm").mkdir(parents=True)
+    assert not os.access(jit.cache_dir("mm") / "mm.json", os.F_OK)
+
+
+@pytest.mark.parametrize("fault", [AttributeError("no such thing\nin this Numba"), None])
+def test_what_does_not_compile_runs_interpreted(
+    here: Path, fault: Exception | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Numba may fail; and what it made may not load."""
+    pytest.importorskip("numba")
+
+    def build_badly(room: str, folder: Path) -> None:
+        if fault:
+            raise fault
+
+    monkeypatch.setattr(build, "build", build_badly)
+    assert not jit.build_now("mm", "of a test")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "compiling" in first
+    assert "cannot be compiled here" in second
+    assert "runs interpreted" in second
+
+
+def test_without_numba_it_is_said_and_nothing_is_built(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert not jit.build_now("mm", "9 operations are to be run")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "with Numba installed" in line
+    assert not here.exists()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        build.put(tmp_path / "mm.o", b"code")
+    assert list(tmp_path.iterdir()) == []

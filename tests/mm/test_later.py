@@ -306,7 +306,7 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         PageAllocator(Machine(DMA32.zones, thp=True))
     with pytest.raises(GeometryError, match="kdump is 7; expected 0 to 1"):
         Machine(DMA32.zones, kdump=7)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"runs on the allocator of v5\.8-rc3 here, not on that of v6\.18"):
+    with pytest.raises(InputError, match=r"runs on v5\.8-rc3's allocator here, not on v6\.18's"):
         KfreeRcu("v5.9", booted())
 
 

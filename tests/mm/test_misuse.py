@@ -112,9 +112,9 @@ def test_check_notices_a_damaged_state(machine: PageAllocator) -> None:
             machine.check()
         zones[2 * 64 + word] -= 1
     machine.check()
-    head = int(machine._pages[3 * (23561 - machine._offset) + 2])
-    machine._pages[3 * (23561 - machine._offset) + 2] = 0
+    head = int(machine._flags[23561 - machine._offset])
+    machine._flags[23561 - machine._offset] = 0
     with pytest.raises(AssertionError, match="do not add up"):
         machine.check()
-    machine._pages[3 * (23561 - machine._offset) + 2] = head
+    machine._flags[23561 - machine._offset] = head
     machine.check()

@@ -9,6 +9,7 @@ from itertools import groupby
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import Layout, decode, encode, layout
 from gfpmodel.gfp.layouts import DEFAULT_KERNEL, kernel_name, kernels, variants
+from gfpmodel.gfp.releases import spans
 
 RAW_KERNEL = "v6.12"  #: of 6.10 and its followers tools could not print names: the flags had become an enum
 ENOUGH = 200  #: texts that decide whose names they are
@@ -36,7 +37,7 @@ class Choice:
             return f"{self.layout} (the trace names {self.told})"
         others = [name for name in self.fits if name != self.layout.kernel]
         what = "numbers" if self.numbers else "names"
-        return f"{self.layout}" + (f" (its {what} fit {', '.join(others)}, too)" if others else "")
+        return f"{self.layout}" + (f" (its {what} fit {spans(others)}, too)" if others else "")
 
     def remarks(self) -> Iterator[tuple[str | None, str]]:
         """Yield what should be said of the choice, each with the text that it is about, if it is about one."""
@@ -48,11 +49,11 @@ class Choice:
         for text in self.unknown[:5]:
             yield text, f"a mask that {self.layout} does not have"
         for text, masks in self.differing.items():
-            which = ", ".join(f"{mask:#x} in {names}" for names, mask in spans(masks))
+            which = ", ".join(f"{mask:#x} in {names}" for names, mask in runs(masks))
             yield text, f"{text} is not the same mask in all kernels that fit ({which}); name the kernel with --kernel"
 
 
-def spans(masks: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+def runs(masks: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """Yield the kernels, oldest first, that follow each other with one mask, as first and last."""
     for mask, group in groupby(masks.items(), key=lambda item: item[1]):
         names = [name for name, _ in group]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.io.ftrace import forms
-from gfpmodel.io.ftrace import scan as sc
+from gfpmodel.io.ftrace import state as st
+from gfpmodel.io.ftrace.scan import scan
 from gfpmodel.io.streams import BROKEN, open_bytes
 from gfpmodel.mm import jit
 
@@ -21,6 +22,8 @@ CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner
 PIECE = 1 << 16
 BYTES_A_LINE = 100  #: about
 ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
+FOREIGN = 1 << 22  #: bytes of lines that no trace has, after which nothing more is read
+KNOWN_SHARE = 50  #: of so many lines a trace has at least one of a known form; noise, by chance, one of 180
 ROWS = 1 << 16
 MAX_PROBLEMS = 20  #: kinds of problems that are kept with their line
 EXCERPT = 60
@@ -102,22 +105,22 @@ class TraceReader:
         self.starts: dict[int, int] = {}  # of each cpu, in nanoseconds: asked only of a buffer that was overwritten
         self.noted: dict[str, Problem] = {}
         self._stream = stream
-        self._state = np.zeros(sc.STATE_WORDS, np.int64)
-        self._state[sc.TEXTS] = 1  # 0 is: no room for the text
-        self._entries = np.zeros(sc.MAX_TEXTS * sc.ENTRY, np.int64)
-        self._store = np.zeros(sc.STORE, np.uint8)
-        self._reasons = np.zeros(sc.REASONS, np.int64)
-        self._arrays = sc.Scan(
+        self._state = np.zeros(st.STATE_WORDS, np.int64)
+        self._state[st.TEXTS] = 1  # 0 is: no room for the text
+        self._entries = np.zeros(st.MAX_TEXTS * st.ENTRY, np.int64)
+        self._store = np.zeros(st.STORE, np.uint8)
+        self._reasons = np.zeros(st.REASONS, np.int64)
+        self._arrays = st.Scan(
             buf=np.zeros(0, np.uint8),
             forms=forms.packed(),
-            table=np.zeros((sc.WIDTH, ROWS), np.int64),
+            table=np.zeros((st.WIDTH, ROWS), np.int64),
             state=self._state,
-            slots=np.zeros(sc.SLOTS, np.int64),
+            slots=np.zeros(st.SLOTS, np.int64),
             entries=self._entries,
             store=self._store,
             reasons=self._reasons,
-            problems=np.zeros(sc.NOTED * 4, np.int64),
-            comments=np.zeros(sc.NOTED * 4, np.int64),
+            problems=np.zeros(st.NOTED * 4, np.int64),
+            comments=np.zeros(st.NOTED * 4, np.int64),
         )
         self._first: dict[int, Problem] = {}
         self._broken = ""
@@ -127,31 +130,35 @@ class TraceReader:
 
     def _begin(self) -> None:
         """Give the known events the first numbers of texts, and the next one to a mask of 0."""
-        for name, kind in [*((name, sc.NAME) for name in sc.EVENTS), ("0", sc.MASK)]:
+        for name, kind in [*((name, st.NAME) for name in st.EVENTS), ("0", st.MASK)]:
             text = np.frombuffer(name.encode(), np.uint8)
-            sc.intern(self._arrays._replace(buf=text), 0, len(text), kind)
-        self._entries.reshape(-1, sc.ENTRY)[:, 4] = 0
+            st.intern(self._arrays._replace(buf=text), 0, len(text), kind)
+        self._entries.reshape(-1, st.ENTRY)[:, 4] = 0
 
     def __iter__(self) -> Iterator[Columns]:
-        pending, last = bytearray(), False
+        pending, last, total = bytearray(), False, 0
         while not last:
             data = self._read()
             last = not data
+            total += len(data)
             pending += data
-            if len(pending) > sc.LONGEST and b"\n" not in pending:
+            if total > FOREIGN and self._nothing_known():
+                self._broken = self._broken or f"no trace: {FOREIGN >> 20} MiB without a line of a known form"
+                pending.clear()
+            if len(pending) > st.LONGEST and b"\n" not in pending:
                 self._drop_line(pending)
             if last and self._broken:
-                self._note(self._broken, int(self._state[sc.LINES]) + 1)
+                self._note(self._broken, int(self._state[st.LINES]) + 1)
             if last and pending:
-                line = int(self._state[sc.LINES]) + pending.count(b"\n") + 1
+                line = int(self._state[st.LINES]) + pending.count(b"\n") + 1
                 self._note("the last line has no newline: it may be cut short", line)
             at, size = 0, len(pending)
             text = np.frombuffer(pending, np.uint8)
             while at < size:
                 before = at
                 at = self._scan(text, last, at)
-                if self._state[sc.ROWS]:
-                    columns = Columns(*self._arrays.table[:, : int(self._state[sc.ROWS])].copy())
+                if self._state[st.ROWS]:
+                    columns = Columns(*self._arrays.table[:, : int(self._state[st.ROWS])].copy())
                     self._note_starts(columns)
                     yield columns
                 if at == before:
@@ -168,15 +175,20 @@ class TraceReader:
 
     def _drop_line(self, pending: bytearray) -> None:
         """Drop the beginning of a line without end; the scanner drops the rest."""
-        if not self._state[sc.OVERLONG]:
-            self._reasons[sc.TOO_LONG] += 1
-            self._keep(sc.TOO_LONG, int(self._state[sc.LINES]) + 1, bytes(pending[:EXCERPT]))
+        if not self._state[st.OVERLONG]:
+            self._reasons[st.TOO_LONG] += 1
+            self._keep(st.TOO_LONG, int(self._state[st.LINES]) + 1, bytes(pending[:EXCERPT]))
             self._skipped = 0
-        self._state[sc.OVERLONG] = 1
+        self._state[st.OVERLONG] = 1
         self._skipped += len(pending)
         if self._skipped > ENDLESS:
             self._broken = f"a line of more than {ENDLESS >> 20} MiB: no trace goes on behind it"
         pending.clear()
+
+    def _nothing_known(self) -> bool:
+        """Return whether hardly a line was of a form that traces have."""
+        known = self.lines - self.unreadable - int(self._state[st.BLANK])
+        return self.lines > KNOWN_SHARE * max(known, 0)
 
     def _read(self) -> bytes:
         """Return the next bytes, none at the end; what came before a stream breaks off is not lost."""
@@ -198,10 +210,10 @@ class TraceReader:
         """Scan until the table is full or the text ends, and keep what was noted; returns where it stopped."""
         jit.expect("io", (len(text) - start) // BYTES_A_LINE)
         arrays = self._arrays._replace(buf=text)
-        stopped = int(sc.scan(arrays, len(text), int(last), start))
-        for reason, line, begin, end in rows_of(arrays.problems, int(self._state[sc.PROBLEMS])):
+        stopped = int(scan(arrays, len(text), int(last), start))
+        for reason, line, begin, end in rows_of(arrays.problems, int(self._state[st.PROBLEMS])):
             self._keep(reason, line, text[begin : min(end, begin + EXCERPT)].tobytes())
-        for _, line, begin, end in rows_of(arrays.comments, int(self._state[sc.COMMENTS])):
+        for _, line, begin, end in rows_of(arrays.comments, int(self._state[st.COMMENTS])):
             self._comment(text[begin : min(end, begin + 200)].tobytes(), line)
         return stopped
 
@@ -258,7 +270,7 @@ class TraceReader:
     @property
     def lines(self) -> int:
         """Return how many lines there were."""
-        return int(self._state[sc.LINES])
+        return int(self._state[st.LINES])
 
     @property
     def lost(self) -> int:
@@ -266,13 +278,13 @@ class TraceReader:
 
         What was overwritten may be told in all three, so the largest counts; what was dropped, in the last alone.
         """
-        overwritten = max(int(self._state[sc.LOST]), self.overwritten, self.stats["overrun"])
+        overwritten = max(int(self._state[st.LOST]), self.overwritten, self.stats["overrun"])
         return overwritten + self.stats["commit overrun"] + self.stats["dropped events"]
 
     @property
     def flag_columns(self) -> int:
         """Return how many columns of flags (irqs-off, need-resched, ...) the lines have, 0 if none."""
-        return int(self._state[sc.COLUMNS_SEEN])
+        return int(self._state[st.COLUMNS_SEEN])
 
     @property
     def unreadable(self) -> int:
@@ -282,34 +294,34 @@ class TraceReader:
     @property
     def read(self) -> int:
         """Return how many events could be read."""
-        named = int(self._state[sc.NAMED] + self._reasons[sc.MISSING :].sum())
+        named = int(self._state[st.NAMED] + self._reasons[st.MISSING :].sum())
         return sum(self.events.values()) - named
 
     @property
     def events(self) -> dict[str, int]:
         """Return how many lines there are of each event, by name, the torn ones included: what grep counts."""
-        found = {self.text(i): count for i, kind, count in self._kinds() if kind == sc.NAME and count}
+        found = {self.text(i): count for i, kind, count in self._kinds() if kind == st.NAME and count}
         return dict(sorted(found.items()))
 
     def _kinds(self) -> Iterator[tuple[int, int, int]]:
-        table = self._entries.reshape(-1, sc.ENTRY)[: int(self._state[sc.TEXTS])]
+        table = self._entries.reshape(-1, st.ENTRY)[: int(self._state[st.TEXTS])]
         for number, (_, _, kind, _, count) in enumerate(table.tolist()):
             yield number, kind, count
 
     def text(self, number: int) -> str:
         """Return the text (a task's name, an event's name, a mask) that has a number."""
-        begin, length = self._entries[number * sc.ENTRY : number * sc.ENTRY + 2].tolist()
+        begin, length = self._entries[number * st.ENTRY : number * st.ENTRY + 2].tolist()
         text = self._store[begin : begin + length].tobytes().decode("utf-8", "replace")
         return text if number else "(too many different texts)"
 
     def masks(self) -> dict[int, tuple[str, int]]:
         """Return the masks as printed, by number: each with the line on which it stood first."""
-        lines = self._entries.reshape(-1, sc.ENTRY)[:, 3]
-        return {i: (self.text(i), int(lines[i])) for i, kind, count in self._kinds() if kind == sc.MASK and count}
+        lines = self._entries.reshape(-1, st.ENTRY)[:, 3]
+        return {i: (self.text(i), int(lines[i])) for i, kind, count in self._kinds() if kind == st.MASK and count}
 
     def tasks(self) -> dict[int, str]:
         """Return the names of the tasks, by number."""
-        return {i: self.text(i) for i, kind, _ in self._kinds() if kind == sc.TASK}
+        return {i: self.text(i) for i, kind, _ in self._kinds() if kind == st.TASK}
 
     @property
     def problems(self) -> list[Problem]:
@@ -318,11 +330,11 @@ class TraceReader:
         for reason, problem in self._first.items():
             if count := int(self._reasons[reason]):
                 found.append(Problem(problem.reason, problem.line, count, problem.excerpt))
-        if self._state[sc.BACKWARDS]:
-            line, count = (int(self._state[word]) for word in (sc.BACKWARDS_LINE, sc.BACKWARDS))
+        if self._state[st.BACKWARDS]:
+            line, count = (int(self._state[word]) for word in (st.BACKWARDS_LINE, st.BACKWARDS))
             found.append(Problem("the clock goes backwards; expected rising times", line, count))
-        if self._state[sc.TEXTS_FULL]:
-            found.append(Problem("too many different names", self.lines, int(self._state[sc.TEXTS_FULL])))
+        if self._state[st.TEXTS_FULL]:
+            found.append(Problem("too many different names", self.lines, int(self._state[st.TEXTS_FULL])))
         return sorted(found, key=lambda problem: problem.line)
 
     def _losses(self) -> Iterator[Problem]:
@@ -335,47 +347,47 @@ class TraceReader:
             )
             yield Problem(why if ends else why.partition(":")[0], self._overwritten_line)
         perf = [row for row, form in enumerate(forms.FORMS) if form.printed_by == "perf script"]
-        lines = [int(self._state[sc.FORM_LINES + row]) for row in perf if self._state[sc.FORM_COUNTS + row]]
-        if lines and not self.shows_losses and not self._state[sc.LOST_LINES]:
+        lines = [int(self._state[st.FORM_LINES + row]) for row in perf if self._state[st.FORM_COUNTS + row]]
+        if lines and not self.shows_losses and not self._state[st.LOST_LINES]:
             yield Problem(
                 f"perf script prints lost events only with {SHOWS_LOSSES}: 0 lost may not be true", min(lines)
             )
-        if self._state[sc.UNCOUNTED_LINES]:
-            count, line = (int(self._state[word]) for word in (sc.UNCOUNTED_LINES, sc.UNCOUNTED_FIRST))
+        if self._state[st.UNCOUNTED_LINES]:
+            count, line = (int(self._state[word]) for word in (st.UNCOUNTED_LINES, st.UNCOUNTED_FIRST))
             yield Problem("events were lost, and the trace does not say how many", line, count)
 
     def _lacking(self) -> Iterator[Problem]:
         """Yield what the lines of a form do not say."""
         for row, form in enumerate(forms.FORMS):
-            if form.lacks and (count := int(self._state[sc.FORM_COUNTS + row])):
-                yield Problem(f"{form.printed_by}: {form.lacks}", int(self._state[sc.FORM_LINES + row]), count)
+            if form.lacks and (count := int(self._state[st.FORM_COUNTS + row])):
+                yield Problem(f"{form.printed_by}: {form.lacks}", int(self._state[st.FORM_LINES + row]), count)
 
     def _dropped(self) -> Iterator[Problem]:
         """Yield the events of the page allocator that are counted and not read: other kernels have others."""
         for number, kind, count in self._kinds():
             name = self.text(number)
-            if kind == sc.NAME and count and name not in sc.EVENTS and name.startswith(OTHER_PAGE_EVENTS):
-                line = int(self._entries[number * sc.ENTRY + 3])
+            if kind == st.NAME and count and name not in st.EVENTS and name.startswith(OTHER_PAGE_EVENTS):
+                line = int(self._entries[number * st.ENTRY + 3])
                 yield Problem(f"{name}: an event that is not replayed{OLD_NAMES.get(name, '')}", line, count)
 
     @property
     def other_lines(self) -> dict[str, int]:
         """Return how many lines are no events, by what they are."""
         words = {
-            "lost events": sc.LOST_LINES,
-            "stack": sc.STACKS,
-            "blank": sc.BLANK,
-            "function": sc.FUNCTIONS,
-            "record of perf": sc.RECORDS,
-            "heading": sc.HEADINGS,
-            "rest of a broken line": sc.WRAPPED,
+            "lost events": st.LOST_LINES,
+            "stack": st.STACKS,
+            "blank": st.BLANK,
+            "function": st.FUNCTIONS,
+            "record of perf": st.RECORDS,
+            "heading": st.HEADINGS,
+            "rest of a broken line": st.WRAPPED,
         }
         return {name: int(self._state[word]) for name, word in words.items() if self._state[word]}
 
 
 def rows_of(notes: NDArray[np.int64], count: int) -> list[list[int]]:
     """Return the rows that were noted."""
-    found: list[list[int]] = notes.reshape(-1, 4)[: min(count, sc.NOTED)].tolist()
+    found: list[list[int]] = notes.reshape(-1, 4)[: min(count, st.NOTED)].tolist()
     return found
 
 
@@ -384,22 +396,22 @@ EMPTY_MASK = " (v6.1 prints nothing behind it when options/hash-ptr is 0: echo 1
 
 def explain(reason: int) -> str:
     """Say what was expected on a line."""
-    if reason >= sc.NO_FIELD:
-        return f"{sc.EVENTS[reason - sc.NO_FIELD]} with a word that is no key=value"
-    if reason >= sc.BAD_NUMBER:
-        event, field = divmod(reason - sc.BAD_NUMBER, 8)
-        return f"{sc.EVENTS[event]} with a {sc.FIELDS[field]}= that is no number"
-    if reason >= sc.MISSING:
-        event, field = divmod(reason - sc.MISSING, 8)
-        return f"{sc.EVENTS[event]} without {sc.FIELDS[field]}={EMPTY_MASK if field == sc.F_GFP else ''}"
+    if reason >= st.NO_FIELD:
+        return f"{st.EVENTS[reason - st.NO_FIELD]} with a word that is no key=value"
+    if reason >= st.BAD_NUMBER:
+        event, field = divmod(reason - st.BAD_NUMBER, 8)
+        return f"{st.EVENTS[event]} with a {st.FIELDS[field]}= that is no number"
+    if reason >= st.MISSING:
+        event, field = divmod(reason - st.MISSING, 8)
+        return f"{st.EVENTS[event]} without {st.FIELDS[field]}={EMPTY_MASK if field == st.F_GFP else ''}"
     return {
-        sc.NO_CPU: "no [CPU]; expected COMM-PID [CPU] FLAGS TIME: EVENT: fields",
-        sc.NO_TASK: "no task and pid before [CPU]; expected COMM-PID",
-        sc.NO_TIME: "no time behind [CPU]; expected SECONDS.MICROSECONDS and a colon",
-        sc.NO_NAME: "no event behind the time; expected its name and a colon",
-        sc.TOO_LONG: f"a line of more than {sc.LONGEST} bytes",
-        sc.BAD_CPU: "a cpu number above 65535",
-        sc.RAW: "options/raw and options/hex print no fields of events; echo 0 > options/raw, and record again",
+        st.NO_CPU: "no [CPU]; expected COMM-PID [CPU] FLAGS TIME: EVENT: fields",
+        st.NO_TASK: "no task and pid before [CPU]; expected COMM-PID",
+        st.NO_TIME: "no time behind [CPU]; expected SECONDS.MICROSECONDS and a colon",
+        st.NO_NAME: "no event behind the time; expected its name and a colon",
+        st.TOO_LONG: f"a line of more than {st.LONGEST} bytes",
+        st.BAD_CPU: "a cpu number above 65535",
+        st.RAW: "options/raw and options/hex print no fields of events; echo 0 > options/raw, and record again",
     }[reason]
 
 

@@ -74,7 +74,7 @@ def save_heads(m: Mm, cpu: int, heads: NDArray[np.int64]) -> None:
             page = st.get(m, head, st.NEXT)
             number = zone * st.MIGRATE_PCPTYPES + migratetype
             heads[u64(number)] = page
-            heads[u64(LISTS + number)] = st.get(m, page, st.FLAGS)
+            heads[u64(LISTS + number)] = st.get_flags(m, page)
 
 
 @inlined
@@ -84,7 +84,7 @@ def put_back(m: Mm, cpu: int, page: int, heads: NDArray[np.int64]) -> None:
         if heads[u64(number)] == page:
             pcp = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES)
             st.list_add(m, page, pcp + number % st.MIGRATE_PCPTYPES)
-            st.put(m, page, st.FLAGS, heads[u64(LISTS + number)])
+            st.set_flags(m, page, heads[u64(LISTS + number)])
             count = st.get(m, pcp + st.COUNTS_ROW, st.COUNT)
             st.put(m, pcp + st.COUNTS_ROW, st.COUNT, count + 1)
 
@@ -137,7 +137,7 @@ def ask(
         last = st.zget(m, st.MACHINE, st.LAST_RESULT)
         st.zput(m, st.MACHINE, st.LAST_RESULT, 0)
         scratch[u64(0)] = OP_ALLOC | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
-        run_ops(Mm(m.pages, m.zones, m.blocks, None), scratch, result, irq_off, 0, 1)
+        run_ops(Mm(m.pages, m.flags, m.zones, m.blocks, None), scratch, result, irq_off, 0, 1)
         st.zput(m, st.MACHINE, st.LAST_RESULT, last)
         st.zput(m, st.MACHINE, st.RULE_BIT, 0)
         pfn = i64(result[u64(0)])
@@ -205,8 +205,8 @@ def replay_ops(
         st.zput(m, st.MACHINE, st.RULE_BIT, 0)
         found = min(m.trace[ev.EVENTS] - before, REFILLS) if ran > number else REFUSED
         if 0 < found <= REFILLS:
-            last = ev.HEADER + ev.WIDTH * ((m.trace[ev.EVENTS] - 1) & (m.trace[ev.CAPACITY] - 1))
-            zone, migratetype = m.trace[last + ev.ZONE_FIELD], m.trace[last + ev.FIRST_FIELD]
+            last = m.trace[ev.EVENTS] - 1
+            zone, migratetype = ev.zone_of(m.trace, last), ev.first_field(m.trace, last)
             which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
             found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
             warm[u64(which)] = 1

@@ -15,6 +15,8 @@ from gfpmodel.mm.buddy import (
     del_page_from_free_list,
     expand,
     find_suitable_fallback,
+    has_block,
+    leave_free_list,
     set_pageblock_migratetype,
 )
 from gfpmodel.mm.events import trace_event
@@ -24,10 +26,11 @@ from gfpmodel.mm.state import (
     Mm,
     free_area,
     get,
+    get_flags,
     get_pageblock_migratetype,
     list_add_tail,
-    list_del,
     page_to_pfn,
+    set_flags,
     zadd,
     zget,
     zput,
@@ -51,14 +54,13 @@ def account_freepages(m: Mm, zone: int, pages: int, migratetype: int) -> None:
 
 
 @inlined
-def page_del_and_expand(m: Mm, page: int, zone: int, low: int, high: int, migratetype: int) -> None:
-    """Take a free block of order ``high`` off its list and split it; its first 2**low pages are the caller's.
+def taken_from_list(m: Mm, page: int, zone: int, taken: int, migratetype: int) -> None:
+    """Count what was taken at once; a page remembers no type.
 
-    Models: mm/page_alloc.c:page_del_and_expand (v6.18).
+    Models: the accounting of mm/page_alloc.c:page_del_and_expand (v6.18).
     """
-    del_page_from_free_list(m, page, zone, high)
-    expand(m, page, zone, low, high, migratetype)
-    account_freepages(m, zone, -(1 << low), migratetype)
+    set_flags(m, page, zone << st.ZONE_SHIFT)
+    account_freepages(m, zone, -taken, migratetype)
 
 
 @inlined
@@ -67,8 +69,9 @@ def move_to_free_list(m: Mm, page: int, zone: int, order: int, old_mt: int, new_
 
     Models: mm/page_alloc.c:move_to_free_list (v6.18).
     """
-    list_del(m, page)
+    leave_free_list(m, page, zone, order)
     list_add_tail(m, page, free_area(zone, order) + new_mt)
+    has_block(m, zone, order, new_mt)
     account_freepages(m, zone, -(1 << order), old_mt)
     account_freepages(m, zone, 1 << order, new_mt)
 
@@ -143,7 +146,7 @@ def prep_move_freepages_block(m: Mm, zone: int, page: int) -> Any:
         return False, -1, -1
     free, movable = 0, 0
     while start < end:
-        flags = get(m, start, st.FLAGS)
+        flags = get_flags(m, start)
         if flags & st.STATE_MASK == st.FREE_BUDDY:
             free += 1 << (flags & st.ORDER_MASK)
             start += 1 << (flags & st.ORDER_MASK)
@@ -163,7 +166,7 @@ def __move_freepages_block(m: Mm, zone: int, page: int, old_mt: int, new_mt: int
     start = page & ~(block - 1)
     at, end, moved = start, start + block, 0
     while at < end:
-        flags = get(m, at, st.FLAGS)
+        flags = get_flags(m, at)
         if flags & st.STATE_MASK != st.FREE_BUDDY:
             at += 1
             continue
@@ -182,7 +185,7 @@ def move_freepages_block(m: Mm, zone: int, page: int, old_mt: int, new_mt: int) 
     Models: mm/page_alloc.c:move_freepages_block (v6.18).
     """
     whole, _, _ = prep_move_freepages_block(m, zone, page)
-    trace_event(m, ev.PREP_MOVE, zone, page_to_pfn(m, page), 1 if whole else 0, -1, -1)
+    trace_event(m, ev.PREP_MOVE, zone, page_to_pfn(m, page), -1, 1 if whole else 0, -1)
     if not whole:
         return -1
     moved = __move_freepages_block(m, zone, page, old_mt, new_mt)
@@ -202,13 +205,13 @@ def try_to_claim_block(
     if current_order >= pageblock_order:
         del_page_from_free_list(m, page, zone, current_order)
         change_pageblock_range(m, page, current_order, start_type)
-        expand(m, page, zone, order, current_order, start_type)
+        expand(m, page, zone, 1 << order, current_order, start_type)
         account_freepages(m, zone, -(1 << order), start_type)
         return page
     if boost_watermark(m, zone) and alloc_flags & st.ALLOC_KSWAPD:
         zput(m, zone, st.ZONE_FLAGS, zget(m, zone, st.ZONE_FLAGS) | st.ZONE_BOOSTED_WATERMARK)
     whole, free, movable = prep_move_freepages_block(m, zone, page)
-    trace_event(m, ev.PREP_MOVE, zone, page_to_pfn(m, page), 1 if whole else 0, free, movable)
+    trace_event(m, ev.PREP_MOVE, zone, page_to_pfn(m, page), free, 1 if whole else 0, movable)
     if not whole:
         return NULL
     alike = 0
@@ -220,7 +223,8 @@ def try_to_claim_block(
         return NULL
     __move_freepages_block(m, zone, page, block_type, start_type)
     set_pageblock_migratetype(m, page, start_type)
-    return __rmqueue_smallest(m, zone, order, start_type)
+    page, _ = __rmqueue_smallest(m, zone, order, start_type, 1)
+    return page
 
 
 @compiled
@@ -265,7 +269,9 @@ def __rmqueue_steal(m: Mm, zone: int, order: int, start_type: int) -> Any:
         fallback = find_suitable_fallback(m, zone, current_order, start_type)
         if fallback >= 0:
             page = get(m, free_area(zone, current_order) + fallback, st.NEXT)
-            page_del_and_expand(m, page, zone, order, current_order, fallback)
+            del_page_from_free_list(m, page, zone, current_order)
+            expand(m, page, zone, 1 << order, current_order, fallback)
+            taken_from_list(m, page, zone, 1 << order, fallback)
             trace_extfrag(m, zone, page, order, current_order, start_type, fallback)
             return page
     return NULL
@@ -273,37 +279,39 @@ def __rmqueue_steal(m: Mm, zone: int, order: int, start_type: int) -> Any:
 
 @compiled
 def rmqueue_fallback(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, mode: int) -> Any:
-    """Take a block from where the request's own lists have none; returns (page, mode).
+    """Take a block from where the request's own lists have none; returns (page, pages taken, mode).
 
     Models: the second half of mm/page_alloc.c:__rmqueue (v6.18).
     """
     if mode <= RMQUEUE_CMA and alloc_flags & st.ALLOC_CMA:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA)
+        page, taken = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA, 1)
         if page != NULL:
-            return page, RMQUEUE_CMA
+            return page, taken, RMQUEUE_CMA
     if mode <= RMQUEUE_CLAIM:
         page = __rmqueue_claim(m, zone, order, migratetype, alloc_flags)
         if page != NULL:
-            return page, RMQUEUE_NORMAL
+            return page, 1 << order, RMQUEUE_NORMAL
     if not alloc_flags & st.ALLOC_NOFRAGMENT:
         page = __rmqueue_steal(m, zone, order, migratetype)
         if page != NULL:
-            return page, RMQUEUE_STEAL
-    return NULL, mode
+            return page, 1 << order, RMQUEUE_STEAL
+    return NULL, 0, mode
 
 
 @inlined
-def __rmqueue(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, mode: int) -> Any:
-    """Take a block from the buddy lists: own type, CMA, by claiming, by stealing; returns (page, mode).
+def __rmqueue(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, mode: int, most: int) -> Any:
+    """Take a block from the buddy lists: own type, CMA, by claiming, by stealing; returns (page, pages taken, mode).
 
+    Up to ``most`` pages come at once (see __rmqueue_smallest), but one at a time where what is left of CMA decides.
     Models: mm/page_alloc.c:__rmqueue (v6.18).
     """
     if alloc_flags & st.ALLOC_CMA and zget(m, zone, st.NR_FREE_CMA) > zget(m, zone, st.NR_FREE) // 2:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA)
+        page, taken = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA, 1)
         if page != NULL:
-            return page, mode
+            return page, taken, mode
     if mode == RMQUEUE_NORMAL:
-        page = __rmqueue_smallest(m, zone, order, migratetype)
+        most = 1 if alloc_flags & st.ALLOC_CMA else most
+        page, taken = __rmqueue_smallest(m, zone, order, migratetype, most)
         if page != NULL:
-            return page, mode
+            return page, taken, mode
     return rmqueue_fallback(m, zone, order, migratetype, alloc_flags, mode)

@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.state import NULL, Mm, Silent, free_area, get, get_pageblock_migratetype, list_add_tail, put, zget
+from gfpmodel.mm.state import (
+    NULL,
+    Mm,
+    Silent,
+    free_area,
+    get,
+    get_flags,
+    get_pageblock_migratetype,
+    list_add_tail,
+    set_flags,
+    zget,
+)
 from gfpmodel.mm.v6_18.locks import per_cpu_pages, pget, pput
 from gfpmodel.mm.v6_18.pcp import pindex_to_order
 
@@ -40,7 +51,7 @@ def fill_pcp_list(
     """Put blocks on a pcp list, in this order from head to tail; a page caches no type."""
     pcp, order = per_cpu_pages(cpu, zone), pindex_to_order(pindex)
     for i in range(len(rows)):
-        put(m, rows[i], st.FLAGS, st.ON_PCP | order | zone << st.ZONE_SHIFT)
+        set_flags(m, rows[i], st.ON_PCP | order | zone << st.ZONE_SHIFT)
         list_add_tail(m, rows[i], pcp + pindex)
     pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) + (len(rows) << order))
 
@@ -50,7 +61,7 @@ def fill_pcp_list(
 def fill_deferred(m: Silent, zone: int, rows: NDArray[np.int64], orders: NDArray[np.int64]) -> None:
     """Put blocks on the list of those that free_pages_nolock() left, the newest first."""
     for i in range(len(rows)):
-        put(m, rows[i], st.FLAGS, st.DEFERRED | orders[i] | zone << st.ZONE_SHIFT)
+        set_flags(m, rows[i], st.DEFERRED | orders[i] | zone << st.ZONE_SHIFT)
         list_add_tail(m, rows[i], free_area(zone, 0) + st.DEFERRED_ROW)
 
 
@@ -62,7 +73,7 @@ def check_pcp(m: Mm, zone: int, cpu: int) -> Any:
         head, order = pcp + pindex, pindex_to_order(pindex)
         before, page = head, get(m, head, st.NEXT)
         while page != head:
-            flags = get(m, page, st.FLAGS)
+            flags = get_flags(m, page)
             if get(m, page, st.PREV) != before:
                 return 4, page, 0
             if flags & ~st.PG_LRU != st.ON_PCP | order | zone << st.ZONE_SHIFT:
@@ -94,7 +105,7 @@ def check_deferred(m: Mm, zone: int) -> Any:
     while page != head:
         if get(m, page, st.PREV) != before:
             return 4, page, 0
-        if get(m, page, st.FLAGS) & ~(st.ORDER_MASK | st.ZONE_MASK) != st.DEFERRED:
+        if get_flags(m, page) & ~(st.ORDER_MASK | st.ZONE_MASK) != st.DEFERRED:
             return 8, page, 0
         blocks += 1
         before, page = page, get(m, page, st.NEXT)

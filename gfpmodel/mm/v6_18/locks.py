@@ -14,13 +14,13 @@ from gfpmodel.mm.state import Mm, get, put, zget, zput
 @inlined
 def pget(m: Mm, pcp: int, word: int) -> Any:
     """Read a word of a cpu's lists in a zone."""
-    return get(m, pcp + (word >> 1), word & 1)
+    return get(m, pcp, word)
 
 
 @inlined
 def pput(m: Mm, pcp: int, word: int, value: int) -> None:
     """Write a word of a cpu's lists in a zone."""
-    put(m, pcp + (word >> 1), word & 1, value)
+    put(m, pcp, word, value)
 
 
 @inlined

@@ -27,8 +27,9 @@ from gfpmodel.mm.page_alloc import (
     gfp_to_alloc_flags_cma,
     has_suitable_block,
     is_block_in_use,
+    prepare_alloc_pages,
+    scanned_lists,
     should_reclaim_retry,
-    slow_scan,
     wakeup_kswapd,
 )
 from gfpmodel.mm.state import (
@@ -37,11 +38,13 @@ from gfpmodel.mm.state import (
     Silent,
     free_area,
     get,
+    get_flags,
     get_pageblock_migratetype,
     list_add,
     list_del,
+    list_empty,
     page_to_pfn,
-    put,
+    set_flags,
     zadd,
     zget,
     zput,
@@ -58,6 +61,7 @@ from gfpmodel.mm.v6_18.locks import (
     pcp_spin_trylock,
     pcp_spin_unlock,
     per_cpu_pages,
+    pget,
     spin_lock_irqsave,
     spin_trylock_irqsave,
     spin_unlock_irqrestore,
@@ -67,8 +71,12 @@ from gfpmodel.mm.v6_18.pcp import (
     decay_pcp_high,
     drain_pages,
     free_frozen_page_commit,
+    halve_free_count,
     pcp_allowed_order,
+    pcp_migratetype,
+    put_first,
     rmqueue_pcplist,
+    take_first,
 )
 
 # The rarer operations: which one is in the word's room for the order, an order of their own above the argument.
@@ -133,16 +141,24 @@ def zone_watermark_ok(m: Mm, zone: int, order: int, mark: int, highest: int, all
 
 
 @inlined
+def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> Any:
+    """Return whether a zone is above its mark and reserve whatever else the flags allow.
+
+    Models: mm/page_alloc.c:zone_watermark_fast (v6.18), its quick test.
+    """
+    free = zget(m, zone, st.NR_FREE)
+    unusable = __zone_watermark_unusable_free(m, zone, 0, alloc_flags)
+    return free - min(free, unusable) > mark + zget(m, zone, st.RESERVE + highest)
+
+
+@inlined
 def zone_watermark_fast(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
     """Return what zone_watermark_ok would, with a quick test for order 0 first, and a last one without the boost.
 
     Models: mm/page_alloc.c:zone_watermark_fast (v6.18).
     """
-    free = zget(m, zone, st.NR_FREE)
-    if order == 0:
-        unusable = __zone_watermark_unusable_free(m, zone, 0, alloc_flags)
-        if free - min(free, unusable) > mark + zget(m, zone, st.RESERVE + highest):
-            return True
+    if order == 0 and has_plenty(m, zone, mark, highest, alloc_flags):
+        return True
     return zone_watermark_slow(m, zone, order, mark, highest, alloc_flags)
 
 
@@ -263,13 +279,13 @@ def rmqueue_buddy(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: i
         return NULL
     page = i64(NULL)
     if alloc_flags & st.ALLOC_HIGHATOMIC:
-        page = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC)
+        page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
     if page == NULL:
-        page, _ = __rmqueue(m, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL)
+        page, _, _ = __rmqueue(m, zone, order, migratetype, alloc_flags, RMQUEUE_NORMAL, 1)
         if page == NULL and alloc_flags & (st.ALLOC_OOM | st.ALLOC_NON_BLOCK):
-            page = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC)
+            page, _ = __rmqueue_smallest(m, zone, order, st.MIGRATE_HIGHATOMIC, 1)
     if page != NULL:
-        put(m, page, st.FLAGS, st.IN_USE | order | zone << st.ZONE_SHIFT)
+        set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
     pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
     trace_event(m, ev.MM_PAGE_ALLOC_ZONE_LOCKED, zone, pfn, order, migratetype)
     spin_unlock_irqrestore(m, zone)
@@ -316,7 +332,7 @@ def is_above_high(m: Mm, zone: int, order: int, highest: int, alloc_flags: int) 
     return False
 
 
-@inlined
+@compiled
 def get_page_from_freelist(
     m: Mm, cpu: int, order: int, migratetype: int, highest: int, alloc_flags: int, rule: int
 ) -> Any:
@@ -426,7 +442,7 @@ def alloc_pages_verbatim(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
     alloc_flags = gfp_to_alloc_flags(m, gfp, order, migratetype)
     if alloc_flags & st.ALLOC_KSWAPD:
         wakeup_kswapd(m, first, order_of_wake(m, order), highest)
-    page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+    page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     loops = 0
     while page == NULL and alloc_flags >= 0:
         if gfp & GFP_KSWAPD_RECLAIM:
@@ -434,14 +450,14 @@ def alloc_pages_verbatim(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
         reserve_flags = __gfp_pfmemalloc_flags(m, gfp, migratetype)
         if reserve_flags:
             alloc_flags = reserve_flags
-        page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
         if page != NULL or gives_up(gfp, order):
             return page
         loops += 1
         alloc_flags = retry_without_progress(m, gfp, order, migratetype, highest, alloc_flags, loops)
     if page == NULL:  # __alloc_pages_may_oom looks once more before it would kill
         last = i64(st.ALLOC_WMARK_HIGH | st.ALLOC_CPUSET)
-        page = slow_scan(m, cpu, order, migratetype, highest, last, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, last, rule)
     return page
 
 
@@ -469,10 +485,10 @@ def alloc_pages_slowpath(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
     alloc_flags = gfp_to_alloc_flags(m, gfp, order, migratetype)
     if alloc_flags & st.ALLOC_KSWAPD:
         wakeup_kswapd(m, first, order_of_wake(m, order), highest)
-    page = slow_scan(m, cpu, order, migratetype, highest, alloc_flags, rule)
+    page = get_page_from_freelist(m, cpu, order, migratetype, highest, alloc_flags, rule)
     reserve_flags = __gfp_pfmemalloc_flags(m, gfp, migratetype)
     if page == NULL and reserve_flags:
-        page = slow_scan(m, cpu, order, migratetype, highest, reserve_flags, rule)
+        page = get_page_from_freelist(m, cpu, order, migratetype, highest, reserve_flags, rule)
     return page
 
 
@@ -486,7 +502,7 @@ def alloc_pages_nolock(m: Mm, cpu: int, order: int) -> Any:
     if not pcp_allowed_order(m, order):
         return NULL
     flags = i64(st.ALLOC_TRYLOCK)
-    page = slow_scan(m, cpu, order, st.MIGRATE_UNMOVABLE, st.ZONE_NORMAL, flags, st.RULES)
+    page = get_page_from_freelist(m, cpu, order, st.MIGRATE_UNMOVABLE, st.ZONE_NORMAL, flags, st.RULES)
     pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
     trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, order, st.MIGRATE_UNMOVABLE, 0)
     return page
@@ -550,14 +566,8 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
         highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (masked & GFP_ZONEMASK))
         at = alloc_pages_bulk_pcp(m, cpu, masked, migratetype, highest, results, done, stop)
     if at == done and amount > 0:
-        page = alloc_one(m, cpu, gfp)
+        page = alloc_pages_nodemask(m, cpu, gfp, 0)
         results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
-
-
-@compiled
-def alloc_one(m: Mm, cpu: int, gfp: int) -> Any:
-    """Call alloc_pages_nodemask for one page where it need not be inlined."""
-    return alloc_pages_nodemask(m, cpu, gfp, 0)
 
 
 # freeing
@@ -573,8 +583,8 @@ def free_deferred(m: Mm, zone: int) -> None:
     page = get(m, head, st.NEXT)
     while page != head:
         list_del(m, page)
-        order = get(m, page, st.FLAGS) & st.ORDER_MASK
-        put(m, page, st.FLAGS, 0)
+        order = get_flags(m, page) & st.ORDER_MASK
+        set_flags(m, page, 0)
         split_large_buddy(m, zone, page, order)
         page = get(m, head, st.NEXT)
 
@@ -585,7 +595,7 @@ def add_page_to_zone_llist(m: Mm, zone: int, page: int, order: int) -> None:
 
     Models: mm/page_alloc.c:add_page_to_zone_llist (v6.18).
     """
-    put(m, page, st.FLAGS, st.DEFERRED | order | zone << st.ZONE_SHIFT)
+    set_flags(m, page, st.DEFERRED | order | zone << st.ZONE_SHIFT)
     list_add(m, page, free_area(zone, 0) + st.DEFERRED_ROW)
 
 
@@ -602,23 +612,21 @@ def free_one_page(m: Mm, zone: int, page: int, order: int, trylock: bool) -> Non
     else:
         spin_lock_irqsave(m, zone)
         free_deferred(m, zone)
-    put(m, page, st.FLAGS, 0)
+    set_flags(m, page, 0)
     split_large_buddy(m, zone, page, order)
     spin_unlock_irqrestore(m, zone)
 
 
-@inlined
-def free_pages(m: Mm, cpu: int, page: int, order: int, trylock: bool = False) -> None:
+@compiled
+def ___free_pages(m: Mm, cpu: int, page: int, order: int, trylock: bool) -> None:
     """Free 2**order pages: to this cpu's lists if the order has some and their lock is free, else to the buddy lists.
 
     Models: mm/page_alloc.c:___free_pages and __free_frozen_pages (v6.18).
     """
-    zone = (get(m, page, st.FLAGS) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
     trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
     if pcp_allowed_order(m, order):
-        migratetype = get_pageblock_migratetype(m, page)
-        if migratetype >= st.MIGRATE_PCPTYPES:
-            migratetype = st.MIGRATE_MOVABLE
+        migratetype = pcp_migratetype(m, page)
         pcp = per_cpu_pages(cpu, zone)
         if pcp_spin_trylock(m, zone, cpu, pcp):
             if free_frozen_page_commit(m, zone, cpu, pcp, page, migratetype, order, trylock):
@@ -628,12 +636,81 @@ def free_pages(m: Mm, cpu: int, page: int, order: int, trylock: bool = False) ->
 
 
 @compiled
+def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
+    """Free 2**order pages.
+
+    Models: mm/page_alloc.c:__free_pages (v6.18).
+    """
+    ___free_pages(m, cpu, page, order, False)
+
+
+# what most requests and frees are
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int) -> Any:
+    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+
+    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
+    """
+    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
+    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    first, last = scanned_lists(m, rule, migratetype)
+    if zone >= 0:
+        flags = zget(m, zone, st.ZONE_FLAGS)
+        mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
+        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
+        odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
+        if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
+            zone = -1
+    return zone, first, gfp, migratetype
+
+
+@inlined
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
+    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if it is empty or held."""
+    pcp = per_cpu_pages(cpu, zone)
+    if zone < 0 or list_empty(m, pcp + first) or pget(m, pcp, st.PCP_HELD):
+        return NULL
+    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
+    halve_free_count(m, pcp)
+    page = take_first(m, zone, pcp, first, 0)
+    pcp_spin_unlock(m, zone, cpu)
+    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+    return page
+
+
+@inlined
+def free_hit(m: Mm, cpu: int, page: int) -> Any:
+    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    flags = get_flags(m, page)
+    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
+    pcp = per_cpu_pages(cpu, zone)
+    high = pget(m, pcp, st.PCP_HIGH)
+    settled = pget(m, pcp, st.PCP_HIGH_MIN) <= high <= pget(m, pcp, st.PCP_HIGH_MAX)
+    if (
+        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
+        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
+        or not settled
+        or pget(m, pcp, st.PCP_HELD)
+        or zget(m, st.MACHINE, st.BUSY)
+        or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
+    ):
+        return False
+    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
+    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
+    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
+    pcp_spin_unlock(m, zone, cpu)
+    return True
+
+
+@compiled
 def free_pages_nolock(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages without waiting for any lock.
 
     Models: mm/page_alloc.c:free_pages_nolock (v6.18).
     """
-    free_pages(m, cpu, page, order, True)
+    ___free_pages(m, cpu, page, order, True)
 
 
 @compiled
@@ -643,7 +720,7 @@ def __free_contig_range(m: Mm, cpu: int, page: int, count: int) -> None:
     Models: mm/page_alloc.c:free_contig_range (v6.18).
     """
     for single in range(page, page + count):
-        free_pages(m, cpu, single, 0)
+        __free_pages(m, cpu, single, 0)
 
 
 @compiled
@@ -653,7 +730,7 @@ def block_of(m: Mm, page: int) -> Any:
         return NULL
     for order in range(st.MAX_ORDER):
         head = page & ~((1 << order) - 1)
-        flags = get(m, head, st.FLAGS)
+        flags = get_flags(m, head)
         if flags & st.STATE_MASK:
             return head if flags & st.STATE_MASK == st.IN_USE and flags & st.ORDER_MASK >= order else NULL
     return NULL
@@ -665,10 +742,10 @@ def split_page(m: Mm, page: int) -> None:
 
     Models: mm/page_alloc.c:split_page (v6.18).
     """
-    flags = get(m, page, st.FLAGS)
+    flags = get_flags(m, page)
     for single in range(page + 1, page + (1 << (flags & st.ORDER_MASK))):
-        put(m, single, st.FLAGS, flags & ~(st.ORDER_MASK | st.PG_LRU))
-    put(m, page, st.FLAGS, flags & ~st.ORDER_MASK)
+        set_flags(m, single, flags & ~(st.ORDER_MASK | st.PG_LRU))
+    set_flags(m, page, flags & ~st.ORDER_MASK)
 
 
 @entry

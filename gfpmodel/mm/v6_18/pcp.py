@@ -10,6 +10,7 @@ from gfpmodel.mm.buddy import __free_one_page
 from gfpmodel.mm.events import trace_event
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.page_alloc import zone_watermark_ok
+from gfpmodel.mm.pcp import list_add_run
 from gfpmodel.mm.state import (
     NULL,
     Mm,
@@ -18,8 +19,10 @@ from gfpmodel.mm.state import (
     list_add,
     list_add_tail,
     list_del,
+    list_empty,
+    list_pop,
     page_to_pfn,
-    put,
+    set_flags,
     zget,
     zput,
 )
@@ -122,12 +125,17 @@ def rmqueue_bulk(m: Mm, zone: int, pcp: int, order: int, count: int, migratetype
         head = pcp + order_to_pindex(migratetype, order)
         mode = RMQUEUE_NORMAL
         while got < count:
-            page, mode = __rmqueue(m, zone, order, migratetype, alloc_flags, mode)
+            most = count - got if order == 0 else 1
+            page, taken, mode = __rmqueue(m, zone, order, migratetype, alloc_flags, mode, most)
             if page == NULL:
                 break
-            put(m, page, st.FLAGS, st.ON_PCP | order | zone << st.ZONE_SHIFT)
-            list_add_tail(m, page, head)
-            got += 1
+            if order == 0:
+                list_add_run(m, page, taken, head)
+                got += taken
+            else:
+                set_flags(m, page, st.ON_PCP | order | zone << st.ZONE_SHIFT)
+                list_add_tail(m, page, head)
+                got += 1
         spin_unlock_irqrestore(m, zone)
     trace_event(m, ev.PCP_REFILL, zone, order, migratetype, count, got)
     return got
@@ -160,21 +168,34 @@ def refill_pcplist(m: Mm, zone: int, pcp: int, order: int, migratetype: int, all
 
 
 @inlined
+def halve_free_count(m: Mm, pcp: int) -> None:
+    """Let a request count against the frees that come in a row.
+
+    Models: mm/page_alloc.c:rmqueue_pcplist (v6.18), its first line under the lock.
+    """
+    pput(m, pcp, st.PCP_FREE_COUNT, pget(m, pcp, st.PCP_FREE_COUNT) >> 1)
+
+
+@inlined
+def take_first(m: Mm, zone: int, pcp: int, pindex: int, order: int) -> Any:
+    """Take the first block of a list that is not empty."""
+    page = get(m, pcp + pindex, st.NEXT)
+    list_pop(m, pcp + pindex, page)
+    set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
+    pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) - (1 << order))
+    return page
+
+
+@inlined
 def __rmqueue_pcplist(m: Mm, zone: int, pcp: int, order: int, migratetype: int, alloc_flags: int, refill: int) -> Any:
     """Take the head of one pcp list, after a refill if it is empty.
 
     Models: mm/page_alloc.c:__rmqueue_pcplist (v6.18).
     """
-    head = pcp + order_to_pindex(migratetype, order)
-    page = get(m, head, st.NEXT)
-    if page == head:
-        if not refill_pcplist(m, zone, pcp, order, migratetype, alloc_flags, refill):
-            return NULL
-        page = get(m, head, st.NEXT)
-    list_del(m, page)
-    put(m, page, st.FLAGS, st.IN_USE | order | zone << st.ZONE_SHIFT)
-    pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) - (1 << order))
-    return page
+    pindex = order_to_pindex(migratetype, order)
+    if list_empty(m, pcp + pindex) and not refill_pcplist(m, zone, pcp, order, migratetype, alloc_flags, refill):
+        return NULL
+    return take_first(m, zone, pcp, pindex, order)
 
 
 @inlined
@@ -188,7 +209,7 @@ def rmqueue_pcplist(
     pcp = per_cpu_pages(cpu, zone)
     if not pcp_spin_trylock(m, zone, cpu, pcp):
         return NULL
-    pput(m, pcp, st.PCP_FREE_COUNT, pget(m, pcp, st.PCP_FREE_COUNT) >> 1)
+    halve_free_count(m, pcp)
     page = __rmqueue_pcplist(m, zone, pcp, order, first, alloc_flags, refill)
     while page == NULL and first < last:
         first += 1
@@ -222,7 +243,7 @@ def free_pcppages_bulk(m: Mm, zone: int, pcp: int, count: int, pindex: int) -> N
             count -= 1 << order
             held -= 1 << order
             migratetype = get_pageblock_migratetype(m, page)
-            put(m, page, st.FLAGS, 0)
+            set_flags(m, page, 0)
             __free_one_page(m, zone, page, order, migratetype)
             trace_event(m, ev.MM_PAGE_PCPU_DRAIN, zone, page_to_pfn(m, page), order, migratetype)
             page = get(m, head, st.PREV)
@@ -296,21 +317,46 @@ def trim_pcplists(m: Mm, zone: int, cpu: int, pcp: int, batch: int, pindex: int,
 
 
 @inlined
+def pcp_migratetype(m: Mm, page: int) -> Any:
+    """Return the type of the list that a page goes on: its pageblock's, MOVABLE for one without lists.
+
+    Models: mm/page_alloc.c:__free_frozen_pages (v6.18), its choice of a list.
+    """
+    migratetype = get_pageblock_migratetype(m, page)
+    return migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE
+
+
+@inlined
+def put_first(m: Mm, zone: int, pcp: int, page: int, pindex: int, order: int, flags: int) -> None:
+    """Put a block at the head of a list, and count it; ``flags`` are the lists'.
+
+    Models: the beginning of mm/page_alloc.c:free_frozen_page_commit (v6.18).
+    """
+    pput(m, pcp, st.PCP_ALLOC_FACTOR, pget(m, pcp, st.PCP_ALLOC_FACTOR) >> 1)
+    set_flags(m, page, st.ON_PCP | order | zone << st.ZONE_SHIFT)
+    list_add(m, page, pcp + pindex)
+    pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) + (1 << order))
+    low = 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER
+    keeps = st.PCPF_PREV_FREE_HIGH_ORDER if low else 0
+    pput(m, pcp, st.PCP_FLAGS, flags & ~st.PCPF_PREV_FREE_HIGH_ORDER | keeps)
+    free_count = pget(m, pcp, st.PCP_FREE_COUNT)
+    if free_count < pget(m, pcp, st.PCP_BATCH) << PCP_BATCH_SCALE_MAX:
+        pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))
+
+
+@inlined
 def free_frozen_page_commit(m: Mm, zone: int, cpu: int, pcp: int, page: int, migratetype: int, order: int,
                             trylock: bool) -> Any:  # fmt: skip
     """Put a block at the head of its list, and free some if the lists are too long; returns whether the lock is held.
 
     Models: mm/page_alloc.c:free_frozen_page_commit (v6.18).
     """
-    pput(m, pcp, st.PCP_ALLOC_FACTOR, pget(m, pcp, st.PCP_ALLOC_FACTOR) >> 1)
     pindex = order_to_pindex(migratetype, order)
-    put(m, page, st.FLAGS, st.ON_PCP | order | zone << st.ZONE_SHIFT)
-    list_add(m, page, pcp + pindex)
-    count = pget(m, pcp, st.PCP_COUNT) + (1 << order)
-    pput(m, pcp, st.PCP_COUNT, count)
     batch, flags, free_count = (
         pget(m, pcp, st.PCP_BATCH), pget(m, pcp, st.PCP_FLAGS), pget(m, pcp, st.PCP_FREE_COUNT)
     )  # fmt: skip
+    put_first(m, zone, pcp, page, pindex, order, flags)
+    count = pget(m, pcp, st.PCP_COUNT)
     free_high = False
     if 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER:
         free_high = (
@@ -318,11 +364,6 @@ def free_frozen_page_commit(m: Mm, zone: int, cpu: int, pcp: int, page: int, mig
             and flags & st.PCPF_PREV_FREE_HIGH_ORDER != 0
             and (not flags & st.PCPF_FREE_HIGH_BATCH or count >= batch)
         )
-        pput(m, pcp, st.PCP_FLAGS, flags | st.PCPF_PREV_FREE_HIGH_ORDER)
-    elif flags & st.PCPF_PREV_FREE_HIGH_ORDER:
-        pput(m, pcp, st.PCP_FLAGS, flags & ~st.PCPF_PREV_FREE_HIGH_ORDER)
-    if free_count < batch << PCP_BATCH_SCALE_MAX:
-        pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))
     if trylock:
         return True
     high = nr_pcp_high(m, zone, pcp, batch, free_high)

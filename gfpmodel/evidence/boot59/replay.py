@@ -10,20 +10,19 @@ the same context.  Where another cpu's grace period began or ended in between, b
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
+from gfpmodel.evidence.boot59.early import EarlyFrees, Span
+from gfpmodel.evidence.boot59.log import Line, Log, kernel_of, read_log
 from gfpmodel.evidence.golden import Difference, DifferenceFound
 from gfpmodel.evidence.recorded import RecordedChain, queue_many
-from gfpmodel.io.text import beginning, read_lines
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     ALLOCATED,
@@ -45,10 +44,7 @@ from gfpmodel.rcu.chain import (
     start_work,
 )
 from gfpmodel.rcu.clock import free_waited, rcu_work_rcufn
-from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
 
-MAGIC = ("FLOOD ", "GPBUG ")
-COLUMNS = 13  # E t cpu EV gp_seq a0..a7
 GRACE_PERIOD = 4  # what a grace period adds to gp_seq
 NOT_A_BLOCK = {FORCED: -FORCED, FAILED: -FAILED, NO_SOURCE: -FAILED}
 AHEAD = 64  # lines in which a refill may stand after its effect: it is logged outside the lock
@@ -66,81 +62,6 @@ TOTALS = {
 }
 
 
-class Line(NamedTuple):
-    """An event: its line number, the cpu that logged it, its name, gp_seq, and a0 to a7."""
-
-    number: int
-    cpu: int
-    name: str
-    gp_seq: int
-    a: tuple[int, ...]
-
-
-@dataclass
-class Log:
-    """A recorded log: its header's values, the summary's, and its events."""
-
-    path: Path
-    kind: str
-    header: dict[str, int]
-    summary: dict[str, int]
-    form: str  #: c and k slab, v vmalloc, m mixed, 1 one-argument
-    lines: list[Line]
-
-
-def is_boot59(path: Path) -> bool:
-    """Return whether a file begins as an event log does, compressed or not."""
-    return beginning(path, 64).startswith(MAGIC)
-
-
-def read_log(path: Path) -> Log:
-    """Read an event log; raises InputError with the line that is torn or not what the format has there."""
-    name = str(path)
-    rows = read_lines(path)
-    if len(rows) < 3 or not rows[1].startswith("SUM ") or not rows[2].startswith("EVENTS "):
-        raise InputError("expected the lines FLOOD or GPBUG, SUM and EVENTS first", name, min(len(rows), 3) or 1)
-    header, summary, events = (values(row) for row in rows[:3])
-    if events.get("overrun"):
-        raise InputError(f"the log lost {events['overrun']} events", name, 3)
-    found = [event(row, number, name) for number, row in enumerate(rows[3:], 4)]
-    if len(found) != events.get("n"):
-        raise InputError(f"expected {events.get('n')} events, found {len(found)}", name, len(rows))
-    form = re.search(r"form=(\w)", rows[0])
-    return Log(path, rows[0].split()[0], header, summary, form[1] if form else "", found)
-
-
-def values(row: str) -> dict[str, int]:
-    """Return the numbers of a header line by name."""
-    return {key: int(value) for key, value in re.findall(r"(\w+)=(-?\d+)(?!\S)", row)}
-
-
-def event(row: str, number: int, file: str) -> Line:
-    """Return an event of a log."""
-    words = row.split()
-    if len(words) != COLUMNS or words[0] != "E":
-        raise InputError(f"expected E and {COLUMNS - 1} columns, found {row[:60]!r}", file, number)
-    try:
-        _, cpu, seq, *a = (int(word) for word in (*words[1:3], *words[4:]))
-    except ValueError:
-        raise InputError(f"expected numbers, found {row[:60]!r}", file, number) from None
-    return Line(number, cpu, words[3], seq, tuple(a))
-
-
-def kernel_of(log: Log) -> str:
-    """Return which version's kernel wrote a log: by the file's name, else by what it does."""
-    match = re.match(r"v\d+\.\d+", log.path.name)
-    if match and (match[0] in VERSIONS or match[0] in ALIASES):
-        return version(match[0]).name
-    if log.summary.get("capacity") == VERSIONS["v5.8"].capacity():
-        return "v5.8"
-    sources = {line.a[2] for line in log.lines if line.name == "B"}
-    if NO_SOURCE in sources or any(line.name == "FILL" for line in log.lines):
-        return "v5.11"
-    if sources & {ALLOCATED, FORCED, FAILED} or log.summary.get("min_cached") == VERSIONS["v5.9"].cache_limit:
-        return "v5.9"
-    return "v5.11"
-
-
 def verify(path: Path) -> tuple[int, Difference | None, tuple[str, ...]]:
     """Replay a log; returns how many events agreed, the first difference, and what deserves to be named."""
     log = read_log(path)
@@ -150,81 +71,6 @@ def verify(path: Path) -> tuple[int, Difference | None, tuple[str, ...]]:
     except DifferenceFound as found:
         return replay.done, found.difference, tuple(replay.notes)
     return replay.done, None, tuple(replay.notes)
-
-
-class Span(NamedTuple):
-    """What gp_seq was, at least and at most, while something happened."""
-
-    first: int
-    last: int
-
-
-@dataclass
-class EarlyFrees:
-    """How many objects were freed before their snapshot, at ``least`` and at ``most``: a flood has no line for each.
-
-    A block's objects were queued between its line B and that of its channel's next block, or the drain (only the first
-    may have its snapshot from before B), and freed between K and C or F; those without a block were queued while the
-    cache was empty, and freed at a work's end.
-    """
-
-    least: int = 0
-    most: int = 0
-    blocks: dict[int, Span] = field(default_factory=dict)  #: when a block's objects were queued
-    misses: dict[int, Span] = field(default_factory=dict)  #: by cpu: when the objects on its head list were queued
-    handed: dict[tuple[int, int], Span] = field(default_factory=dict)  #: the same by batch (owner, number)
-    in_work: dict[tuple[int, int], Span] = field(default_factory=dict)  #: the same of a batch's running work
-    firsts: dict[int, int] = field(default_factory=dict)  #: gp_seq before a block's line B
-    in_bulk: dict[int, tuple[int, Span, Span, int]] = field(default_factory=dict)  #: by page, for end_block()
-
-    def note_misses(self, cpus: list[int], since: Span) -> None:
-        """Note cpus whose cache was empty: objects queued there meanwhile may have found no block."""
-        for cpu in cpus:
-            self.misses[cpu] = Span(self.misses.get(cpu, since).first, since.last)
-
-    def block_is_new(self, block: int, before: int, gp_seq: int) -> None:
-        """Note that a block got its first object later than one gp_seq, and the next ones later than another."""
-        self.blocks[block] = Span(gp_seq, gp_seq)
-        self.firsts[block] = before
-
-    def block_is_full(self, block: int, gp_seq: int) -> None:
-        """Note that a block got its last object, so far, at a gp_seq or before."""
-        if block in self.blocks:
-            self.blocks[block] = self.blocks[block]._replace(last=gp_seq)
-
-    def hand_over_heads(self, owner: int, batch: int) -> None:
-        """Note that a cpu's head list went to a batch."""
-        if owner in self.misses:
-            self.handed[owner, batch] = self.misses.pop(owner)
-
-    def start_work(self, owner: int, batch: int) -> None:
-        """Note that a work took what its batch had."""
-        if (owner, batch) in self.handed:
-            self.in_work[owner, batch] = self.handed.pop((owner, batch))
-
-    def start_block(self, pfn: int, block: int, line: Line) -> None:
-        """Note that the freeing of a block's objects begins."""
-        if block in self.blocks:
-            queued = self.blocks.pop(block)
-            first = Span(self.firsts.pop(block), queued.last)
-            self.in_bulk[pfn] = (line.a[4], first, queued, line.gp_seq)
-
-    def end_block(self, pfn: int, gp_seq: int) -> None:
-        """Count a block's objects, freed by now."""
-        if pfn in self.in_bulk:
-            number, first, queued, begun = self.in_bulk.pop(pfn)
-            self.count(1, first, Span(begun, gp_seq))
-            self.count(number - 1, queued, Span(begun, gp_seq))
-
-    def free_heads(self, owner: int, batch: int, number: int, freed: Span) -> None:
-        """Count the objects of a work's head list."""
-        if (owner, batch) in self.in_work:
-            self.count(number, self.in_work.pop((owner, batch)), freed)
-
-    def count(self, number: int, queued: Span, freed: Span) -> None:
-        """Count objects that were freed too early, or may have been."""
-        self.least += number * (rcu_seq_snap(queued.first) > freed.last)
-        self.most += number * (rcu_seq_snap(queued.last) > freed.first)
 
 
 @dataclass
