@@ -16,6 +16,7 @@ from gfpmodel.mm.state import MIGRATE_NAMES, ZONE_DMA32
 START = 4096  #: first pfn of the zone
 GFP_KERNEL, GFP_ATOMIC, MEMALLOC, MOVABLE, RECLAIMABLE = 0xCC0, 0xA20, 0x20000, 0x8, 0x10
 REFILLS = (ev.REFILL_DONE, ev.PCP_REFILL)
+SETTLE = 6  #: frees after which the next refill is one batch again
 PAGES = 258048  #: of the fact sheet's zone, whose figures are the kernels' own functions'
 
 
@@ -51,7 +52,8 @@ class Refill(NamedTuple):
 
 def refills(kernel: str, number: int = 7) -> list[Refill]:
     """Return the first refills of a cpu that asks and frees nothing."""
-    allocator, found, request = booted(kernel), [], 0
+    allocator, request = booted(kernel), 0
+    found: list[Refill] = []
     while len(found) < number:
         request += 1
         allocator.alloc_pages(GFP_KERNEL)
@@ -136,7 +138,12 @@ def squeeze(allocator: PageAllocator, free: int | None = None) -> list[tuple[int
             if pfn is None:
                 break
             taken.append((pfn, order))
-    return taken
+    few = allocator.nr_free(ZONE_DMA32) - target
+    singles = [allocator.alloc_pages(GFP_KERNEL | MEMALLOC | MOVABLE) or 0 for _ in range(few + SETTLE)]
+    for pfn in singles[few:]:
+        allocator.free_pages(pfn)
+    allocator.drain()
+    return taken + [(pfn, 0) for pfn in singles[:few]]
 
 
 class Atomic(NamedTuple):

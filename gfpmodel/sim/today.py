@@ -26,7 +26,7 @@ from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_NOL
 from gfpmodel.mm.rules import OWN_FUNCTION
 from gfpmodel.mm.state import MIGRATE_UNMOVABLE, ZONE_NORMAL
 from gfpmodel.proposals import proposal
-from gfpmodel.sim.statistics import Interval, interval
+from gfpmodel.sim.statistics import Interval, interval, share
 
 WAYS = ("fast_try", "lockless", "gfp0", "trylock", "gfp_atomic_rt", "deferred_refill")
 NOBODY = "nobody"  #: the same day without the requests
@@ -279,10 +279,10 @@ class Run:
                 self.locks[ops[event.op - begin][3]] += 1
 
 
-def fill(allocator: PageAllocator, share: float) -> None:
+def fill(allocator: PageAllocator, way: float) -> None:
     """Take memory until free pages are so far on the way from the min to the low watermark (0 to 1)."""
     low = allocator.sizes.zones[ZONE_NORMAL].wmark
-    target = low[0] + int(share * (low[1] - low[0]))
+    target = low[0] + int(way * (low[1] - low[0]))
     for order in range(9, -1, -1):
         while allocator.nr_free(ZONE_NORMAL) - (1 << order) >= target:
             if allocator.alloc_pages("GFP_KERNEL|__GFP_MEMALLOC", order, cpu=1) is None:
@@ -338,6 +338,7 @@ def outcome(asker: Asker, run: Run) -> Outcome:
 SHOWN = (FIRST, "v6.18", "v7.3")  #: kernels of the shipped file; v7.1 gives single pages as v6.18 does
 SEEDS = 5
 COLUMNS = ("day", "way", "kernel", "seed", *Outcome._fields)
+SHARES = ("failed", "foreign")
 Key = tuple[str, str, str]
 
 
@@ -357,6 +358,9 @@ def read_days(path: Path) -> dict[Key, dict[str, Interval]]:
     for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
         found.setdefault((row["day"], row["way"], row["kernel"]), []).append(row)
     return {
-        key: {figure: interval([float(row[figure]) for row in rows]) for figure in Outcome._fields}
+        key: {
+            figure: (share if figure in SHARES else interval)([float(row[figure]) for row in rows])
+            for figure in Outcome._fields
+        }
         for key, rows in found.items()
     }
