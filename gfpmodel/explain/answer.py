@@ -19,7 +19,7 @@ def explain_report(found: Found) -> dict[str, Any]:
 
 
 def explain_lines(lines: Iterable[str], kernel: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the explanations of the reports in lines, few in memory at a time; ``kernel`` is for those that name none."""
+    """Yield the explanations of the reports in lines, few in memory at a time; ``kernel`` as in `reports`."""
     yield from map(explain_report, reports(lines, kernel))
 
 

@@ -158,8 +158,9 @@ def forbidding(it: LockReport) -> tuple[str, Lock | None]:
     strictest = min((lock.inner or 9 for lock in held), default=9)
     lock = next((one for one in reversed(held) if one.inner == strictest), None)
     if it.base is not None and need is not None and it.base < need and it.base <= strictest:
-        also = f"; {lock.name} ({{{lock.outer}:{lock.inner}}}) forbids it, too" if lock and strictest < need else ""
-        return f"the context itself, {context_words(it)}{also}", None
+        too = lock if strictest < need else None
+        also = f"; {too.name} ({{{too.outer}:{too.inner}}}) forbids it, too" if too else ""
+        return f"the context itself, {context_words(it)}{also}", too
     if lock and need is not None and strictest < need:
         return f"{lock.name} ({{{lock.outer}:{lock.inner}}}), held since {lock.where}", lock
     return "", None
