@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
@@ -238,17 +239,23 @@ def read_failure(found: Found) -> Failure:
     return failure
 
 
+@lru_cache(maxsize=256)
+def read_once(head: str, release: str | None) -> Reading:
+    """Return the mask of a line; logs repeat theirs, and every kernel's table is asked each time.  Raises InputError."""
+    return read(head, release)
+
+
 def read_the_mask(head: str, release: str | None, remarks: list[str]) -> Reading | None:
     """Return the mask of a report under the kernel that it names; say which table was taken where that is not plain."""
     try:
-        found = read(head, release)
+        found = read_once(head, release)
     except InputError as error:
         if release is None:
             remarks.append(f"no mask can be read: {error}")
             return None
         remarks.append(f"the report's kernel: {error}")
         try:
-            found = read(head)
+            found = read_once(head, None)
         except InputError as again:
             remarks.append(f"no mask can be read: {again}")
             return None

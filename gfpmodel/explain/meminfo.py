@@ -42,6 +42,7 @@ class MemInfo:
     zones: list[Zone] = field(default_factory=list)
     page_kb: int | None = None
     missing: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
 
     def zone(self, node: int, name: str) -> Zone | None:
         """Return a zone by node and name."""
@@ -58,11 +59,13 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
             last.fields = {name: int(value) for name, value in _FIELD.findall(f"free:{found['rest']}")}
             if info.zone(last.node, last.name) is None:
                 info.zones.append(last)
+            else:
+                info.twice.append(f"{last}: printed twice; lines of two reports may be mixed")
         elif (found := _RESERVE.search(line)) and last and last.reserve is None:
             last.reserve = tuple(map(int, found[1].split()))
         elif found := _BLOCKS.search(line):
             read_blocks(info, info.zone(int(found["node"] or 0), found["zone"]), found["rest"])
-    info.missing = [words for zone in info.zones for words in lacks(zone)]
+    info.missing = [words for zone in info.zones for words in lacks(zone)] + info.twice
     return info
 
 
