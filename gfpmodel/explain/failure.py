@@ -241,7 +241,7 @@ def read_failure(found: Found) -> Failure:
 
 @lru_cache(maxsize=256)
 def read_once(head: str, release: str | None) -> Reading:
-    """Return the mask of a line; logs repeat theirs, and every kernel's table is asked each time.  Raises InputError."""
+    """Return the mask of a line; logs repeat theirs, and each asks every kernel's table.  Raises InputError."""
     return read(head, release)
 
 
