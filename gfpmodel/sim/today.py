@@ -335,7 +335,7 @@ def outcome(asker: Asker, run: Run) -> Outcome:
     )
 
 
-SHOWN = (FIRST, "v6.18", "v7.3")  #: kernels of the shipped file; v7.1 gives single pages as v6.18 does
+SHOWN = (FIRST, "v6.18", "v7.3")  #: kernels of the shipped file
 SEEDS = 5
 COLUMNS = ("day", "way", "kernel", "seed", *Outcome._fields)
 SHARES = ("failed", "foreign")
