@@ -386,6 +386,32 @@ def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int
 
 
 @cli.command()
+@click.argument("file")
+@click.option("--kernel", default=None, help=f"{KERNEL_HELP} For reports that name none.")
+@json_option
+def explain(file: str, kernel: str | None, as_json: bool) -> int:
+    """Explain what a kernel printed: FILE is a log, console or mail with reports in it, `-` for stdin.
+
+    Allocation failures, stalls and OOM blocks: the request, each zone's arithmetic by that kernel's rule, and which
+    test failed.  Reports of locks and of sleeping: the lock, what forbids it, and whether the model says the same.
+    """
+    from gfpmodel.explain import LOOKED_FOR, explain_lines, log_lines, render
+
+    found: list[dict[str, Any]] = []
+    number = 0
+    for number, one in enumerate(explain_lines(log_lines(file), kernel), 1):
+        if as_json:
+            found.append(one)
+        else:
+            emit(one, "\n" * (number > 1) + render(one), as_json=False)
+    if as_json:
+        emit({"reports": found, "looked_for": list(LOOKED_FOR)}, "", as_json=True)
+    elif not number:
+        emit({}, f"no report found; looked for: {', '.join(LOOKED_FOR)}", as_json=False)
+    return FINE if number else NO
+
+
+@cli.command()
 @click.argument("trace")
 @click.option("--proposal", "rows_asked", **ROW, multiple=True, help="Ask only this row; may be repeated.")
 @click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")

@@ -17,10 +17,13 @@ from gfpmodel.locking.classes import wait_text
 from gfpmodel.locking.matrix import CONFIGS
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm.exercises import Exercise, exercise, numbers, small_machine
+from gfpmodel.mm.kernels import FIRST
+from gfpmodel.mm.kernels import ROWS as KERNELS
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import ZONE_NORMAL
 from gfpmodel.proposals import PATCHED, PROPOSALS
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
+from gfpmodel.sim.surprises import atomic
 
 YES_NO = ("yes", "no")
 ZONES = ("DMA", "DMA32", "NORMAL", "MOVABLE")
@@ -299,3 +302,21 @@ def block_question(seed: int) -> Question:
         ask = f"{name}, pages of {page >> 10} KiB, pointers of {pointer} bytes"
         items.append(Item(ask, str(chain.blocks_of(0)), hint, ()))
     return Question(f"blocks that hold {count} objects", tuple(items))
+
+
+# today's lists
+
+
+def atomic_question(seed: int, number: int = 32) -> Question:
+    """Ask where each of some requests takes the zone lock, on fresh lists of random kernels and orders.
+
+    Arguments: the seed; how many requests are made in each case.
+    """
+    draw = numbers(seed)
+    items = []
+    for kernel in pick(draw, tuple(KERNELS), 4):
+        order, gfp = next(draw) % 5, pick(draw, ("GFP_ATOMIC", "GFP_NOWAIT", "GFP_KERNEL"), 1)[0]
+        found = atomic(kernel, order, number, gfp)
+        has = "order 0" if kernel == FIRST else "orders 0 to 3"
+        items.append(Item(f"{kernel}: {gfp}, order {order}", yes(found.locks >= number), f"it has lists for {has}"))
+    return Question(f"does each of {number} requests take zone->lock", tuple(items))

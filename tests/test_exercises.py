@@ -27,6 +27,7 @@ MAKERS: list[Callable[[int], ex.Question]] = [
     ex.stack_question,
     ex.row_question,
     ex.block_question,
+    ex.atomic_question,
     recorded,
 ]
 makers = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)

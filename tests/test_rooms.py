@@ -22,7 +22,7 @@ FLOORS = (
     ("locking",),
     ("rcu",),
     ("io", "sim"),
-    ("evidence", "exercises"),
+    ("evidence", "exercises", "explain"),
     ("show",),
     ("cli",),
     ("meeting",),

@@ -25,6 +25,8 @@ _RELEASE = re.compile(
 )
 _REPORTED = re.compile(
     r"(?:Not tainted|Tainted: [^\n]{0,60}?) (?P<release>\d+\.\d+\S*) #|Linux version (?P<boot>\d\S*)"
+    r"|^(?P<banner>\d+\.\d+\S*) (?:#\d\S* )?(?:Not tainted|Tainted: )",
+    re.MULTILINE,
 )
 _RC = re.compile(r"-rc\d")
 _ENTERPRISE = re.compile(r"\.el(?P<number>[789])(?![0-9])")
@@ -135,9 +137,9 @@ def no_table(name: str, version: tuple[int, int]) -> InputError:
 
 
 def reported_release(text: str) -> str | None:
-    """Return the release that a kernel's report or boot line names, or None."""
+    """Return the release that a kernel's report, lockdep's banner or a boot line names, or None."""
     found = _REPORTED.search(text)
-    return (found["release"] or found["boot"]) if found else None
+    return (found["release"] or found["boot"] or found["banner"]) if found else None
 
 
 def spans(names: list[str]) -> str:

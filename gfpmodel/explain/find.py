@@ -1,0 +1,141 @@
+"""Find the reports in a log, a line at a time: memory is bounded whatever the log's length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gfpmodel.errors import InputError
+from gfpmodel.gfp.releases import reported_release
+from gfpmodel.io.streams import BROKEN, open_bytes
+from gfpmodel.io.text import AROUND
+
+#: What begins a report, by its kind.
+TITLES = {
+    "allocation failure": re.compile(r"page allocation failure: order:|page allocation failure\. order:"),
+    "stall": re.compile(r"page allocation stall(?:s)? for "),
+    "oom": re.compile(r" invoked oom-killer: "),
+    "invalid_wait_context": re.compile(r"\[ BUG: Invalid wait context \]"),
+    "sleeping_function": re.compile(r"BUG: sleeping function called from invalid context at "),
+    "scheduling_while_atomic": re.compile(r"BUG: scheduling while atomic: "),
+    "inconsistent_lock_state": re.compile(r"(?:WARNING|INFO): inconsistent lock state"),
+}
+LOOKED_FOR = (
+    "page allocation failure",
+    "page allocation stall",
+    "invoked oom-killer",
+    "Invalid wait context",
+    "sleeping function called from invalid context",
+    "scheduling while atomic",
+    "inconsistent lock state",
+)
+_ANY = re.compile("|".join(LOOKED_FOR))
+_CALLER = re.compile(r"\[ *([TC]\d+)\]")
+#: A kernel's own time stamp: what follows is its text, even where it looks like a host and a program (``DMA free:``).
+_STAMP = re.compile(r"(?:\s*>)*\s*(?:<\d{1,3}>\s*)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?(?![\w.-]+ kernel:)")
+_CUT_HEAD = re.compile(r"\bMem-Info:")
+_BOOT = "Linux version "
+LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
+LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
+AT_ONCE = 16  #: reports of different callers that may be open at the same time
+
+
+@dataclass
+class Found:
+    """A report as found: its kind, the number of its first line, and its lines without what a log puts before them.
+
+    ``boot`` is the release of the boot line before it; ``lost`` what could not be kept.
+    """
+
+    kind: str
+    line: int
+    caller: str = ""
+    lines: list[str] = field(default_factory=list)
+    boot: str | None = None
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def release(self) -> str | None:
+        """Return the release that the report itself names, else that of the boot before it."""
+        return next(filter(None, map(reported_release, self.lines)), None) or self.boot
+
+
+def log_lines(name: str) -> Iterator[str]:
+    """Yield the lines of a log, ``-`` for standard input, packed or not; raises InputError for what cannot be read.
+
+    A line longer than any of a kernel's comes in pieces; bytes that are no text become a mark.
+    """
+    number = 0
+    with open_bytes(name) as file:
+        try:
+            while data := file.readline(LONGEST_LINE):
+                number += 1
+                yield data.decode("utf-8", "replace")
+        except BROKEN as error:
+            raise InputError(f"torn or damaged after this line: {error}", name, number) from None
+
+
+def kind_of(line: str) -> str:
+    """Return the kind of the report that a line begins, empty for any other line."""
+    if not _ANY.search(line):
+        return ""
+    return next((kind for kind, title in TITLES.items() if title.search(line)), "")
+
+
+def split(line: str) -> tuple[str, str]:
+    """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
+    line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ")
+    around = _STAMP.match(line) or AROUND.match(line)
+    head = around[0] if around else ""
+    caller = _CALLER.search(head)
+    return (caller[1] if caller else ""), line[len(head) :].strip().replace("\t", " ")
+
+
+def reports(lines: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
+    """Yield the reports in lines of text, in the order in which they end; ``kernel`` is for those that name none.
+
+    A line with a printk caller belongs to that caller's report only; a line without one to the newest.  A Mem-Info
+    block whose head was cut off is a report of its own kind, ``mem-info``.
+    """
+    log = Log(boot=kernel)
+    for number, raw in enumerate(lines, 1):
+        begins = kind_of(raw)
+        if not log.open and not begins:  # nearly every line of a log
+            if _BOOT in raw:
+                log.boot = reported_release(raw) or log.boot
+            if not _CUT_HEAD.search(raw):
+                continue
+            begins = "mem-info"
+        caller, line = split(raw)
+        yield from log.begin(Found(begins, number, caller, [line], log.boot)) if begins else log.add(caller, line)
+    yield from log.open
+
+
+@dataclass
+class Log:
+    """The reports that are open, by their callers, and the release of the last boot."""
+
+    open: list[Found] = field(default_factory=list)
+    boot: str | None = None
+
+    def begin(self, new: Found) -> list[Found]:
+        """Open a report; returns those that end with it."""
+        ended = [one for one in self.open if one.caller == new.caller]
+        if len(self.open) - len(ended) >= AT_ONCE:
+            ended.append(next(one for one in self.open if one.caller != new.caller))
+        self.open = [one for one in self.open if one not in ended] + [new]
+        return ended
+
+    def add(self, caller: str, line: str) -> list[Found]:
+        """Give a line to its report, if it has one; returns the report if that is full."""
+        mine = next((one for one in reversed(self.open) if one.caller == caller), None)
+        if mine is None and not caller:
+            mine = self.open[-1]  # a line that lost its caller
+        if mine is None:
+            return []
+        mine.lines.append(line)
+        if len(mine.lines) < LONGEST:
+            return []
+        self.open.remove(mine)
+        return [mine]
