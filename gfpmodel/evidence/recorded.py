@@ -9,7 +9,7 @@ from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.mm.state import Traced
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import forget_cached, kvfree_call_rcu
+from gfpmodel.rcu.chain import forget_cached, free_record, kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.rcu.state import Rcu
 
@@ -22,6 +22,14 @@ def queue_many(m: Traced, rcu: Rcu, cpu: int, first: int, count: int, flags: int
     """Queue objects of which a log says nothing, each with the same flags; if ``mixed``, every second by vmalloc()."""
     for obj in range(first, first + count):
         kvfree_call_rcu(m, rcu, cpu, obj, flags | st.VMALLOC * (mixed & (obj - 1)))
+
+
+@entry
+@compiled
+def free_records(rcu: Rcu, cpu: int, owner: int, batch: int) -> None:
+    """Free the records of the block in work of which a log says nothing: one call, because a flood has 100,000."""
+    while free_record(rcu, cpu, owner, batch):
+        pass
 
 
 class RecordedChain(KfreeRcu):

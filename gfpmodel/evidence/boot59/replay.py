@@ -22,7 +22,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.evidence.boot59.early import EarlyFrees, Span
 from gfpmodel.evidence.boot59.log import Line, Log, kernel_of, read_log
 from gfpmodel.evidence.golden import Difference, DifferenceFound
-from gfpmodel.evidence.recorded import RecordedChain, queue_many
+from gfpmodel.evidence.recorded import RecordedChain, free_records, queue_many
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.chain import (
     ALLOCATED,
@@ -35,7 +35,6 @@ from gfpmodel.rcu.chain import (
     fill_page_cache_func,
     finish_block,
     free_object,
-    free_record,
     kfree_rcu_monitor,
     kvfree_call_rcu,
     next_head,
@@ -418,8 +417,7 @@ class Replay:
 
     def free_rest(self, cpu: int, owner: int, batch: int) -> None:
         """Free the records of a block of which the log does not say each."""
-        while free_record(self.rcu.arrays, cpu, owner, batch):
-            pass
+        free_records(self.rcu.arrays, cpu, owner, batch)
         self.rcu.events()
 
     def on_freed(self, _: int, line: Line) -> None:
