@@ -17,7 +17,8 @@ BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
 # what runs a second time, with the engine's functions as they stand: those that test a rule, not those that replay a recording
-INTERPRETED := tests/mm tests/rcu tests/sim tests/locking tests/evidence/test_raw_rows.py tests/test_cli_mm.py
+INTERPRETED := tests/mm tests/rcu tests/locking tests/sim/test_loop.py tests/sim/test_kfree.py tests/sim/test_statistics.py tests/sim/test_rng.py \
+               tests/sim/test_sweeps.py::test_pages_and_objects_in_are_out_or_live tests/evidence/test_raw_rows.py tests/test_cli_mm.py
 
 .PHONY: help engine book test lab meeting wheel bench record grids lint clean distclean setup chromium
 
@@ -36,7 +37,7 @@ test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapter
 	MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile --durations=15 \
 	    --cov --cov-report= --junitxml=_build/reports/package.xml || status=1; \
 	echo '== the engine, interpreted'; \
-	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -n auto --dist loadfile $(INTERPRETED) --durations=15 \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m "not bulk" -n auto --dist loadfile $(INTERPRETED) --durations=15 \
 	    --cov --cov-append --cov-report=term --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \

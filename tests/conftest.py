@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,19 @@ FLAGS = [
 PATIENCE = 600
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+def bulk_but(every: int, values: Iterable[Any]) -> list[Any]:
+    """Mark values of a parametrized test as bulk, but one in so many: those also run interpreted, and are traced."""
+    rows = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*row, marks=pytest.mark.bulk if n % every else ()) for n, row in enumerate(rows)]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spare bulk the tracer of coverage, which takes as long again: smaller tests go through the same lines."""
+    for item in items:
+        if item.get_closest_marker("bulk"):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture

@@ -68,7 +68,8 @@ class RecordedChain(KfreeRcu):
     def records(self, block: int) -> list[int]:
         """Return the objects of a block, first to last."""
         row = self._row(block)
-        return [int(obj) for obj in row[st.RECORDS : st.RECORDS + row[st.NR_RECORDS]]] if block != st.NULL else []
+        records: list[int] = row[st.RECORDS : st.RECORDS + row[st.NR_RECORDS]].tolist() if block != st.NULL else []
+        return records
 
     def take_record(self, batch_words: int, obj: int) -> None:
         """Make an object the next record of the block in work, and go past it."""

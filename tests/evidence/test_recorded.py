@@ -18,6 +18,7 @@ from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.rcu import KfreeRcu, Timing
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.limitation import Run, first_report
+from tests.conftest import bulk_but
 
 BOOK = Path(__file__).parents[2] / "book" / "data"
 TABLE = BOOK / "kfree-rcu-raw.csv"
@@ -29,7 +30,7 @@ DRAINED = {42: 1, 46: 2519}
 QUEUE_NS = 11_600  #: from the recorded flood of 100,000 objects: 1.16 s
 
 
-@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name.removesuffix(".events.txt.xz"))
+@pytest.mark.parametrize("path", bulk_but(4, LOGS), ids=lambda path: path.name.removesuffix(".events.txt.xz"))
 def test_the_model_does_what_the_kernel_did(path: Path) -> None:
     verdict = verify_file(str(path))
     assert verdict.ok, str(verdict)
@@ -96,7 +97,7 @@ def changed(row: str, column: int, change: int) -> str:
     return " ".join(words)
 
 
-@pytest.mark.parametrize("path", [FLOOD, MIXED, ONE_BY_ONE], ids=["flood", "mixed flood", "each object"])
+@pytest.mark.parametrize("path", bulk_but(3, [MIXED, FLOOD, ONE_BY_ONE]), ids=["mixed flood", "flood", "each object"])
 @pytest.mark.parametrize(("name", "column", "change"), CHANGES)
 def test_a_changed_figure_is_a_difference(tmp_path: Path, path: Path, name: str, column: int, change: int) -> None:
     rows = text_of(path)
@@ -119,7 +120,9 @@ EACH = DATA / "v5.9.1-ev-smp1-6000-mixed-burst-p05-readers60.events.txt.xz"
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [*((EACH, name) for name in [*MISSING, "Q", "D", "L"]), *((MIXED, name) for name in [*MISSING, "T", "F"])],
+    bulk_but(
+        4, [*((EACH, name) for name in [*MISSING, "Q", "D", "L"]), *((MIXED, name) for name in [*MISSING, "T", "F"])]
+    ),
     ids=lambda value: value if isinstance(value, str) else value.name.split("-")[1],
 )
 def test_a_missing_line_is_a_difference(tmp_path: Path, path: Path, name: str) -> None:
@@ -230,7 +233,7 @@ def names(report: Report | None) -> tuple[str, str, str]:
     return (report.lock.name, held, f"{report.context_base}:{report.context_base}")
 
 
-@pytest.mark.parametrize(("line", "row"), list(enumerate(read_rows(TABLE), 2)), ids=lambda value: str(value)[:3])
+@pytest.mark.parametrize(("line", "row"), bulk_but(9, enumerate(read_rows(TABLE), 2)), ids=lambda value: str(value)[:3])
 def test_limitation_a_row_by_row(line: int, row: dict[str, str]) -> None:
     run = run_of(row, DRAINED.get(line))
     if run.count > LONGEST:  # its drains come by the clock; interpreted, a part of it has to do
@@ -285,7 +288,7 @@ def as_log(rcu: KfreeRcu, cached: int, each: bool, form: str = "c") -> list[str]
 
 @pytest.mark.parametrize("each", [True, False], ids=["each object", "flood"])
 @pytest.mark.parametrize("fail", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("name", ["v5.8", "v5.9", "v5.11", "v5.12"])
+@pytest.mark.parametrize("name", bulk_but(4, ["v5.9", "v5.8", "v5.11", "v5.12"]))
 def test_a_run_of_the_model_replays(tmp_path: Path, name: str, fail: float, each: bool) -> None:
     timing = Timing(gp_ns=9_000_000, free_ns=500)
     rcu = KfreeRcu(name, fail=fail, seed=9, events=1 << 15, timing=timing)

@@ -226,6 +226,7 @@ def figures(name: str, **parameters: Any) -> dict[str, float]:
     return found(found.parameters(**parameters), 0)
 
 
+@pytest.mark.bulk
 def test_more_tenants_fewer_failures() -> None:
     base: Any = {"rate": 2e5, "duration_ms": 30, "pages": 1 << 13, "batch": 8, "high": 48, "warm": 0, "gp_ms": 20}
     none, some_, many = (figures("pcp_occupancy", tenant_rate=rate, **base) for rate in (0.0, 2e3, 2e4))
@@ -240,6 +241,7 @@ def test_the_fraction_sets_the_lists() -> None:
     assert figures("pcp_occupancy", pages=1 << 13, duration_ms=2)["high_pages"] < record["high_pages"]
 
 
+@pytest.mark.bulk
 def test_demand_grows_with_the_grace_period_as_forecast() -> None:
     short, long = (figures("block_demand", rate=1e5, gp_ms=gp, duration_ms=150) for gp in (5, 50))
     assert long["cpu_blocks_peak"] > short["cpu_blocks_peak"]
@@ -248,6 +250,7 @@ def test_demand_grows_with_the_grace_period_as_forecast() -> None:
     assert short["fallback_share"] == 0
 
 
+@pytest.mark.bulk
 def test_a_larger_pool_and_a_faster_refill_help() -> None:
     base: Any = {"rate": 1e6, "duration_ms": 20, "warm": 0}
     small, large = (figures("pool", blocks=n, latency_us=4000, **base) for n in (2, 20))
