@@ -182,7 +182,7 @@ def test_a_stream_without_a_line_of_a_trace_ends(monkeypatch: pytest.MonkeyPatch
 
         def read(self, size: int = -1) -> bytes:
             self.given += size
-            assert self.given < ftrace_reader.FOREIGN + 2 * ftrace_reader.CHUNK, "it reads on"
+            assert self.given < ftrace_reader.FOREIGN + 3 * ftrace_reader.CHUNK, "it reads on"
             return (b"~" * 99 + b"\n") * (size // 100)
 
     reader = TraceReader(Endless())  # type: ignore[arg-type]
