@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from gfpmodel.locking.matrix import matrix
+from gfpmodel.locking.matrix import Matrix, matrix
 from gfpmodel.show import charts, figures, matrices, measured, series
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
@@ -20,6 +21,14 @@ RULES = get_sanitize_patterns((Path(__file__).parents[1] / "nbval_sanitize.cfg")
 VALUES = [Interval(x / 7, x / 9, x / 6) for x in range(1, 6)]
 AT = [(2.0**x, value) for x, value in enumerate(VALUES)]
 SAMPLES = [{"t_ms": 7.0 * t, "unmovable": t % 5, "movable": t % 7, "reclaimable": t % 3} for t in range(50)]
+
+
+@functools.cache
+def single_pages() -> Matrix:
+    """Return the matrix that is drawn, which takes longer than drawing it."""
+    return matrix(orders=(0,))
+
+
 DRAWINGS: dict[str, Callable[[], Picture]] = {
     "room": figures.room,
     "curves": lambda: charts.curves(
@@ -31,7 +40,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "whiskers": lambda: measured.whiskers("us", {f"row {at}": {"a": value} for at, value in enumerate(VALUES)}),
     "course": lambda: measured.course("pages", {"a": np.array([[t * 10**6, t * t] for t in range(30)])}, {"low": 99}),
     "lists": lambda: series.lists_over_time({"a trace": SAMPLES}),
-    "matrix": lambda: matrices.matrix_picture(matrix(orders=(0,))),
+    "matrix": lambda: matrices.matrix_picture(single_pages()),
 }
 drawings = pytest.mark.parametrize("name", DRAWINGS)
 
