@@ -13,7 +13,7 @@ from gfpmodel.gfp.layouts import DEFAULT_KERNEL
 from gfpmodel.locking.cells import WRITTEN, answer, write_table
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.matrix import matrix
-from gfpmodel.locking.slab_rows import STATES, read_call, row_of
+from gfpmodel.locking.slab_rows import means, read_call, row_of
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, make_request, verdict
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
@@ -27,8 +27,6 @@ class Question:
 
     gfp: str | None = None
     proposal: str | Rule | None = None
-    request: str | None = None
-    slab: str | None = None
     order: int = 0
     context: str = "task"
     pcp: str = "dry"
@@ -36,6 +34,8 @@ class Question:
     everything: bool = False
     cells: str | None = None
     out: str | None = None
+    request: str | None = None
+    slab: str | None = None
 
 
 def run(question: Question, kernel: str, config: Mapping[str, bool], read: Callable[[str], bytes]) -> Answer:
@@ -124,9 +124,10 @@ def describe(found: Verdict) -> str:
     lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
     lines.append(f"locks    {', '.join(found.locks) or 'none'}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
-    if said := slab_facts(found):
+    if found.request.call:
+        said = slab_facts(found)
         lines += [f"takes    {take['how']} {take['lock']} {take['type']} in {take['where']}" for take in said["takes"]]
-        lines += [f"slab     {found.slab}: {STATES[found.slab]}", f"source   {said['source']}"]
+        lines += [f"slab     {found.slab}: {means(found.request.call, found.slab)}", f"source   {said['source']}"]
     if found.unsafe:
         lines.append("unsafe   an NMI may have interrupted who changes a list or holds a lock; no check says so")
     lines += [

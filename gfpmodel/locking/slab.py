@@ -10,22 +10,33 @@ from gfpmodel.errors import NotModelledError
 from gfpmodel.gfp import encode, layout
 from gfpmodel.locking.kernels import KMALLOC_16, Kernel
 from gfpmodel.locking.lockdep import Cpu
-from gfpmodel.locking.slab_rows import BLOCKS, CPU_SLAB, SHEAVES, Action, Call, Pages, Row, Sleeps, Take, row_of
+from gfpmodel.locking.slab_rows import (
+    BLOCKS,
+    CPU_SLAB,
+    FREES,
+    GIVES,
+    SHEAVES,
+    Action,
+    Call,
+    Pages,
+    Row,
+    Sleeps,
+    Take,
+    row_of,
+)
 from gfpmodel.locking.step import Step, locked
 from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM
 
 GFP_FS = encode("__GFP_FS", layout("v5.8-rc3", {"LOCKDEP": False}))
 
 Outcome = Literal["object", "NULL", "freed", "queued"]
-GIVES = ("kmalloc", "kmalloc_nolock")
-FREES = ("kfree", "kfree_nolock")
 #: Answers a request for a page, or its free, with whether there is one, and its steps.
 AsksForPages = Callable[[Pages], tuple[bool, Iterable[Step]]]
 
 
-def outcome(call: Call) -> Outcome:
-    """Return what becomes of the object of a call that is served."""
-    return "object" if call in GIVES else "freed" if call in FREES else "queued"
+def outcome(call: Call, state: str) -> Outcome:
+    """Return what becomes of the object of a call that is served; who waits for a grace period frees it at once."""
+    return "object" if call in GIVES else "freed" if call in FREES or state == "fallback" else "queued"
 
 
 def slab_call(
@@ -41,7 +52,7 @@ def slab_call(
         return "NULL", ()
     served = Served(kernel, pages)
     steps = tuple(served.steps(actions(row, call, kernel, cpu)))
-    return ("NULL" if served.failed and call in GIVES else outcome(call)), steps
+    return ("NULL" if served.failed and call in GIVES else outcome(call, state)), steps
 
 
 def refuses(row: Row, cpu: Cpu) -> bool:

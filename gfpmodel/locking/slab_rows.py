@@ -30,26 +30,43 @@ SINCE["kfree_rcu_mightsleep"] = (5, 9)  # as kvfree_rcu(ptr), the form with one 
 FIRST = (5, 8)  #: the oldest kernel of the table
 LAST = (99, 0)
 
-#: What a state says, of an allocation and of a free; of kfree_rcu() where there is a third.
-STATES = {
-    "cpu": "this CPU's slab has a free object; or the object freed is one of that slab",
-    "refill": "this CPU's own list is used up, but others have freed objects of its slab",
-    "cpu_partial": "this CPU's slab is used up, and it has another on its list of partly used ones",
+#: What a state says of an allocation, and of a free; kfree_rcu() has words of its own.
+OF_ALLOCATION = {
+    "cpu": "this CPU's slab has a free object on the CPU's own list",
+    "refill": "the CPU's own list is used up, but others have freed objects of its slab",
+    "cpu_partial": "this CPU's slab is used up, and the CPU has another one that is partly used",
     "used_up": "this CPU's slab is used up, and the node has one that is partly used",
-    "partial": "this CPU has no slab (or sheaf), and the node has a partly used slab; or the object freed is of such a one",
-    "empty": "no slab has a free object, and pages are needed; or the free leaves its slab empty, and its pages go back",
-    "remote": "the object freed is of another CPU's slab",
-    "full": "the object freed is the first of a slab that was full",
-    "drain": "as full, and this CPU's list of partly used slabs is full, too",
-    "sheaf": "this CPU's sheaf has an object, or room for one",
-    "barn": "this CPU has no sheaf that serves, and the node's barn has one",
-    "block": "kfree_rcu(): this CPU's block has room, or there is a page in the cache for another",
-    "page": "kfree_rcu(): a new block is needed, and the cache has no page for it",
-    "fallback": "kfree_rcu() with one argument: there is no block, and the caller waits for a grace period",
+    "partial": "this CPU has nothing, the barn neither, and the node has a partly used slab",
+    "empty": "no slab has a free object: pages are needed",
+    "sheaf": "this CPU's sheaf has an object",
+    "barn": "this CPU's sheaves are empty, and the node's barn has a full one",
 }
-#: Which state is meant where none is asked for, first of those that a kernel has: as the recorded guests' caches were.
-WARM = ("cpu", "barn", "sheaf", "block")
-SHRUNK = ("partial", "barn", "block", "cpu", "sheaf")  #: after kmem_cache_shrink()
+OF_FREE = {
+    "cpu": "the object is of this CPU's slab",
+    "remote": "the object is of another CPU's slab",
+    "partial": "the object is of a partly used slab, and others of it stay in use",
+    "full": "the object is the first to be freed of a full slab",
+    "drain": "the object is the first to be freed of a full slab, and this CPU's list of partly used ones is full",
+    "empty": "the object is the last of its slab, and the node has enough without it: its pages go back",
+    "sheaf": "this CPU's sheaf has room",
+    "barn": "this CPU's sheaves are full, and the node's barn has an empty one",
+}
+OF_RCU = {
+    "block": "this CPU's block has room, or the cache has a page for another",
+    "page": "a new block is needed, and the cache has no page for it",
+    "fallback": "there is no block, and the caller waits for a grace period itself",
+    "sheaf": "this CPU's sheaf for RCU has room",
+    "barn": "this CPU has no sheaf for RCU, and the node's barn has an empty one",
+    "partial": "this CPU and the barn have no sheaf: one is allocated, from a slab that is partly used",
+}
+STATES = tuple(dict.fromkeys([*OF_ALLOCATION, *OF_FREE, *OF_RCU]))
+GIVES, FREES = ("kmalloc", "kmalloc_nolock"), ("kfree", "kfree_nolock")
+#: Which state is meant where none is asked for, first of those that a kernel has: as in the recorded guests, whose
+#: cache was just used or (``SHRUNK``) shrunk; kfree_rcu() of a sheaf is asked for its first object.
+WARM = ("cpu", "sheaf")
+SHRUNK = ("partial",)
+RCU_WARM = ("barn", "block")
+RCU_SHRUNK = ("partial", "barn", "block")
 
 LIST, SHEAVES, BARN, BLOCKS = "&n->list_lock", "&pcs->lock", "&barn->lock", "krc.lock"
 CPU_SLAB = "c->lock"  #: that of this CPU's slab, whose name is the kernel's: `Kernel.cpu_slab_lock`
@@ -118,13 +135,14 @@ def node(how: How = "acquire", where: str = "___slab_alloc") -> Take:
 WAITS, TRIES = Take(CPU_SLAB, "acquire", "___slab_alloc"), Take(CPU_SLAB, "try", "___slab_alloc")
 NEW, NEW_NOLOCK, GIVEN_BACK = Pages(), Pages(row="trylock"), Pages(free=True)
 PUT, PUT_TRIES = Take(CPU_SLAB, "acquire", "put_cpu_partial"), Take(CPU_SLAB, "try", "put_cpu_partial")
-BEFORE_LOCAL_LOCK = "mm/slub.c, read in v5.10.228; list_lock of v5.8: LOCKING"
+BEFORE_LOCAL_LOCK = "mm/slub.c, read in v5.10.228"
 LOCAL_LOCK = "mm/slub.c, read in v5.15.100, v6.1.192 and v6.12.117"
-BOOTED = "v6.18.26 booted (boot618), and read"
+BOOTED = "v6.18.26, booted and read"
 READ_618 = "mm/slub.c, read in the series that became v6.18"
 READ_70 = "mm/slub.c, read in v7.0 and v7.3"
+READ_72 = "mm/slub.c, read in v7.2.13 and v7.3.4"
 READ_RCU = "kernel/rcu/tree.c, read in v5.8 to v6.12"
-BOOTED_RCU = "v5.9.1 and v5.11.4 booted (boot59), and read"
+BOOTED_RCU = "v5.9.1 and v5.11.4, booted and read"
 
 
 def allocation(state: str, slab: Take, how: How = "acquire", new: Pages = NEW) -> tuple[Action, ...]:
@@ -154,6 +172,14 @@ def sheaves(where: str, *inside: Action) -> Take:
 def barn(how: How) -> Take:
     """Return an empty sheaf out of the node's barn."""
     return sheaves("__kfree_rcu_sheaf", Take(BARN, how, "barn_get_empty_sheaf"))
+
+
+def try_barn(it: Take) -> Take:
+    """Return a take with the barn's lock tried under it."""
+    (inner,) = it.inside
+    if not isinstance(inner, Take):
+        raise AssertionError("the barn's lock is no lock")
+    return it._replace(inside=(inner._replace(how="try"),))
 
 
 def new_sheaf(how: How) -> tuple[Action, ...]:
@@ -208,15 +234,26 @@ for _rt, _slab in ((False, TRIES), (True, WAITS)):
         _tried = allocation(_state, _slab, "try", NEW_NOLOCK)
         ROWS += [_row, replace(_row, calls=("kmalloc_nolock",), actions=_tried, refused="atomic" if _rt else "")]
 #: v7.0 and later: sheaves, and no slab of this CPU's own.
-_FROM_SHEAF = sheaves("alloc_from_pcs")
+_FROM_SHEAF, _TO_SHEAF = sheaves("alloc_from_pcs"), sheaves("free_to_pcs")
+_FROM_BARN = sheaves("alloc_from_pcs", Take(BARN, "acquire", "barn_replace_empty_sheaf"))
+_TO_BARN = sheaves("free_to_pcs", Take(BARN, "acquire", "barn_replace_full_sheaf"))
+_FREED = node(where="__slab_free")
 ROWS += [
     Row(("kmalloc",), ("sheaf",), (_FROM_SHEAF,), (7, 0), LAST, READ_70, untried=(node(),)),
     Row(("kmalloc",), ("partial",), (_FROM_SHEAF, node()), (7, 0), LAST, READ_70, untried=(node(),)),
     Row(("kmalloc_nolock",), ("sheaf",), (_FROM_SHEAF,), (7, 0), LAST, READ_70, refused="hardirq"),
     Row(("kmalloc_nolock",), ("partial",), (_FROM_SHEAF, node("try")), (7, 0), LAST, READ_70, refused="hardirq"),
-    Row(("kfree",), ("sheaf",), (sheaves("free_to_pcs"),), (7, 0), LAST, READ_70),
-    Row(("kfree_nolock",), ("sheaf",), (sheaves("kfree_nolock"),), (7, 0), LAST, READ_70, untried=()),
-    Row(("kfree_nolock",), ("remote",), (), (7, 0), LAST, "TODAY 2b: what sheaves do not take waits for irq_work"),
+    Row(("kmalloc",), ("barn",), (_FROM_BARN,), (7, 2), LAST, READ_72, untried=(node(),)),
+    Row(("kmalloc_nolock",), ("barn",), (try_barn(_FROM_BARN),), (7, 2), LAST, READ_72, refused="hardirq"),
+    Row(("kfree",), ("sheaf",), (_TO_SHEAF,), (7, 0), LAST, READ_70),
+    Row(("kfree",), ("barn",), (_TO_BARN,), (7, 2), LAST, READ_72),
+    Row(("kfree_nolock",), ("sheaf",), (_TO_SHEAF,), (7, 0), LAST, READ_70, untried=()),
+    Row(("kfree_nolock",), ("barn",), (try_barn(_TO_BARN),), (7, 2), LAST, READ_72, untried=()),
+]
+#: A free finds its slab only where it cannot try: else the sheaf takes the object, whatever its slab.
+ROWS += [
+    Row(("kfree",), (_state,), (_TO_SHEAF,), (7, 2), LAST, READ_72, rt=True, untried=_untried)
+    for _state, _untried in (("partial", ()), ("full", (_FREED,)), ("empty", (_FREED, GIVEN_BACK)))
 ]
 #: kfree_rcu(): sheaves first where there are any, never on PREEMPT_RT; then the blocks of 2020.
 _RCU: tuple[Call, ...] = ("kfree_rcu", "kfree_rcu_sheaf")
@@ -235,7 +272,15 @@ ROWS += [
     Row(("kfree_rcu",), ("block", "page"), (_IN_BLOCK,), (6, 18), (7, 0), BOOTED),
     Row(("kfree_rcu",), ("block", "page"), (_IN_BLOCK,), (7, 0), LAST, _RCU_70, rt=True),
     Row(("kfree_rcu_sheaf",), ("block", "page"), (_IN_BLOCK,), (6, 18), LAST, BOOTED, rt=True),
-    Row(("kfree_rcu_sheaf",), ("sheaf",), sheaf_of_rcu(sheaves("__kfree_rcu_sheaf")), (6, 18), (7, 0), READ_618, rt=False),
+    Row(
+        ("kfree_rcu_sheaf",),
+        ("sheaf",),
+        sheaf_of_rcu(sheaves("__kfree_rcu_sheaf")),
+        (6, 18),
+        (7, 0),
+        READ_618,
+        rt=False,
+    ),
     Row(("kfree_rcu_sheaf",), ("barn",), sheaf_of_rcu(barn("acquire")), (6, 18), (7, 0), BOOTED, rt=False),
     Row(_RCU, ("sheaf",), sheaf_of_rcu(sheaves("__kfree_rcu_sheaf")), (7, 0), LAST, _RCU_70, rt=False),
     Row(_RCU, ("barn",), sheaf_of_rcu(barn("acquire")), (7, 0), LAST, _RCU_70, rt=False),
@@ -273,6 +318,11 @@ ROWS += [
     Row(_ONE, ("page",), (_MAY, _IN_BLOCK, _BLOCKING, _IN_BLOCK), (5, 15), (7, 0), READ_RCU),
     Row(_ONE, ("fallback",), (_MAY, _IN_BLOCK, _BLOCKING, _IN_BLOCK, _WAITS), (5, 15), (7, 0), READ_RCU),
 ]
+
+
+def means(call: Call, state: str) -> str:
+    """Return what a state says of a call."""
+    return (OF_ALLOCATION if call in GIVES else OF_FREE if call in FREES else OF_RCU)[state]
 
 
 def rows_of(call: str, kernel: Kernel) -> list[Row]:
@@ -318,8 +368,12 @@ def check_call(call: str, kernel: Kernel) -> None:
 def default_state(call: str, kernel: Kernel, shrunk: bool) -> str:
     """Return the state that is meant where none is asked for: of a cache just used, or shrunk."""
     known = states(call, kernel)
-    frees = call in ("kfree", "kfree_nolock")
-    return next(state for state in (SHRUNK if shrunk and not frees else WARM) if state in known)
+    wanted: tuple[str, ...]
+    if call in (*GIVES, *FREES):
+        wanted = SHRUNK if shrunk and call in GIVES else WARM
+    else:
+        wanted = RCU_SHRUNK if shrunk else RCU_WARM
+    return next(state for state in wanted if state in known)
 
 
 def row_of(call: str, state: str, kernel: Kernel) -> Row:

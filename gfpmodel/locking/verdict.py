@@ -42,8 +42,8 @@ class Setup:
 
     ``pcp`` is the state of this CPU's lists; ``page_owner`` whether it is on (and the stack a new one), ``slab_due``
     whether stackdepot needs pages for it; ``memcg`` what becomes of the charge of an accounted page; ``prove`` the
-    sysctl kernel.prove_locking; ``contended`` whether another CPU holds each lock that is waited for.  ``slab`` is where
-    a call's object is or comes from (`slab_rows.STATES`); without it, as ``pcp`` has it: shrunk if dry.
+    sysctl kernel.prove_locking; ``contended`` whether another CPU holds each lock that is waited for.  ``slab`` is
+    where a call's object is or comes from (`slab_rows.STATES`); without it, as ``pcp`` has it: shrunk if dry.
     """
 
     pcp: str = "dry"
@@ -438,6 +438,6 @@ def make_call(kernel: Kernel, call: Call, gfp: str | None = None) -> Request:
     asked = make_request(kernel, KMALLOC if gfp is None else gfp)
     if kernel.version >= NOLOCK_SLAB_SINCE and not asked.mask & (GFP_DIRECT_RECLAIM | GFP_KSWAPD_RECLAIM):
         raise NotModelledError(
-            f"kmalloc() of {kernel.name} with a mask that wakes no reclaim is not modelled: it may try where others wait"
+            f"kmalloc() of {kernel.name} is not modelled with a mask without reclaim: it may try where others wait"
         )
     return Request(asked.mask, nolockdep=asked.nolockdep, call=call)
