@@ -312,7 +312,7 @@ def compared(it: LockReport) -> Comparison:
         where_too = ", in that function, too" if any(here for _, here in found) else ""
         return Comparison(f"equal: the model prints the same in {len(cases)} of its cases{where_too}", True, cases)
     if ours and asked:
-        return Comparison(f"differs: {differing(calls[0], kernel, asked)}", agrees=False)
+        return Comparison(f"differs: {differing(calls[0], kernel, it.found.kind, asked)}", agrees=False)
     return Comparison(
         f"no case of the model for {kernel.name} prints this: another lock, or a path that it leaves out", agrees=False
     )

@@ -94,15 +94,15 @@ def asks_for_pages(call: Call, state: str, kernel: Kernel) -> bool:
     return any(isinstance(action, Pages) for action in (*actions, *inside))
 
 
-def differing(call: Call, kernel: Kernel, asked: Iterable[Case]) -> str:
-    """Return what the model prints of a call, by the states in which it does so."""
+def differing(call: Call, kernel: Kernel, kind: str, asked: Iterable[Case]) -> str:
+    """Return which reports of a kind the model prints of a call, by the states in which it does so."""
     printed: dict[str, dict[str, None]] = {}
     for words, one in asked:
         if words["request"] == call:
-            said = ", ".join(map(str, one.printed)) or "nothing"
+            said = ", ".join(str(report) for report in one.printed if report.kind == kind) or "none"
             printed.setdefault(said, {})[words["slab"]] = None
     parts = [f"{said} ({', '.join(where)})" for said, where in printed.items()]
-    return f"of {call}() on {kernel.name} the model prints {'; '.join(parts) or 'nothing'}"
+    return f"of {call}() on {kernel.name} the model prints, of that kind, {'; '.join(parts) or 'none'}"
 
 
 def outcome(answer: Verdict) -> str:

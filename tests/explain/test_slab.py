@@ -128,8 +128,11 @@ def test_what_differs_is_said_by_state() -> None:
     one = one_of(wait_report("5.10.9", "(&c->lock){-.-.}-{3:3}", RAW, "___slab_alloc", "__kmalloc"))
     assert one["verdict_agrees"] is False
     assert one["cases"] == []
-    assert one["model"].startswith("differs: of kmalloc() on 5.10.9 the model prints nothing (cpu, refill, cpu_partial")
-    assert "invalid_wait_context on &n->list_lock in ___slab_alloc (partial, used_up)" in one["model"]
+    assert one["model"] == (
+        "differs: of kmalloc() on 5.10.9 the model prints, of that kind, none (cpu, refill, cpu_partial, empty); "
+        "invalid_wait_context on &n->list_lock in ___slab_alloc (partial, used_up); "
+        "invalid_wait_context on &zone->lock in __rmqueue_pcplist (empty)"
+    )
 
 
 def test_a_kernel_that_the_table_lacks_is_no_difference() -> None:
@@ -174,3 +177,15 @@ def test_json_has_the_lock_and_the_comparison() -> None:
     result = CliRunner().invoke(cli, ["explain", "-", "--json"], input=text, standalone_mode=False)
     (one,) = json.loads(result.stdout)["reports"]
     assert (one["lock"], one["verdict_agrees"], one["context_base"], one["held"]) == ("&c->lock", True, 5, ["ft_raw"])
+
+
+def test_the_page_of_the_command_names_the_keys_of_a_lock_report() -> None:
+    page = Path("book/command_line.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith("A report of locks or of sleeping has")]
+    one = one_of(wait_report("6.3.1", "(&c->lock){-.-.}-{3:3}", RAW, "___slab_alloc", "__kmalloc"))
+    named = re.findall(r"`(\w+)(?:\[\])?`(?: \(([^)]*)\))?(?=[,.])", line.partition(". Where")[0] + ".")
+    assert len(named) > 8
+    for key, inner in named:
+        assert key in one
+        assert set(re.findall(r"`(\w+)`", inner)) <= set(one[key] if inner else [])
+    assert "`verdict_agrees`" in line

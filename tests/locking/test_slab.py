@@ -14,7 +14,22 @@ from gfpmodel.cli import cli
 from gfpmodel.errors import InputError, NotModelledError
 from gfpmodel.locking import STACKS, Kernel, Setup, Verdict, make_call, make_kernel, verdict
 from gfpmodel.locking.cells import CALLS, cell, recorded
-from gfpmodel.locking.slab_rows import ROWS, Call, Take, calls, default_state, means, read_call, row_of, rows_of, states
+from gfpmodel.locking.slab_rows import (
+    OF_ALLOCATION,
+    OF_FREE,
+    OF_RCU,
+    ROWS,
+    STATES,
+    Call,
+    Take,
+    calls,
+    default_state,
+    means,
+    read_call,
+    row_of,
+    rows_of,
+    states,
+)
 
 DATA = Path(__file__).parents[2] / "book/data"
 NESTING, RT = {"PROVE_RAW_LOCK_NESTING": True}, {"PREEMPT_RT": True}
@@ -215,3 +230,11 @@ def test_the_command_says_state_locks_and_source() -> None:
         "where": "___slab_alloc",
     }
     assert run("--request", "kmalloc", "--gfp", "GFP_KERNEL", "--kernel", "v6.18")[0] == 0
+
+
+def test_the_page_of_the_command_has_every_call_and_state() -> None:
+    page = (DATA.parent / "command_line.md").read_text()
+    for state in STATES:
+        words = " | ".join(table.get(state, "") for table in (OF_ALLOCATION, OF_FREE, OF_RCU))
+        assert f"| `{state}` | {words} |" in page
+    assert all(f"`{call}`" in page for call in get_args(Call))
