@@ -25,8 +25,9 @@ from gfpmodel.locking.slab_rows import (
     row_of,
 )
 from gfpmodel.locking.step import Step, locked
-from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM
+from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM
 
+GFP_RECLAIM = GFP_DIRECT_RECLAIM | GFP_KSWAPD_RECLAIM
 GFP_FS = encode("__GFP_FS", layout("v5.8-rc3", {"LOCKDEP": False}))
 
 Outcome = Literal["object", "NULL", "freed", "queued"]

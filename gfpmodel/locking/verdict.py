@@ -17,12 +17,11 @@ from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, NOLOCK_SLAB_SINCE, Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.slab import lock_cache, pre_alloc, slab_call
+from gfpmodel.locking.slab import GFP_RECLAIM, lock_cache, pre_alloc, slab_call
 from gfpmodel.locking.slab_rows import Call, Pages, calls, check_call, default_state
 from gfpmodel.locking.step import NOTHING, Step, Taken
 from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
-from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM
 from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
 from gfpmodel.proposals import proposal
 
@@ -436,7 +435,7 @@ def make_call(kernel: Kernel, call: Call, gfp: str | None = None) -> Request:
             raise InputError(f"{call}() takes no mask here; only kmalloc does")
         return Request(0, call=call)
     asked = make_request(kernel, KMALLOC if gfp is None else gfp)
-    if kernel.version >= NOLOCK_SLAB_SINCE and not asked.mask & (GFP_DIRECT_RECLAIM | GFP_KSWAPD_RECLAIM):
+    if kernel.version >= NOLOCK_SLAB_SINCE and not asked.mask & GFP_RECLAIM:
         raise NotModelledError(
             f"kmalloc() of {kernel.name} is not modelled with a mask without reclaim: it may try where others wait"
         )
