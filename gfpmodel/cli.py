@@ -326,6 +326,12 @@ def ops(file: str, kernel: str, as_json: bool) -> int:
 @cli.command()
 @click.option("--gfp", help="The request's mask: names or a number.")
 @click.option("--proposal", **ROW, help="A proposal instead of a mask; with --all, the one whose cells are asked.")
+@click.option(
+    "--request", metavar="CALL", help="A call of slab instead, such as kmalloc (with --gfp), kfree, kfree_rcu."
+)
+@click.option(
+    "--slab", metavar="STATE", help="Where its object is or comes from: cpu, partial, empty, remote, sheaf ..."
+)
 @click.option("--order", type=int, default=0, show_default=True)
 @click.option("--context", default="task", show_default=True, help="A name, or a stack such as mutex>hardirq>raw.")
 @click.option("--pcp", default="dry", show_default=True, help="warm, dry, monly, ronly, full, boost[wm], low or min.")
@@ -348,7 +354,8 @@ def verdict(kernel: str, config: tuple[str, ...], as_json: bool, **asked: Any) -
         emit(facts, text, as_json=as_json)
     if blank := facts.get("blank"):
         names = ", ".join(f"{name} ({n})" for name, n in blank.items())
-        click.echo(f"{sum(blank.values())} cells left blank, not modelled on {kernel}: {names}", err=True)
+        count = sum(blank.values())
+        click.echo(f"{count} cell{'s' * (count != 1)} left blank, not modelled on {kernel}: {names}", err=True)
     return FINE if clean else NO
 
 

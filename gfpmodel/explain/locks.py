@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
+from gfpmodel.explain.slab import OWN_LOCKS, Case, called, class_of, differing, outcome, slab_cases, slab_ways
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.contexts import context
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.reports import PRINTED, Report
+from gfpmodel.locking.slab_rows import missing
 from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
 
 _LOCK = re.compile(
@@ -29,6 +31,7 @@ _LEVEL = re.compile(r"\[HC(\d)\[\d+\]:SC(\d)\[\d+\]:HE(\d):SE(\d)\]")
 _USAGE = re.compile(r"inconsistent \{(\S+)\} -> \{(\S+)\} usage")
 _COUNT = re.compile(r"BUG: scheduling while atomic: .*/0x([0-9a-f]{8})")
 _CALL = re.compile(r"(?:^|[ ?])([A-Za-z_][\w.]{2,60})\+0x[0-9a-f]+/0x[0-9a-f]+")
+_RT = re.compile(r"\bPREEMPT[_ ]RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
 _NONE_HELD = re.compile(r"^no locks held by |^locks held by .*: 0,")
 
 #: What a function in a call chain belongs to; the innermost that is known says whose request it was.
@@ -46,15 +49,23 @@ OWNERS = (
         re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|free_unref|free_pcppages|get_free_pages)"),
     ),
 )
-#: The cases that are put to the model: requests and lists' states of every kind that takes another lock.
+#: The cases of the page allocator: requests and lists' states of every kind that takes another lock.
 CASES = (
     *((name, pcp, False) for name in ("Z0", "K0", "Z1", "K1") for pcp in ("dry", "warm")),
     *((name, "dry", False) for name in ("N0", "A0")),
     *(("N0", "boostwm", False), ("FREE", "full", False), ("FREE", "warm", False)),
     *(("Z0", pcp, True) for pcp in ("warm", "dry")),
-    *((name, pcp, False) for name in ("KMN", "KMNL", "KFNL", "KFRCU", "KFRCUS", "KFRCUNL") for pcp in ("warm", "dry")),
 )  #: the name of the request, the state of the lists, and whether page_owner is on
 TYPES = {1: "rcu", 2: "raw_spinlock_t or a lock like it", 3: "spinlock_t, rwlock_t or local_lock_t", 4: "mutex"}
+
+
+@dataclass
+class Comparison:
+    """A report against the model: what is said of it, whether they agree (None: it cannot be asked), and the cases."""
+
+    said: str
+    agrees: bool | None = None
+    cases: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -84,6 +95,7 @@ class LockReport:
     count: int | None = None
     calls: list[str] = field(default_factory=list)
     none_held: bool = False
+    rt: bool = False
     missing: list[str] = field(default_factory=list)
 
 
@@ -111,6 +123,7 @@ def read_locks(found: Found) -> LockReport:
             it.none_held = True
         wants = bool(_WANTS.search(line)) or (wants and not lock and it.wanted is None)
         read_state(it, line)
+        it.rt = it.rt or bool(_RT.search(line))
         if lock is None and not line.startswith("? "):
             it.calls += _CALL.findall(line)
     lockdep = found.kind in ("invalid_wait_context", "inconsistent_lock_state")
@@ -201,12 +214,13 @@ def item(lock: Lock) -> str:
     return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
 
 
-def contexts_of(it: LockReport) -> Iterator[str]:
+def contexts_of(it: LockReport, own: Container[str] = ()) -> Iterator[str]:
     """Yield the contexts of the model that a report's context and held locks may be.
 
-    A report does not say which locks the interrupted task took and which the interrupt: each cut is tried.
+    A report does not say which locks the interrupted task took and which the interrupt: each cut is tried.  ``own``
+    are names of locks that the call takes itself.
     """
-    stack = [word for word in map(item, it.held) if word]
+    stack = [word for lock in it.held if lock.name not in own and (word := item(lock))]
     hard, soft = it.base == 2 or it.level == "hardirq", it.base == 3 or it.level == "softirq"
     levels = ["hardirq"] if hard else ["softirq", "hardirq_threadable"] if soft else []
     if it.found.kind == "sleeping_function" and not levels:
@@ -216,7 +230,7 @@ def contexts_of(it: LockReport) -> Iterator[str]:
     for level in levels:
         yield from (">".join([*stack[:cut], level, *stack[cut:]]) for cut in range(len(stack) + 1))
     if not levels:
-        yield ">".join(stack) or "task"
+        yield ">".join(stack) or ("preemptoff" if it.count else "task")
 
 
 def kernel_of(it: LockReport) -> Kernel | None:
@@ -226,7 +240,7 @@ def kernel_of(it: LockReport) -> Kernel | None:
         return None
     try:
         plain = make_kernel(release)
-        rt = "-rt" in release
+        rt = "-rt" in release or it.rt
         config = {"LOCKDEP": True, **({"PREEMPT_RT": True} if rt else {})}
         if plain.version >= (5, 7):
             config["PROVE_RAW_LOCK_NESTING"] = tells_apart(it)
@@ -254,34 +268,54 @@ def same(it: LockReport, found: Verdict) -> Report | None:
         if it.wanted is None:
             if it.place in report.text():
                 return report
-        elif report.lock and PRINTED.get(report.lock.name, report.lock.name) == it.wanted.name:
+        elif report.lock and class_of(PRINTED.get(report.lock.name, report.lock.name)) == class_of(it.wanted.name):
             types = f"{{{it.wanted.outer}:{it.wanted.inner}}}"
             if it.wanted.outer is None or report.lock.types(found.kernel.nesting) == types:
                 return report
     return None
 
 
-def compared(it: LockReport) -> tuple[list[dict[str, str]], str]:
+def page_cases(it: LockReport, kernel: Kernel) -> Iterator[Case]:
+    """Yield the cases of the page allocator in the contexts that a report may mean."""
+    for where in dict.fromkeys(contexts_of(it)):
+        for name, pcp, owner_on in CASES:
+            if one := case(kernel, name, pcp, owner_on, where):
+                words = {"request": name, "pcp": pcp, "context": where, "page_owner": "on" if owner_on else "off"}
+                yield {**words, "result": one.result}, one
+
+
+def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]], bool]:
+    """Return the cases that print a report, and whether only those that do so in the very function are kept."""
+    found = [(words, report.where) for words, one in asked if (report := same(it, one))]
+    here = [words for words, function in found if it.wanted and function == it.wanted.where]
+    return here or [words for words, _ in found], bool(here)
+
+
+def compared(it: LockReport) -> Comparison:
     """Return the model's cases that print this report, and what to say of it in words.
 
-    Where some of them take the lock in the very function that is printed, only these are kept.
+    Where the call chain shows a call of slab or of kfree_rcu(), it is asked in every state that is known; where some
+    cases take the lock in the very function that is printed, only these are kept.
     """
     kernel = kernel_of(it)
     if kernel is None:
-        return [], "the model cannot be asked: the kernel is not known (--kernel names it)"
-    found = []
-    for where in dict.fromkeys(contexts_of(it)):
-        for name, pcp, owner_on in CASES:
-            one = case(kernel, name, pcp, owner_on, where)
-            if one is not None and (report := same(it, one)):
-                words = {"request": name, "pcp": pcp, "context": where, "page_owner": "on" if owner_on else "off"}
-                found.append(({**words, "result": one.result}, report.where))
-    here = [words for words, function in found if it.wanted and function == it.wanted.where]
-    cases = here or [words for words, _ in found]
-    if not cases:
-        return [], f"no case of the model for {kernel.name} prints this: another lock, or a path that it leaves out"
-    where_too = ", in that function, too" if here else ""
-    return cases, f"equal: the model prints the same in {len(cases)} of its cases{where_too}"
+        return Comparison("the model cannot be asked: the kernel is not known (--kernel names it)")
+    calls = called([*([it.wanted.where] if it.wanted else []), *it.calls])
+    ours = owner(it).startswith(("slab", "kfree_rcu"))
+    refused = [reason for call in calls[:1] if ours and (reason := missing(call, kernel))]
+    if refused:
+        return Comparison(f"the model cannot be asked: {refused[0]}")
+    asked = list(slab_cases(calls, kernel, list(contexts_of(it, OWN_LOCKS))))
+    groups = [asked] if ours and asked else [asked, list(page_cases(it, kernel))]
+    found = [narrowed(it, group) for group in groups]
+    if cases := [words for group, _ in found for words in group]:
+        where_too = ", in that function, too" if any(here for _, here in found) else ""
+        return Comparison(f"equal: the model prints the same in {len(cases)} of its cases{where_too}", True, cases)
+    if ours and asked:
+        return Comparison(f"differs: {differing(calls[0], kernel, it.found.kind, asked)}", agrees=False)
+    return Comparison(
+        f"no case of the model for {kernel.name} prints this: another lock, or a path that it leaves out", agrees=False
+    )
 
 
 def ways_out(it: LockReport, cases: list[dict[str, str]]) -> Iterator[dict[str, str]]:
@@ -289,7 +323,14 @@ def ways_out(it: LockReport, cases: list[dict[str, str]]) -> Iterator[dict[str, 
     kernel = kernel_of(it)
     if kernel is None or not cases:
         return
-    where = cases[0]["context"]
+    if "slab" in cases[0]:
+        yield from slab_ways(cases[0], kernel)
+    if where := next((one["context"] for one in cases if "slab" not in one), None):
+        yield from page_ways(kernel, where)
+
+
+def page_ways(kernel: Kernel, where: str) -> Iterator[dict[str, str]]:
+    """Yield the ways out of a request for pages."""
     ways = (
         ("GFP_ATOMIC", "gfp", "GFP_ATOMIC|__GFP_NOWARN"),
         ("GFP_NOWAIT", "gfp", "GFP_NOWAIT|__GFP_NOWARN"),
@@ -311,15 +352,14 @@ def ways_out(it: LockReport, cases: list[dict[str, str]]) -> Iterator[dict[str, 
         except InputError as error:
             yield {"way": words, "verdict": f"not modelled: {error}"}
             continue
-        said = ", ".join(map(str, answer.reports)) or "nothing is reported"
-        yield {"way": words, "verdict": f"{answer.result}; {said}"}
+        yield {"way": words, "verdict": outcome(answer)}
 
 
 def facts(found: Found) -> dict[str, Any]:
     """Return the explanation as plain data."""
     it = read_locks(found)
     by, lock = forbidding(it)
-    cases, said = compared(it)
+    model = compared(it)
     wanted = it.wanted
     need = f" of wait type {wanted.outer} ({TYPES.get(wanted.outer, '?')})" if wanted and wanted.outer else ""
     why = []
@@ -341,6 +381,7 @@ def facts(found: Found) -> dict[str, Any]:
         "kind": found.kind,
         "line": found.line,
         "release": found.release,
+        "lock": wanted.name if wanted else None,
         "asked": {
             "lock": wanted.name if wanted else None,
             "types": f"{wanted.outer}:{wanted.inner}" if wanted and wanted.outer is not None else None,
@@ -352,9 +393,10 @@ def facts(found: Found) -> dict[str, Any]:
         "held": [one.name for one in it.held],
         "forbidden_by": lock.name if lock else None,
         "why": why,
-        "cases": cases,
-        "model": said,
-        "otherwise": [f"{way['way']}: {way['verdict']}" for way in ways_out(it, cases)],
+        "cases": model.cases,
+        "model": model.said,
+        "verdict_agrees": model.agrees,
+        "otherwise": [f"{way['way']}: {way['verdict']}" for way in ways_out(it, model.cases)],
         "missing": it.missing,
         "remarks": list(found.lost),
         "unknown": ["which mask was asked for: a report of locks does not print it"],

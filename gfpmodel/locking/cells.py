@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp import encode
 from gfpmodel.locking.kernels import Kernel
-from gfpmodel.locking.slab import Call
+from gfpmodel.locking.slab_rows import Call
 from gfpmodel.locking.steps import ENGINE
 from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
 

@@ -13,7 +13,8 @@ from gfpmodel.gfp.layouts import DEFAULT_KERNEL
 from gfpmodel.locking.cells import WRITTEN, answer, write_table
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.matrix import matrix
-from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
+from gfpmodel.locking.slab_rows import means, read_call, row_of
+from gfpmodel.locking.verdict import Setup, Verdict, make_call, make_request, verdict
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
 
@@ -33,14 +34,17 @@ class Question:
     everything: bool = False
     cells: str | None = None
     out: str | None = None
+    request: str | None = None
+    slab: str | None = None
 
 
 def run(question: Question, kernel: str, config: Mapping[str, bool], read: Callable[[str], bytes]) -> Answer:
     """Answer a question about a kernel and its options; ``read`` returns a file's bytes.  Raises InputError."""
     row = None if question.everything else question.proposal  # with --all it says which rows
-    asked = [question.gfp, row, question.cells, question.everything or None]
+    mask = None if question.request else question.gfp
+    asked = [mask, row, question.request, question.cells, question.everything or None]
     if len([one for one in asked if one is not None]) != 1:
-        raise InputError("verdict needs one of --gfp, --proposal, --cells and --all")
+        raise InputError("verdict needs one of --gfp, --proposal, --request, --cells and --all")
     if question.everything or question.cells is not None:
         refuse_others(question, kernel, config)
     if question.everything:
@@ -57,7 +61,7 @@ def refuse_others(question: Question, kernel: str, config: Mapping[str, bool]) -
     kept = ("proposal", "everything", "cells", "out")
     plain = Question(**{name: getattr(question, name) for name in kept})
     if question != plain:
-        raise InputError("--order, --context, --pcp and --contended do not go with --cells or --all")
+        raise InputError("--order, --slab, --context, --pcp and --contended do not go with --cells or --all")
     if question.everything and (config or kernel != DEFAULT_KERNEL):
         raise InputError("--kernel and --config do not go with --all, which has four kernels of its own")
 
@@ -77,7 +81,22 @@ def run_cells(file: str, kernel: Kernel, read: Callable[[str], bytes], ending: s
 def run_one(question: Question, kernel: Kernel) -> Answer:
     """Answer one cell."""
     found = ask(question, kernel)
-    return describe(found), found.to_json(), found.clean and not found.before
+    facts = found.to_json() | slab_facts(found)
+    return describe(found), facts, found.clean and not found.before
+
+
+def slab_facts(found: Verdict) -> dict[str, Any]:
+    """Return what is said of a call of slab beside the verdict, nothing of a request for pages."""
+    call, kernel = found.request.call, found.kernel
+    if call is None:
+        return {}
+    takes = [
+        {"lock": step.lock, "type": kernel.lock(step.lock).text(kernel.nesting), "how": step.what, "where": step.where}
+        for step in found.steps
+        if step.what in ("acquire", "try")
+    ]
+    row = row_of(call, found.slab, kernel)
+    return {"request": call, "slab": found.slab, "takes": takes, "source": row.source}
 
 
 def ask(question: Question, kernel: Kernel) -> Verdict:
@@ -87,8 +106,16 @@ def ask(question: Question, kernel: Kernel) -> Verdict:
         page_owner=kernel.on("PAGE_OWNER"),
         memcg="ok" if kernel.on("MEMCG") else "none",
         contended=question.contended,
+        slab=question.slab or "",
     )
-    request = make_request(kernel, question.gfp, question.proposal, question.order)
+    if question.request is None:
+        if question.slab is not None:
+            raise InputError("--slab says where the object of a --request is; without one it means nothing")
+        request = make_request(kernel, question.gfp, question.proposal, question.order)
+    elif question.order:
+        raise InputError("--order does not go with --request, which is for one small object")
+    else:
+        request = make_call(kernel, read_call(question.request), question.gfp)
     return verdict(request, question.context, setup, kernel)
 
 
@@ -97,6 +124,10 @@ def describe(found: Verdict) -> str:
     lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
     lines.append(f"locks    {', '.join(found.locks) or 'none'}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
+    if found.request.call:
+        said = slab_facts(found)
+        lines += [f"takes    {take['how']} {take['lock']} {take['type']} in {take['where']}" for take in said["takes"]]
+        lines += [f"slab     {found.slab}: {means(found.request.call, found.slab)}", f"source   {said['source']}"]
     if found.unsafe:
         lines.append("unsafe   an NMI may have interrupted who changes a list or holds a lock; no check says so")
     lines += [

@@ -34,6 +34,8 @@ PCP_ORDERS_SINCE = (5, 14)  # lists for orders 1 to 3, and for huge pages with T
 HPAGE_PMD_ORDER = 9  # x86-64
 # verify_lock_unused(): before v5.9 a typing error had it look at another bit of a class's usage
 NMI_CHECK_SINCE, NMI_CHECK_WORKS_SINCE = (5, 8), (5, 9)
+SLAB_SINCE = (5, 8)  # the oldest slab that was read
+CPU_SLAB_LOCK_SINCE = (5, 15)  # a local lock of this CPU's slab, where interrupts were switched off
 NOLOCK_SLAB_SINCE, SHEAVES_ONLY_SINCE = (6, 18), (7, 0)  # kmalloc_nolock(); slab without a slab for each cpu
 RT_RCU_DEPTH_SINCE = (5, 16)  # __might_resched() of PREEMPT_RT looks at the RCU nesting, too
 CHARGES_BH_OFF_SINCE = (5, 14)  # memcg_kmem_bypass() asks in_task(), no longer in_interrupt()
@@ -50,7 +52,8 @@ ENTRIES = (
 IRQ_DISABLE_COUNT_SINCE = (7, 3)  # preempt_count counts spin_lock_irq_disable(), where hardirqs and NMIs were
 RT_WAIT_TYPES_SINCE = (5, 11)  # __rt_spin_lock_init() gives its locks a wait type: not in 5.10-rt17
 
-#: The locks of this cpu's slab in two caches.  lockdep numbers the classes by first use; so it did in a booted v6.18.
+#: The locks of this cpu's slab in two caches.  Since v6.18 each cache has a class of its own, which lockdep numbers by
+#: first use; so it did in a booted v6.18.
 KMALLOC_64, KMALLOC_16 = "&s->lock_key#8", "&s->lock_key#15"
 
 Pcp = Literal["irq", "local_lock", "trylock"]
@@ -201,7 +204,16 @@ class Kernel:
     @property
     def models_slab(self) -> bool:
         """Return whether the model has this kernel's slab."""
-        return self.version >= NOLOCK_SLAB_SINCE
+        return self.version >= SLAB_SINCE
+
+    def cpu_slab_lock(self, numbered: str = KMALLOC_64) -> str:
+        """Return the name of the lock of this CPU's slab in a cache; all caches share it before v6.18.
+
+        PREEMPT_RT prints the brackets of the macro that initialises a local lock there.
+        """
+        if self.version >= NOLOCK_SLAB_SINCE:
+            return numbered
+        return "(&c->lock)" if self.rt else "&c->lock"
 
     @property
     def lists_stacks(self) -> bool:
@@ -227,6 +239,9 @@ class Kernel:
 #: Locks of slab where the model has it; earlier ones may be of another kind.
 SLAB_LOCKS: dict[str, tuple[Kind, bool]] = {
     "&n->list_lock": ("spinlock_t", True),
+    "&c->lock": ("local_lock_t", True),
+    "(&c->lock)": ("local_lock_t", True),
+    "&krcp->lock": ("spinlock_t", True),  # v5.8's krc.lock
     "&pcs->lock": ("local_lock_t", True),
     "&barn->lock": ("spinlock_t", True),
     "kfree_rcu_sheaf_map": ("wait_override", False),
@@ -258,6 +273,8 @@ def lock_kinds(kernel: Kernel) -> dict[str, tuple[Kind, bool]]:
         KMALLOC_16: ("local_lock_t", True),
         "krc.lock": ("raw_spinlock_t", False),  # since v5.9; a row with a cache brings it to an earlier kernel
         **(SLAB_LOCKS if kernel.models_slab else {}),
+        # read in 5.4.84-rt47 and 5.10-rt17
+        **({"&n->list_lock": ("raw_spinlock_t", True)} if kernel.rt and kernel.version < CPU_SLAB_LOCK_SINCE else {}),
     }
 
 

@@ -346,6 +346,15 @@ class Cpu:
             rcu = (depth, depth if rtlock else 0)
             self.reports.append(self._report("sleeping_function", None, where, rcu=rcu))
 
+    def sleep(self, where: str) -> None:
+        """Go to sleep: the scheduler reports a task that has preemption off, and puts the count right.
+
+        Models: kernel/sched/core.c:schedule_debug and __schedule_bug (v5.8).
+        """
+        if self.preempt_count > 0:
+            self.reports.append(self._report("scheduling_while_atomic", None, where))
+            self.preempt_count = 0
+
     def _block(self, lock: LockClass, where: str, mine: bool) -> None:
         """Wait for a lock that another CPU holds, or this one: the scheduler reports a task that has preemption off.
 

@@ -34,6 +34,8 @@ WAIT_TYPES_SINCE = (5, 7)  # a lock's line ends in its wait types
 SPINLOCK_RT_SINCE = (5, 15)  # sleeping spinlocks got a file of their own
 EXPECTED_SINCE = (5, 16)  # __might_resched() prints what it compares
 MIGHT_ALLOC_SINCE = (6, 0)  # the page allocator asks by might_alloc(), commit 446ec83805dd
+SLAB_MIGHT_ALLOC_SINCE = (5, 11)  # slab did so before, commit 95d6c701f4ca
+KFREE_RCU_MOVED_SINCE = (6, 14)  # to mm/slab_common.c, commit bbe658d65802
 LAST_CPU_SINCE = (7, 3)  # the line above the locks held
 
 
@@ -214,9 +216,13 @@ class Report:
         yield from self._preemption()
 
     def _file(self) -> str:
-        """Return the file that says "might sleep": the page allocator's, or that of PREEMPT_RT's sleeping locks."""
+        """Return the file that says "might sleep": the allocator's, or that of PREEMPT_RT's sleeping locks."""
         if self.where == self.kernel.entry:
             return "include/linux/sched/mm.h" if self.kernel.version >= MIGHT_ALLOC_SINCE else "mm/page_alloc.c"
+        if self.where == "kvfree_call_rcu":
+            return "mm/slab_common.c" if self.kernel.version >= KFREE_RCU_MOVED_SINCE else "kernel/rcu/tree.c"
+        if self.where == "kmalloc":
+            return "include/linux/sched/mm.h" if self.kernel.version >= SLAB_MIGHT_ALLOC_SINCE else "mm/slab.h"
         new = self.kernel.version >= SPINLOCK_RT_SINCE
         return f"kernel/locking/{'spinlock_rt' if new else 'rtmutex'}.c"
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from gfpmodel.locking.kernels import Kernel
 
 #: "busy" is a trylock that found the lock held, "decline" a lock that the request would need and does not take.
-What = Literal["acquire", "try", "busy", "decline", "release", "irq_save", "irq_restore", "might_sleep"]
+What = Literal["acquire", "try", "busy", "decline", "release", "irq_save", "irq_restore", "might_sleep", "sleep"]
 
 
 class Step(NamedTuple):

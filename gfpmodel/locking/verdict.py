@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from gfpmodel.errors import InputError
+from gfpmodel.errors import InputError, NotModelledError
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.gfp import layout as layout_of
 from gfpmodel.gfp.names import parse_mask
 from gfpmodel.locking.contexts import Context, context
 from gfpmodel.locking.graph import LockGraph
-from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, Kernel
+from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, NOLOCK_SLAB_SINCE, Kernel
 from gfpmodel.locking.lockdep import Cpu
 from gfpmodel.locking.machine import ready
 from gfpmodel.locking.reports import Report
-from gfpmodel.locking.slab import Call, calls, check_call, lock_cache, slab_call
+from gfpmodel.locking.slab import GFP_RECLAIM, lock_cache, pre_alloc, slab_call
+from gfpmodel.locking.slab_rows import Call, Pages, calls, check_call, default_state
 from gfpmodel.locking.step import NOTHING, Step, Taken
 from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
@@ -25,6 +26,10 @@ from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
 from gfpmodel.proposals import proposal
 
 FAST_TRY, NOLOCKDEP = "__GFP_FAST_TRY", "__GFP_NOLOCKDEP"
+KMALLOC = "GFP_NOWAIT|__GFP_NOWARN"  #: the mask of a kmalloc() that names none, as in the recordings
+#: What new_slab() leaves of a caller's mask (GFP_RECLAIM_MASK and GFP_CONSTRAINT_MASK), and what it adds.
+SLAB_KEEPS = ENGINE.composites["GFP_RECLAIM_MASK"] | ENGINE.composites["GFP_CONSTRAINT_MASK"]
+SLAB_KEEPS, SLAB_ADDS = SLAB_KEEPS & ~encode("__GFP_NOFAIL", ENGINE), encode("__GFP_NOWARN|__GFP_NORETRY", ENGINE)
 IRQ_OFF_SECTIONS = ("get_page_from_freelist", "free_unref_page")
 Result = Literal["page", "NULL", "freed", "object", "queued"]
 HIGHEST_FILLED = 1  #: of the lists, only those of orders 0 and 1 hold pages
@@ -36,7 +41,8 @@ class Setup:
 
     ``pcp`` is the state of this CPU's lists; ``page_owner`` whether it is on (and the stack a new one), ``slab_due``
     whether stackdepot needs pages for it; ``memcg`` what becomes of the charge of an accounted page; ``prove`` the
-    sysctl kernel.prove_locking; ``contended`` whether another CPU holds each lock that is waited for.
+    sysctl kernel.prove_locking; ``contended`` whether another CPU holds each lock that is waited for.  ``slab`` is
+    where a call's object is or comes from (`slab_rows.STATES`); without it, as ``pcp`` has it: shrunk if dry.
     """
 
     pcp: str = "dry"
@@ -45,6 +51,7 @@ class Setup:
     memcg: Literal["none", "ok", "fail"] = "none"
     prove: bool = True
     contended: bool = False
+    slab: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ class Verdict:
     ``work`` are the steps of the work item that fills the cache of a row which has one; it runs in a task.
     ``deadlock`` says that the CPU waits for itself, so that there is no result in fact.  ``before`` are the reports
     on the context's own locks, made before the request; ``graph`` is what lockdep knows of lock order afterwards.
+    ``slab`` is the state in which a call of slab was asked.
     """
 
     kernel: Kernel
@@ -104,6 +112,7 @@ class Verdict:
     before: tuple[Report, ...] = ()
     deadlock: bool = False
     graph: LockGraph = field(default_factory=LockGraph, compare=False, repr=False)
+    slab: str = ""
 
     @property
     def locks(self) -> list[str]:
@@ -190,7 +199,7 @@ def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool
 def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING) -> tuple[Result, tuple[Step, ...]]:
     """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
     if request.call:
-        return slab_call(request.call, kernel, setup.pcp == "dry")
+        return slab_path(request, setup, kernel, taken)
     order, emptied = on_engine(request, kernel, taken)
     served, mask = request.on_engine(kernel)
     a, page = ready(served, setup.pcp, taken.zones, emptied)
@@ -216,6 +225,37 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
     steps = tuple(walk.request(a.events(), got, order))
     uncharged = setup.memcg == "fail" and request.mask & GFP_ACCOUNT
     return ("NULL" if got is None or uncharged else "page"), steps
+
+
+def slab_state(request: Request, setup: Setup, kernel: Kernel) -> str:
+    """Return in which state a call of slab is asked, empty for a request for pages."""
+    if not request.call:
+        return ""
+    return setup.slab or default_state(request.call, kernel, setup.pcp == "dry")
+
+
+def slab_path(
+    request: Request, setup: Setup, kernel: Kernel, taken: Taken, cpu: Cpu | None = None
+) -> tuple[Result, tuple[Step, ...]]:
+    """Return what a call of slab comes to and its steps; where it asks for pages, the engine answers.
+
+    Models: mm/slub.c:slab_pre_alloc_hook, allocate_slab and __free_slab (v5.8); leaves out the second try with the
+    cache's smallest order, and what slab_out_of_memory() prints.
+    """
+    if request.call is None:
+        raise AssertionError("no call of slab")
+
+    def pages(it: Pages) -> tuple[bool, tuple[Step, ...]]:
+        if it.mask or it.row:
+            asked = make_request(kernel, it.mask or None, it.row)
+        else:
+            asked = Request(request.mask & SLAB_KEEPS | SLAB_ADDS, nolockdep=request.nolockdep, free=it.free)
+        result, steps = path(asked, replace(setup, slab=""), kernel, taken)
+        return result != "NULL", steps
+
+    state = slab_state(request, setup, kernel)
+    result, steps = slab_call(request.call, state, kernel, pages, cpu)
+    return result, (*pre_alloc(request.mask, request.nolockdep), *steps)
 
 
 def tries(rule: Rule, kernel: Kernel) -> bool:
@@ -255,6 +295,8 @@ def execute(cpu: Cpu, steps: Iterable[Step]) -> None:
                 cpu.irqs_on = saved.pop()
             case "might_sleep":
                 cpu.might_sleep(step.where)
+            case "sleep":
+                cpu.sleep(step.where)
         if cpu.deadlock:
             return
 
@@ -274,7 +316,7 @@ def learned(kernel: Kernel) -> tuple[dict[str, set[str]], LockGraph]:
         (Request(kmalloc, 1), warm),
         (Request(kmalloc), Setup("boostwm")),
         (Request(0, free=True), Setup("full")),
-        *((Request(0, call=call), setup) for call in calls(kernel) for setup in (warm, dry)),
+        *((make_call(kernel, call), setup) for call in calls(kernel) for setup in (warm, dry)),
     ):
         execute(cpu, path(request, setup, kernel)[1])
     execute(cpu, lock_cache(kernel))
@@ -321,12 +363,12 @@ def verdict(
         cpu.reports += item.reports
     else:
         setup = setup if charges(kernel, where) else replace(setup, memcg="none")
-        result, steps = path(request, setup, kernel, Taken(where.zones, where.holds_pcp_lock))
+        taken = Taken(where.zones, where.holds_pcp_lock)
+        asks = slab_path(request, setup, kernel, taken, cpu) if request.call else path(request, setup, kernel, taken)
+        result, steps = asks
     if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
         # a sleeping lock cannot even be tried there: its unlock may wait; a free only puts the page on a lockless list
         result, steps = "freed" if request.free else "NULL", ()
-    if request.call:
-        result, steps = slab_call(request.call, kernel, setup.pcp == "dry", cpu)
     execute(cpu, steps)
     return Verdict(
         kernel,
@@ -339,6 +381,7 @@ def verdict(
         tuple(cpu.reports[:before]),
         cpu.deadlock,
         cpu.graph,
+        slab_state(request, setup, kernel),
     )
 
 
@@ -381,7 +424,19 @@ def make_request(
     return Request(engine_mask(mask, layout, rule) | own, order, rule, free, nolockdep)
 
 
-def make_call(kernel: Kernel, call: Call) -> Request:
-    """Return a call of slab or of kfree_rcu(); raises NotModelledError where the model does not have it."""
+def make_call(kernel: Kernel, call: Call, gfp: str | None = None) -> Request:
+    """Return a call of slab or of kfree_rcu(); raises InputError, and NotModelledError where the model lacks it.
+
+    Arguments: the kernel; the call; the mask of a kmalloc(), as names or a number, GFP_NOWAIT|__GFP_NOWARN if None.
+    """
     check_call(call, kernel)
-    return Request(0, call=call)
+    if call != "kmalloc":
+        if gfp is not None:
+            raise InputError(f"{call}() takes no mask here; only kmalloc does")
+        return Request(0, call=call)
+    asked = make_request(kernel, KMALLOC if gfp is None else gfp)
+    if kernel.version >= NOLOCK_SLAB_SINCE and not asked.mask & GFP_RECLAIM:
+        raise NotModelledError(
+            f"kmalloc() of {kernel.name} is not modelled with a mask without reclaim: it may try where others wait"
+        )
+    return Request(asked.mask, nolockdep=asked.nolockdep, call=call)

@@ -19,7 +19,7 @@ from gfpmodel.locking import (
     verdict,
 )
 from gfpmodel.locking.cells import cell
-from gfpmodel.locking.slab import Call
+from gfpmodel.locking.slab_rows import Call
 
 KERNEL, RT = make_kernel("v6.18"), make_kernel("v6.18", {"PREEMPT_RT": True})
 KERNELS = pytest.mark.parametrize("kernel", [KERNEL, RT], ids=["PREEMPT", "PREEMPT_RT"])
@@ -156,9 +156,9 @@ def test_page_owner_lists_a_stack_only_for_a_mask_that_may_wait() -> None:
         assert ("stack_list_lock" in verdict(make_request(KERNEL, mask), "task", owner, KERNEL).locks) == listed
 
 
-def test_slab_of_an_older_kernel_is_not_modelled() -> None:
+def test_a_call_that_a_kernel_has_not_is_refused() -> None:
     for name in ("v5.8-rc3", "v6.12"):
-        with pytest.raises(NotModelledError, match=r"kmalloc_nolock\(\) is modelled from v6.18 on"):
+        with pytest.raises(NotModelledError, match=r"kmalloc_nolock\(\) came with v6.18"):
             make_call(make_kernel(name), "kmalloc_nolock")
     for name in ("v6.18", "v7.2"):
         with pytest.raises(NotModelledError, match=r"kfree_rcu_nolock\(\) came with v7.3: v[67].* has none"):
