@@ -43,7 +43,7 @@ test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapter
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q -m pages --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q -m pages -n auto --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets

@@ -105,7 +105,7 @@ class Visit:
         self.context.close()
 
 
-@pytest.fixture(scope="module", params=PAGES)
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PAGES])
 def opened(request: pytest.FixtureRequest, browser: Browser, origins: dict[str, str]) -> Iterator[Visit]:
     """Return a page of the book, opened once for all the tests that look at it; what moves it comes last.
 
