@@ -16,18 +16,8 @@ from gfpmodel.mm.gates import locked
 from gfpmodel.mm.mmzone import MAX_PFN
 from gfpmodel.mm.state import IN_USE, Traced
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import (
-    DUPLICATE,
-    FIRST_ONLY,
-    LEFT,
-    MUST_WAIT,
-    REPEAT,
-    alloc_page,
-    drain_page_cache,
-    kfree_rcu_monitor,
-    kvfree_call_rcu,
-    preload_block,
-)
+from gfpmodel.rcu.cache import alloc_page, drain_page_cache, preload_block
+from gfpmodel.rcu.chain import DUPLICATE, FIRST_ONLY, LEFT, MUST_WAIT, REPEAT, kfree_rcu_monitor, kvfree_call_rcu
 from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
 from gfpmodel.rcu.state import Rcu
 from gfpmodel.rcu.versions import CHANNELS, MOST_CACHED, Version, version
