@@ -687,11 +687,11 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     pcp = per_cpu_pages(cpu, zone)
     high = pget(m, pcp, st.PCP_HIGH)
-    settled = pget(m, pcp, st.PCP_HIGH_MIN) <= high <= pget(m, pcp, st.PCP_HIGH_MAX)
     if (
         flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
         or pget(m, pcp, st.PCP_COUNT) + 1 >= high
-        or not settled
+        or high < pget(m, pcp, st.PCP_HIGH_MIN)
+        or high > pget(m, pcp, st.PCP_HIGH_MAX)
         or pget(m, pcp, st.PCP_HELD)
         or zget(m, st.MACHINE, st.BUSY)
         or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
