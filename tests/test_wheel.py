@@ -22,16 +22,22 @@ def test_a_wheel_for_a_machine_has_its_libraries_where_the_loader_looks(tmp_path
         (source / name).write_bytes((make_wheel.ROOT / name).read_bytes())
     folder = source / "_build" / "wheel" / "aarch64"
     folder.mkdir(parents=True)
-    for name in ("mm.so", "mm.json"):
+    given = ("mm.so", "mm.json", "mm@v6.18.so", "mm@v6.18.json")
+    for name in given:
         (folder / name).write_text("x")
     make_wheel.wheel("aarch64", source, tmp_path)
     (made,) = tmp_path.glob("*.whl")
     assert made.name.endswith("-" + TAG.format("aarch64") + ".whl")
     with zipfile.ZipFile(made) as file:
         where = (jit.PACKAGE / "engine").relative_to(jit.PACKAGE.parent)
-        assert {f"{where}/mm.so", f"{where}/mm.json"} <= set(file.namelist())
+        assert {f"{where}/{name}" for name in given} <= set(file.namelist())
         (head,) = (name for name in file.namelist() if name.endswith(".dist-info/WHEEL"))
         assert b"Root-Is-Purelib: false" in file.read(head)
+
+
+def test_a_wheel_has_a_library_for_every_entry() -> None:
+    assert {jit.room_of(name) for name in jit.ENTRIES} - {""} <= set(make_wheel.rooms())
+    assert {"mm@v6.18", "mm@v7.1", "mm@v7.3"} <= set(make_wheel.rooms())
 
 
 def test_the_linker_is_pinned() -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from gfpmodel.mm import jit
+from gfpmodel.mm import jit, kernels
 from gfpmodel.mm.build import compile_room, emit, manifest, put
 from gfpmodel.mm.library import processor
 
@@ -25,6 +25,16 @@ ZIG = BUILD / "zig"
 GLIBC = "2.17"  # manylinux2014's
 MACHINES = ("x86_64", "aarch64")
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+def rooms() -> list[str]:
+    """Return whose libraries a wheel carries: every room's, and the allocator's with each later kernel's rules."""
+    return [*sorted(jit.ROOMS, key=lambda room: room != "sim"), *(f"mm@{name}" for name in later())]  # longest first
+
+
+def later() -> list[str]:
+    """Return the kernels whose rules are not all those of the functions as they stand."""
+    return [name for name, row in kernels.ROWS.items() if row.later]
 
 
 def fetch_zig() -> None:
@@ -71,7 +81,7 @@ def main() -> None:
         shutil.rmtree(BUILD / machine, ignore_errors=True)
         (BUILD / machine).mkdir(parents=True)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        list(pool.map(libraries, sorted(jit.ROOMS, key=lambda room: room != "sim")))  # the longest first
+        list(pool.map(libraries, rooms()))
     for one in (None, *MACHINES):
         wheel(one)
     for file in sorted(DIST.glob("*.whl")):

@@ -9,9 +9,11 @@ from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.mm.state import Traced
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import forget_cached, free_record, kvfree_call_rcu
+from gfpmodel.rcu.cache import forget_cached
+from gfpmodel.rcu.chain import kvfree_call_rcu
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.rcu.state import Rcu
+from gfpmodel.rcu.work import free_record
 
 EVENTS_OF_A_CALL = 1 << 10
 

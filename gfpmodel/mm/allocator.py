@@ -51,7 +51,7 @@ from gfpmodel.mm.picture import picture
 from gfpmodel.mm.rules import ORDINARY, Rule
 from gfpmodel.mm.snapshot import PcpState, Snapshot, ZoneState, check_sizes, check_snapshot
 from gfpmodel.mm.state import Mm
-from gfpmodel.mm.v6_18.page_alloc import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
+from gfpmodel.mm.v6_18.ops import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 320 MiB

@@ -17,12 +17,12 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.gates import shown
 from gfpmodel.mm.mmzone import Machine, Sizes
 from gfpmodel.mm.page_alloc import free_boot_range, init_cma_reserved_pageblocks, run_ops, zone_watermark_ok
-from gfpmodel.mm.v6_18 import buddy, locks, page_alloc, pcp
+from gfpmodel.mm.v6_18 import buddy, free, highatomic, locks, ops, page_alloc, pcp, watermark
 from gfpmodel.mm.v6_18 import checks as checks_6_18
 from gfpmodel.mm.v6_18 import mmzone as mmzone_6_18
 
 FIRST = "v5.8-rc3"  #: whose functions are those that stand in the files
-V6_18 = (buddy, locks, pcp, page_alloc, checks_6_18)
+V6_18 = (buddy, locks, pcp, watermark, highatomic, page_alloc, free, ops, checks_6_18)
 
 
 def forms(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ SHARED = (
     checks.fill_pcp_list,
 )
 LATER = (
-    page_alloc.free_pages_bulk,
-    page_alloc.split_block,
+    free.free_pages_bulk,
+    free.split_block,
     checks_6_18.read_pcp,
     checks_6_18.write_pcp,
     checks_6_18.fill_deferred,

@@ -13,6 +13,7 @@ import json
 import platform
 import struct
 import types as python_types
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,23 +92,53 @@ def resolved(kind: Kind, given: bool) -> Kind:
     return kind
 
 
-def words_of(kind: Kind, value: Any, out: list[Any]) -> None:
-    """Append an argument as the words of a call: an int, or the address and the shape of an array.
+Words = tuple[int, ...]
 
-    Raises TypeError for what the compiled code would misread.
+
+def plan_of(kind: Kind) -> Callable[[Any], Words]:
+    """Return what makes the words of a call of an argument: an int, or the address and the shape of an array.
+
+    It raises TypeError for what the compiled code would misread.
     """
     if isinstance(kind, Items):
-        if len(value) != len(kind.items):
-            raise TypeError(f"{len(value)} items; expected {len(kind.items)}")
-        for one, item in zip(kind.items, value, strict=True):
-            words_of(one, item, out)
-    elif isinstance(kind, Array):
-        if value.dtype != kind.dtype or value.ndim != kind.ndim or not value.flags.c_contiguous:
-            raise TypeError(f"an array of {value.dtype}, {value.ndim} dimensions; expected {kind}")
-        out.append(value.__array_interface__["data"][0])
-        out += value.shape
-    elif kind is not None:
-        out.append(int(value))
+        return items_plan(kind)
+    if isinstance(kind, Array):
+        return array_plan(kind)
+    return (lambda value: ()) if kind is None else (lambda value: (int(value),))
+
+
+def items_plan(kind: Items) -> Callable[[Any], Words]:
+    """Return what makes the words of a tuple."""
+    plans = [plan_of(one) for one in kind.items]
+
+    def words(value: Any) -> Words:
+        if len(value) != len(plans):
+            raise TypeError(f"{len(value)} items; expected {len(plans)}")
+        out: Words = ()
+        for plan, item in zip(plans, value, strict=True):
+            out += plan(item)
+        return out
+
+    return words
+
+
+def array_plan(kind: Array) -> Callable[[Any], Words]:
+    """Return what makes the words of an array; it remembers the last one, as a machine comes with the same each time.
+
+    It keeps no array alive, and what it remembers is changed as a whole, because threads may call.
+    """
+    last: list[tuple[Callable[[], Any], Words]] = [(lambda: None, ())]
+
+    def words(value: Any) -> Words:
+        known, found = last[0]
+        if known() is not value or value.shape != found[1:]:
+            if value.dtype != kind.dtype or value.ndim != kind.ndim or not value.flags.c_contiguous:
+                raise TypeError(f"an array of {value.dtype}, {value.ndim} dimensions; expected {kind}")
+            found = (value.__array_interface__["data"][0], *value.shape)
+            last[0] = weakref.ref(value), found
+        return found
+
+    return words
 
 
 class Native:
@@ -119,26 +150,27 @@ class Native:
     def __init__(self, library: Library, kinds: list[Kind], made: list[tuple[Callable[..., int], str]]) -> None:
         self._library = library
         self._variants = [
-            (kinds, call, struct.Struct("@" + gives))
+            ([plan_of(kind) for kind in kinds], call, struct.Struct("@" + gives))
             for kinds, (call, gives) in zip(variants(kinds), made, strict=True)
         ]
         self._kinds = kinds
 
     def __call__(self, *arguments: Any) -> Any:
-        kinds, call, gives = self._variants[-1 if lacks(self._kinds, arguments) else 0]
-        words: list[Any] = []
-        for kind, argument in zip(kinds, arguments, strict=True):
-            words_of(kind, argument, words)
+        some = len(self._variants) > 1 and lacks(self._kinds, arguments)
+        plans, call, gives = self._variants[-1 if some else 0]
+        words: Words = ()
+        for plan, argument in zip(plans, arguments, strict=True):
+            words += plan(argument)
         out = ctypes.create_string_buffer(gives.size or 1)
         call(out, *words)
         found = gives.unpack_from(out)
         return found[0] if len(found) == 1 else found or None
 
 
-def lacks(kinds: list[Kind], arguments: tuple[Any, ...]) -> bool:
+def lacks(kinds: Iterable[Kind], arguments: Iterable[Any]) -> bool:
     """Return whether an optional array is not given."""
     for kind, argument in zip(kinds, arguments, strict=True):
-        if isinstance(kind, Items) and lacks(list(kind.items), tuple(argument)):
+        if isinstance(kind, Items) and lacks(kind.items, argument):
             return True
         if isinstance(kind, Array) and kind.optional and argument is None:
             return True

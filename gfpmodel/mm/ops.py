@@ -23,7 +23,7 @@ from gfpmodel.mm.page_alloc import (
     OP_ORDER_SHIFT,
 )
 from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
-from gfpmodel.mm.v6_18 import page_alloc as v6_18
+from gfpmodel.mm.v6_18 import ops as v6_18
 
 __all__ = [
     "NO_RESULT",

@@ -96,7 +96,7 @@ PCP_WORDS = 9
 PCP_COUNT, PCP_HIGH, PCP_BATCH, PCP_FREE_COUNT, PCP_ALLOC_FACTOR, PCP_FLAGS, PCP_HIGH_MIN, PCP_HIGH_MAX, PCP_HELD = (
     range(PCP_COUNTS, PCP_COUNTS + PCP_WORDS)
 )
-LIST_ROWS = NR_PCP_LISTS + 5
+LIST_ROWS = 32  #: 14 and 5 rows are used; a power of two makes a shift of finding them, and they begin a cache line
 PCPF_PREV_FREE_HIGH_ORDER, PCPF_FREE_HIGH_BATCH = 1, 2
 PMD_ORDER = 9
 

@@ -11,6 +11,7 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, i64, inlined
 from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, wakeup_kswapd
 from gfpmodel.mm.state import NULL, Mm, zget
+from gfpmodel.mm.v6_18.highatomic import reserve_highatomic_pageblock
 from gfpmodel.mm.v6_18.locks import pcp_spin_trylock, pcp_spin_unlock, pget
 from gfpmodel.mm.v6_18.page_alloc import (
     __gfp_pfmemalloc_flags,
@@ -18,7 +19,6 @@ from gfpmodel.mm.v6_18.page_alloc import (
     gfp_to_alloc_flags,
     gives_up,
     order_of_wake,
-    reserve_highatomic_pageblock,
     retry_without_progress,
 )
 from gfpmodel.mm.v6_18.pcp import free_pcppages_bulk

@@ -11,7 +11,8 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, inlined
 from gfpmodel.mm.page_alloc import GFP_DIRECT_RECLAIM, GFP_HIGH, GFP_KSWAPD_RECLAIM, GFP_NOMEMALLOC
 from gfpmodel.mm.state import Mm, get_flags, set_flags, zget
-from gfpmodel.mm.v6_18.page_alloc import __free_pages, reserve_highatomic_pageblock
+from gfpmodel.mm.v6_18.free import __free_pages
+from gfpmodel.mm.v6_18.highatomic import reserve_highatomic_pageblock
 
 
 @inlined

@@ -11,20 +11,11 @@ from typing import Any
 from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.state import Traced
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import (
-    MUST_WAIT,
-    fill_page_cache_func,
-    free_object,
-    hurry,
-    kfree_rcu_monitor,
-    kfree_rcu_work,
-    kvfree_call_rcu,
-    kvfree_rcu_drain_ready,
-    start_work,
-    wake,
-    want_grace_period,
-)
+from gfpmodel.rcu.cache import fill_page_cache_func
+from gfpmodel.rcu.chain import MUST_WAIT, kfree_rcu_monitor, kvfree_call_rcu
+from gfpmodel.rcu.gp import hurry, wake, want_grace_period
 from gfpmodel.rcu.state import NULL, Rcu, Words, batch_of, krc_of, log_event, row_of
+from gfpmodel.rcu.work import free_object, kfree_rcu_work, kvfree_rcu_drain_ready, start_work
 
 TIMER, WORKER, FILL, GRACE_PERIOD = range(4)
 

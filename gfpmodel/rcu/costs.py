@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gfpmodel.errors import InputError
-from gfpmodel.rcu.kfree_rcu import NS_PER_S, KfreeRcu, Timing
+from gfpmodel.rcu.kfree_rcu import KfreeRcu
+from gfpmodel.rcu.timing import NS_PER_S, Timing
 from gfpmodel.rcu.versions import VERSIONS, Version, version
 
 NO_FLOOD = 1 << 60  # a qhimark that no run reaches: every grace period takes its full time

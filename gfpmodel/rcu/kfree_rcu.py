@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from numbers import Real
 
 import numpy as np
@@ -16,143 +15,19 @@ from gfpmodel.mm.gates import locked
 from gfpmodel.mm.mmzone import MAX_PFN
 from gfpmodel.mm.state import IN_USE, Traced
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import (
-    DUPLICATE,
-    FIRST_ONLY,
-    LEFT,
-    MUST_WAIT,
-    REPEAT,
-    alloc_page,
-    drain_page_cache,
-    kfree_rcu_monitor,
-    kvfree_call_rcu,
-    preload_block,
-)
+from gfpmodel.rcu.cache import alloc_page, drain_page_cache, preload_block
+from gfpmodel.rcu.chain import DUPLICATE, FIRST_ONLY, LEFT, MUST_WAIT, REPEAT, kfree_rcu_monitor, kvfree_call_rcu
 from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
+from gfpmodel.rcu.snapshot import COUNTER_WORDS, Counters, Krc, RcuEvent, check_cpu, events_in, krc_at
 from gfpmodel.rcu.state import Rcu
+from gfpmodel.rcu.timing import NS_PER_S, Timing
 from gfpmodel.rcu.versions import CHANNELS, MOST_CACHED, Version, version
 
-NS_PER_S = 1_000_000_000
 MAX_OBJECTS = 1 << 31
-MAX_DELAY = 3600 * NS_PER_S  #: of what happens once, so that no sum of times passes NEVER
 MAX_NOW = 1 << 60  #: ns: 36 years
 MAX_COUNT = 1 << 40  #: of callbacks and objects
 HAND_OVER_RULES = {"first": FIRST_ONLY, "repeat": REPEAT, "left": LEFT}
 SMALL_MACHINE = Machine((Zone(2, 4096, 1 << 16),))  # 256 MiB, one cpu
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long things take: assumptions of the model, to be varied.
-
-    ``gp_ns`` a grace period, ``gp_expedited_ns`` one while a cpu has more than ``qhimark`` callbacks, ``free_ns`` the
-    freeing of an object, ``fill_delay_ns`` from a miss to the fill work, ``backoff_ns`` the same after the shrinker
-    (rcu_delay_page_cache_fill_msec); ``hz`` timer ticks a second, which decide what HZ/50 is.
-    None is longer than an hour.  Raises InputError.
-    """
-
-    gp_ns: int = 20_000_000
-    gp_expedited_ns: int = 5_000_000
-    qhimark: int = 10_000
-    free_ns: int = 50
-    fill_delay_ns: int = 50_000
-    backoff_ns: int = 5 * NS_PER_S
-    hz: int = 250
-
-    def __post_init__(self) -> None:
-        times = {field.name: (0, MAX_DELAY) for field in fields(self) if field.name.endswith("_ns")}
-        gates.settle(self, InputError, **times, qhimark=(0, 1 << 60), hz=(50, 10_000))
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What happened since boot, in objects, blocks (pages), calls and ns."""
-
-    queued: int
-    freed: int
-    early: int
-    leaked: int
-    duplicates: int
-    head_objects: int
-    stalls: int
-    stall_ns: int
-    cache_hits: int
-    pages_alloc: int
-    alloc_failed: int
-    forced_failed: int
-    pages_freed: int
-    to_cache: int
-    kfree_bulk: int
-    kfree_one: int
-    vfree: int
-    cache_misses: int
-    grace_periods: int
-    hand_overs: int
-    to_pending: int
-    fills: int
-    blocks_in_flight: int
-    blocks_peak: int
-    pending_peak: int
-
-    @property
-    def pending(self) -> int:
-        """Return how many objects wait."""
-        return self.queued - self.freed - self.leaked
-
-    @property
-    def fallbacks(self) -> int:
-        """Return how many objects found no block: those linked through their rcu_head, and those waited for."""
-        return self.head_objects + self.stalls
-
-
-_COUNTER_WORDS = {
-    "blocks_in_flight": st.BLOCKS_LIVE,
-    **{f.name: getattr(st, f.name.upper()) for f in fields(Counters) if f.name != "blocks_in_flight"},
-}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block: the page it is on, and its records (objects), first to last."""
-
-    pfn: int
-    records: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What waits in a batch for a grace period, and whether its work is pending."""
-
-    channels: tuple[tuple[Block, ...], ...]
-    head: tuple[int, ...]
-    pending: bool
-
-
-@dataclass(frozen=True)
-class Krc:
-    """A cpu's struct kfree_rcu_cpu: lists newest first, as linked."""
-
-    channels: tuple[tuple[Block, ...], ...]
-    head: tuple[int, ...]
-    count: int
-    cache: tuple[int, ...]
-    monitor_todo: bool
-    batches: tuple[Batch, ...]
-    in_work: tuple[Batch, ...]
-
-
-@dataclass(frozen=True)
-class RcuEvent:
-    """One event, with the fields of the recorded logs."""
-
-    t_ns: int
-    cpu: int
-    name: str
-    gp_seq: int
-    a: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return " ".join(map(str, ("E", self.t_ns, self.cpu, self.name, self.gp_seq, *self.a)))
 
 
 class KfreeRcu:
@@ -324,7 +199,7 @@ class KfreeRcu:
         pages: list[int] = []
         for cpu in range(self.cpus):
             krc = self.krc(cpu)
-            self._check_cpu(cpu, krc, pages)
+            check_cpu(self.arrays, cpu, krc, pages)
             pages += krc.cache
         return set(pages)
 
@@ -553,7 +428,7 @@ class KfreeRcu:
     @property
     def counters(self) -> Counters:
         """Return what happened since boot."""
-        return Counters(**{name: int(self._krc[word]) for name, word in _COUNTER_WORDS.items()})
+        return Counters(**{name: int(self._krc[word]) for name, word in COUNTER_WORDS.items()})
 
     @property
     def pending_bytes(self) -> int:
@@ -575,52 +450,12 @@ class KfreeRcu:
     @locked
     def krc(self, cpu: int = 0) -> Krc:
         """Return a cpu's lists as they are now."""
-        k, base = self._krc, self._bases()[gates.cpu(cpu, self.cpus)]
-        batches = [base + st.BATCH_BASE + n * st.BATCH_WORDS for n in range(st.READY_BATCH + 1)]
-        return Krc(
-            channels=self._channels(base + st.BHEAD),
-            head=self._head(int(k[base + st.HEAD])),
-            count=int(k[base + st.COUNT]),
-            cache=tuple(block.pfn for block in self._blocks(int(k[base + st.CACHE]), records=False)),
-            monitor_todo=bool(k[base + st.MONITOR_TODO]),
-            batches=tuple(
-                Batch(self._channels(b + st.B_BHEAD), self._head(int(k[b + st.B_HEAD])), bool(k[b + st.B_PENDING]))
-                for b in batches[: self.version.batches]
-            ),
-            in_work=tuple(
-                Batch(self._channels(b + st.W_BHEAD), self._head(int(k[b + st.W_HEAD])), False) for b in batches
-            ),
-        )
-
-    def _channels(self, at: int) -> tuple[tuple[Block, ...], ...]:
-        return tuple(self._blocks(int(self._krc[at + n])) for n in range(len(CHANNELS)))
-
-    def _blocks(self, block: int, records: bool = True) -> tuple[Block, ...]:
-        found = []
-        while block != st.NULL:
-            row = self._bulk[block * (st.RECORDS + self.capacity) :][: st.RECORDS + self.capacity]
-            used = row[st.RECORDS : st.RECORDS + row[st.NR_RECORDS]].tolist() if records else ()
-            found.append(Block(int(row[st.PFN]), tuple(used)))
-            block = int(row[st.NEXT])
-        return tuple(found)
-
-    def _head(self, obj: int) -> tuple[int, ...]:
-        found = []
-        while obj != st.NULL:
-            found.append(obj)
-            obj = int(self._objs[obj * st.OBJECT + st.LINK])
-        return tuple(found)
+        return krc_at(self.arrays, self._bases()[gates.cpu(cpu, self.cpus)], self.version.batches)
 
     @locked
     def events(self, clear: bool = True) -> list[RcuEvent]:
         """Return the events in the ring, oldest first, and empty it."""
-        count, rows = int(self._log[st.EVENTS]), int(self._log[st.ROWS])
-        table = self._log[st.LOG_HEADER :].reshape(rows, st.LOG_WIDTH)
-        if count > rows:
-            table = np.roll(table, -(count % rows), axis=0)
-        found = [
-            RcuEvent(t, cpu, st.EVENT_NAMES[kind], seq, tuple(a)) for t, cpu, kind, seq, *a in table[:count].tolist()
-        ]
+        found = events_in(self._log)
         if clear:
             self._log[st.EVENTS] = 0
         return found
@@ -638,7 +473,7 @@ class KfreeRcu:
         pages: list[int] = []
         for cpu in range(self.cpus):
             krc = self.krc(cpu)
-            seen += self._check_cpu(cpu, krc, pages)
+            seen += check_cpu(self.arrays, cpu, krc, pages)
             pages += krc.cache
         waiting = np.flatnonzero(self._objs[st.INFO :: st.OBJECT] & st.STATE_MASK == st.PENDING_OBJECT).tolist()
         assert sorted(seen) == waiting, "an object is lost, or in two places"
@@ -646,25 +481,6 @@ class KfreeRcu:
         assert c.pending == len(waiting), f"{len(waiting)} objects wait, counted {c.pending}"
         assert len(set(pages)) == len(pages), "a page is in two places"
         assert c.pages_alloc - c.pages_freed == len(pages) - self._preloaded, "a page is lost"
-
-    def _check_cpu(self, cpu: int, krc: Krc, pages: list[int]) -> list[int]:
-        """Check a cpu's counts, add its blocks' pages to ``pages`` and return the objects found."""
-        groups = [krc.channels, *(b.channels for b in (*krc.batches, *krc.in_work))]
-        heads = [krc.head, *(b.head for b in (*krc.batches, *krc.in_work))]
-        blocks = [block for channels in groups for channel in channels for block in channel]
-        queued = sum(len(b.records) for channel in krc.channels for b in channel) + len(krc.head)
-        limit = int(self._krc[st.CACHE_LIMIT])
-        assert len(krc.cache) <= limit, f"cpu {cpu} caches {len(krc.cache)} blocks, at most {limit}"
-        assert all(0 < len(b.records) <= self.capacity for b in blocks), "a block is empty or too full"
-        assert self.blocks_of(cpu) == len(blocks), f"cpu {cpu} has {len(blocks)} blocks, counted {self.blocks_of(cpu)}"
-        assert krc.count <= queued, f"cpu {cpu} counts {krc.count} objects, has {queued}"
-        pages += [block.pfn for block in blocks]
-        first = int(self._krc[self._bases()[cpu] + st.FIRST_CALLBACK])
-        return [
-            *(obj for block in blocks for obj in block.records),
-            *(obj for head in heads for obj in head),
-            *self._head(first),
-        ]
 
 
 def power_of_two(number: int) -> int:

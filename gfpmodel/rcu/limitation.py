@@ -14,7 +14,7 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.locking import Report, Setup, Verdict, make_kernel, make_request, stack, verdict
 from gfpmodel.locking.machine import GUEST
 from gfpmodel.mm import PageAllocator, Rule
-from gfpmodel.rcu.chain import ALLOCATED
+from gfpmodel.rcu.cache import ALLOCATED
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.rcu.versions import Version, version
 

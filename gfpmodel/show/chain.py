@@ -12,7 +12,7 @@ from html import escape
 
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
 from gfpmodel.rcu import VERSIONS, Block, KfreeRcu, Krc, RcuEvent, Timing
-from gfpmodel.rcu.chain import ALLOCATED, CACHED
+from gfpmodel.rcu.cache import ALLOCATED, CACHED
 from gfpmodel.rcu.clock import next_event
 from gfpmodel.rcu.state import NEVER
 from gfpmodel.rcu.versions import CHANNELS, PAGE_SIZE, POINTER_SIZE, Version

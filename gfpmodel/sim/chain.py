@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError
 from gfpmodel.mm import PageAllocator
 from gfpmodel.rcu import state as rcu
-from gfpmodel.rcu.kfree_rcu import KfreeRcu, Timing
+from gfpmodel.rcu.kfree_rcu import KfreeRcu
+from gfpmodel.rcu.timing import Timing
 from gfpmodel.rcu.versions import Version
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st

@@ -13,7 +13,7 @@ from gfpmodel.mm import state as mm
 from gfpmodel.mm.mmzone import boot_sizes
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.costs import NO_FLOOD, blocks_in_flight, drain_ns
-from gfpmodel.rcu.kfree_rcu import Timing
+from gfpmodel.rcu.timing import Timing
 from gfpmodel.rcu.versions import PAGE_SIZE, Version, version
 from gfpmodel.sim.chain import Chain
 from gfpmodel.sim.plans import Experiment, Record, Results, Runs, pick

@@ -12,7 +12,7 @@ from gfpmodel.mm import state as mm
 from gfpmodel.mm.jit import compiled, entry, inlined
 from gfpmodel.mm.state import NULL, get_flags, get_pageblock_migratetype, set_flags, zget, zput
 from gfpmodel.rcu import state as rcu
-from gfpmodel.rcu.chain import pcp_pages
+from gfpmodel.rcu.cache import pcp_pages
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
 from gfpmodel.sim.cpu import ask, charge, clear_ring, free_block, idle_until, lock_was_busy, pop, push, run_for, settle

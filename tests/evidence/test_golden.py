@@ -1,10 +1,6 @@
 """The recorded truth: the kernel's own code ran these scripts; nothing may differ."""
 
 import gzip
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.evidence.golden import is_golden, verify
 from gfpmodel.evidence.verify import verify_file
 from tests.conftest import bulk_but
+from tests.vectors import agree_interpreted, cut_at_the_end, mutated, torn, unknown_field, unknown_operation
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 FILES = sorted(GOLDEN.glob("*.jsonl.gz"))
@@ -32,27 +29,7 @@ def test_the_whole_set_is_here() -> None:
 
 
 def test_a_tenth_passes_interpreted() -> None:
-    chosen = [str(file) for file in FILES[::9]]
-    run = subprocess.run(
-        [sys.executable, "-m", "gfpmodel", "verify", *chosen],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert f"{len(chosen)} of {len(chosen)} files agree" in run.stdout
-
-
-def mutated(tmp_path: Path, change: Any) -> Path:
-    """Write a copy of a small vector after ``change`` worked on the list of its lines (objects)."""
-    with gzip.open(SMALL, "rt") as source:
-        lines = [json.loads(line) for line in source]
-    change(lines)
-    path = tmp_path / "mutated.jsonl.gz"
-    with gzip.open(path, "wt") as target:
-        target.writelines(json.dumps(line) + "\n" for line in lines)
-    return path
+    agree_interpreted(FILES[::9])
 
 
 def first(lines: list[dict[str, Any]], **wanted: Any) -> int:
@@ -175,14 +152,14 @@ def change_kernel(lines: Any) -> None:
     ],
 )
 def test_an_edited_file_is_noticed(change: Any, tmp_path: Path) -> None:
-    _, difference = verify(mutated(tmp_path, change))
+    _, difference = verify(mutated(tmp_path, change, SMALL))
     assert difference is not None
     assert difference.line >= 1
     assert difference.expected != difference.got
 
 
 def test_the_difference_names_line_field_and_values(tmp_path: Path) -> None:
-    path = mutated(tmp_path, change_result)
+    path = mutated(tmp_path, change_result, SMALL)
     _, difference = verify(path)
     assert difference is not None
     assert difference.field == "r"
@@ -194,18 +171,6 @@ def test_the_difference_names_line_field_and_values(tmp_path: Path) -> None:
 
 def no_zone_field(lines: Any) -> None:
     del lines[0]["zones"]
-
-
-def unknown_operation(lines: Any) -> None:
-    lines[5]["op"] = "realloc"
-
-
-def unknown_field(lines: Any) -> None:
-    lines[5]["result"] = 1
-
-
-def cut_at_the_end(lines: Any) -> None:
-    del lines[-20:]
 
 
 def unknown_cpu(lines: Any) -> None:
@@ -225,7 +190,7 @@ def overlapping_zones(lines: Any) -> None:
     [no_zone_field, unknown_operation, unknown_field, cut_at_the_end, unknown_cpu, bad_mask, overlapping_zones],
 )
 def test_a_file_that_cannot_be_used_says_where(change: Any, tmp_path: Path) -> None:
-    path = mutated(tmp_path, change)
+    path = mutated(tmp_path, change, SMALL)
     with pytest.raises(InputError) as error:
         verify(path)
     assert error.value.file == str(path)
@@ -234,9 +199,7 @@ def test_a_file_that_cannot_be_used_says_where(change: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
 def test_a_torn_file_says_where(keep: float, tmp_path: Path) -> None:
-    data = SMALL.read_bytes()
-    path = tmp_path / "torn.jsonl.gz"
-    path.write_bytes(data[: int(len(data) * keep)])
+    path = torn(tmp_path, SMALL, keep)
     with pytest.raises(InputError) as error:
         verify(path)
     assert error.value.line is not None

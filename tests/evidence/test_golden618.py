@@ -1,10 +1,5 @@
 """The recorded truth of v6.18, v7.1 and v7.3: nothing may differ, and a wrong rule is noticed."""
 
-import gzip
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +10,7 @@ from gfpmodel.evidence.golden import verify
 from gfpmodel.evidence.mutants import MUTANTS, Mutant, killed_by
 from gfpmodel.evidence.verify import verify_file
 from tests.conftest import bulk_but
+from tests.vectors import agree_interpreted, cut_at_the_end, mutated, torn, unknown_field, unknown_operation
 
 DATA = Path(__file__).parents[1] / "data"
 FOLDERS = {"v6.18": DATA / "golden618", "v7.1": DATA / "golden715", "v7.3": DATA / "golden734"}
@@ -37,16 +33,7 @@ def test_there_are_files_of_each_kernel(kernel: str) -> None:
 
 
 def test_both_formats_pass_in_one_call_interpreted() -> None:
-    chosen = [str(SMALL), str(RANGES), str(DATA / "golden" / "d20_patched_ft_lists_c4.jsonl.gz")]
-    run = subprocess.run(
-        [sys.executable, "-m", "gfpmodel", "verify", *chosen],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "3 of 3 files agree" in run.stdout
+    agree_interpreted([SMALL, RANGES, DATA / "golden" / "d20_patched_ft_lists_c4.jsonl.gz"])
 
 
 @pytest.mark.parametrize(
@@ -60,17 +47,6 @@ def test_no_mistake_stays_behind() -> None:
     with pytest.raises(InputError, match="has no 'nothing like this'"):
         killed_by(Mutant("nothing", "v6.18", "nr_pcp_alloc", "nothing like this", ""), [])
     assert verify(SMALL)[1] is None
-
-
-def mutated(tmp_path: Path, change: Any, source: Path = SMALL) -> Path:
-    """Write a copy of a small vector after ``change`` worked on the list of its lines (objects)."""
-    with gzip.open(source, "rt") as file:
-        lines = [json.loads(line) for line in file]
-    change(lines)
-    path = tmp_path / "mutated.jsonl.gz"
-    with gzip.open(path, "wt") as target:
-        target.writelines(json.dumps(line) + "\n" for line in lines)
-    return path
 
 
 def first(lines: list[dict[str, Any]], op: str) -> dict[str, Any]:
@@ -138,7 +114,7 @@ def change_kernel(lines: Any) -> None:
     ],
 )
 def test_an_edited_file_is_noticed(change: Any, tmp_path: Path) -> None:
-    _, difference = verify(mutated(tmp_path, change))
+    _, difference = verify(mutated(tmp_path, change, SMALL))
     assert difference is not None
     assert difference.expected != difference.got
 
@@ -155,16 +131,8 @@ def no_row(lines: Any) -> None:
     lines[0]["kernel"] = "6.12.19"
 
 
-def unknown_operation(lines: Any) -> None:
-    lines[5]["op"] = "realloc"
-
-
 def no_operation(lines: Any) -> None:
     lines[5] = {"t": "note"}
-
-
-def unknown_field(lines: Any) -> None:
-    lines[5]["result"] = 1
 
 
 def a_bulk_of_too_many(lines: Any) -> None:
@@ -173,10 +141,6 @@ def a_bulk_of_too_many(lines: Any) -> None:
 
 def busy_nothing(lines: Any) -> None:
     first(lines, "bulk")["tf"] = [-1]
-
-
-def cut_at_the_end(lines: Any) -> None:
-    del lines[-20:]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +158,7 @@ def cut_at_the_end(lines: Any) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_says_where(change: Any, says: str, tmp_path: Path) -> None:
-    path = mutated(tmp_path, change)
+    path = mutated(tmp_path, change, SMALL)
     with pytest.raises(InputError) as error:
         verify(path)
     assert says in error.value.message
@@ -204,9 +168,7 @@ def test_a_file_that_cannot_be_used_says_where(change: Any, says: str, tmp_path:
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
 def test_a_torn_file_says_where(keep: float, tmp_path: Path) -> None:
-    data = SMALL.read_bytes()
-    path = tmp_path / "torn.jsonl.gz"
-    path.write_bytes(data[: int(len(data) * keep)])
+    path = torn(tmp_path, SMALL, keep)
     assert (verdict := verify_file(str(path))).unusable is not None
     assert verdict.unusable.line is not None
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +148,27 @@ def test_an_entry_takes_what_its_annotation_says() -> None:
     machine, *_ = library.kinds_of(page_alloc.run_ops.function)  # type: ignore[attr-defined]
     pages, trace = machine.items[0], machine.items[-1]
     assert trace.optional
-    out: list[Any] = []
-    library.words_of(pages, np.zeros(6, np.uint32), out)
-    assert out[1:] == [6]
+    words = library.plan_of(pages)
+    assert words(np.zeros(6, np.uint32))[1:] == (6,)
     for wrong in (np.zeros(6, np.int64), np.zeros((2, 3), np.uint32), np.zeros(12, np.uint32)[::2]):
         with pytest.raises(TypeError):
-            library.words_of(pages, wrong, [])
+            words(wrong)
     with pytest.raises(TypeError, match="3 items; expected 5"):
-        library.words_of(machine, (np.zeros(6, np.uint32),) * 3, [])
+        library.plan_of(machine)((np.zeros(6, np.uint32),) * 3)
+
+
+def test_a_plan_that_remembers_an_array_takes_another_for_another() -> None:
+    words = library.plan_of(library.Array(np.dtype(np.int64)))
+    one, other = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    assert words(one) == words(one) == (one.ctypes.data, 4)
+    assert words(other) == (other.ctypes.data, 4)
+    one.resize(4096, refcheck=False)  # it moves
+    assert words(one) == (one.ctypes.data, 4096)
+    with pytest.raises(TypeError):
+        words(one.astype(np.int32))
+    gone = weakref.ref(one)
+    del one
+    assert gone() is None
 
 
 def test_an_entry_that_records_nothing_or_always_something_is_compiled_once() -> None:

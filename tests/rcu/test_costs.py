@@ -6,7 +6,7 @@ import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.rcu.costs import HEADERS, blocks_in_flight, drain_ns, fallback_cost, flood, ladder
-from gfpmodel.rcu.kfree_rcu import Timing
+from gfpmodel.rcu.timing import Timing
 from gfpmodel.rcu.versions import version
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gfpmodel.evidence.boot59.log import Line
-from gfpmodel.rcu.chain import (
-    rcu_seq_snap,
-)
+from gfpmodel.rcu.gp import rcu_seq_snap
 
 
 class Span(NamedTuple):

@@ -9,12 +9,7 @@ from typing import NamedTuple
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.text import beginning, read_lines
-from gfpmodel.rcu.chain import (
-    ALLOCATED,
-    FAILED,
-    FORCED,
-    NO_SOURCE,
-)
+from gfpmodel.rcu.cache import ALLOCATED, FAILED, FORCED, NO_SOURCE
 from gfpmodel.rcu.versions import ALIASES, VERSIONS, version
 
 MAGIC = ("FLOOD ", "GPBUG ")

@@ -24,25 +24,11 @@ from gfpmodel.evidence.boot59.log import Line, Log, kernel_of, read_log
 from gfpmodel.evidence.golden import Difference, DifferenceFound
 from gfpmodel.evidence.recorded import RecordedChain, free_records, queue_many
 from gfpmodel.rcu import state as st
-from gfpmodel.rcu.chain import (
-    ALLOCATED,
-    CACHED,
-    FAILED,
-    FORCED,
-    HEAD_MASK,
-    NO_SOURCE,
-    end_work,
-    fill_page_cache_func,
-    finish_block,
-    free_object,
-    kfree_rcu_monitor,
-    kvfree_call_rcu,
-    next_head,
-    rcu_seq_snap,
-    start_block,
-    start_work,
-)
+from gfpmodel.rcu.cache import ALLOCATED, CACHED, FAILED, FORCED, NO_SOURCE, fill_page_cache_func
+from gfpmodel.rcu.chain import HEAD_MASK, kfree_rcu_monitor, kvfree_call_rcu
 from gfpmodel.rcu.clock import free_waited, rcu_work_rcufn
+from gfpmodel.rcu.gp import rcu_seq_snap
+from gfpmodel.rcu.work import end_work, finish_block, free_object, next_head, start_block, start_work
 
 GRACE_PERIOD = 4  # what a grace period adds to gp_seq
 NOT_A_BLOCK = {FORCED: -FORCED, FAILED: -FAILED, NO_SOURCE: -FAILED}

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
-from gfpmodel.mm.buddy import __rmqueue_smallest, change_pageblock_range
-from gfpmodel.mm.events import trace_event, trace_op
-from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
+from gfpmodel.mm.buddy import __rmqueue_smallest
+from gfpmodel.mm.events import trace_event
+from gfpmodel.mm.jit import compiled, i64, inlined, u64
 from gfpmodel.mm.page_alloc import (
     GFP_DIRECT_RECLAIM,
     GFP_HIGH,
@@ -25,52 +25,24 @@ from gfpmodel.mm.page_alloc import (
     NO_RESULT,
     alloc_pages_nodemask,
     gfp_to_alloc_flags_cma,
-    has_suitable_block,
-    is_block_in_use,
     prepare_alloc_pages,
     scanned_lists,
     should_reclaim_retry,
     wakeup_kswapd,
 )
-from gfpmodel.mm.state import (
-    NULL,
-    Mm,
-    Silent,
-    free_area,
-    get,
-    get_flags,
-    get_pageblock_migratetype,
-    list_add,
-    list_del,
-    list_empty,
-    page_to_pfn,
-    set_flags,
-    zadd,
-    zget,
-    zput,
-)
-from gfpmodel.mm.v6_18.buddy import (
-    RMQUEUE_NORMAL,
-    __rmqueue,
-    move_freepages_block,
-    move_to_free_list,
-    split_large_buddy,
-)
+from gfpmodel.mm.state import NULL, Mm, get_flags, list_empty, page_to_pfn, set_flags, zget, zput
+from gfpmodel.mm.v6_18.buddy import RMQUEUE_NORMAL, __rmqueue
+from gfpmodel.mm.v6_18.highatomic import reserve_after_buddy, reserve_after_scan, unreserve_highatomic_pageblock
 from gfpmodel.mm.v6_18.locks import (
     lock_zone,
     pcp_spin_trylock,
     pcp_spin_unlock,
     per_cpu_pages,
     pget,
-    spin_lock_irqsave,
-    spin_trylock_irqsave,
     spin_unlock_irqrestore,
 )
 from gfpmodel.mm.v6_18.pcp import (
     __rmqueue_pcplist,
-    decay_pcp_high,
-    drain_pages,
-    free_frozen_page_commit,
     halve_free_count,
     pcp_allowed_order,
     pcp_migratetype,
@@ -78,193 +50,7 @@ from gfpmodel.mm.v6_18.pcp import (
     rmqueue_pcplist,
     take_first,
 )
-
-# The rarer operations: which one is in the word's room for the order, an order of their own above the argument.
-(
-    RUN_DRAIN,
-    RUN_NOLOCK,
-    RUN_FREE_NOLOCK,
-    RUN_FREE_NOLOCK_HANDLE,
-    RUN_BULK,
-    RUN_DECAY,
-    RUN_UNRESERVE,
-    RUN_ZONE_FLAG,
-    RUN_SET_BOOST,
-    RUN_BUSY,
-    RUN_AMOUNT,
-) = range(11)
-ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT = 0xFFFFFFFF, 32
-
-
-# watermarks
-
-
-@inlined
-def may_use_highatomic(alloc_flags: int) -> Any:
-    """Return whether the watermark counts a block on a HIGHATOMIC list as one that can serve the request.
-
-    Models: the condition in mm/page_alloc.c:__zone_watermark_ok (v6.18).
-    """
-    return alloc_flags & (st.ALLOC_HIGHATOMIC | st.ALLOC_OOM) != 0
-
-
-@inlined
-def __zone_watermark_unusable_free(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
-    """Return how many free pages are of no use for a request.
-
-    Models: mm/page_alloc.c:__zone_watermark_unusable_free (v6.18).
-    """
-    unusable = (1 << order) - 1
-    if not alloc_flags & st.ALLOC_RESERVES:
-        unusable += zget(m, zone, st.NR_FREE_HIGHATOMIC)
-    if not alloc_flags & st.ALLOC_CMA:
-        unusable += zget(m, zone, st.NR_FREE_CMA)
-    return unusable
-
-
-@compiled
-def zone_watermark_ok(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int) -> Any:
-    """Return whether a zone has more than ``mark`` free after this request, and a block that can serve it.
-
-    Models: mm/page_alloc.c:__zone_watermark_ok (v6.18).
-    """
-    free -= __zone_watermark_unusable_free(m, zone, order, alloc_flags)
-    if alloc_flags & st.ALLOC_MIN_RESERVE:
-        mark -= mark // 2
-        if alloc_flags & st.ALLOC_NON_BLOCK:
-            mark -= mark // 4
-    if alloc_flags & st.ALLOC_OOM:
-        mark -= mark // 2
-    if free <= mark + zget(m, zone, st.RESERVE + highest):
-        return False
-    return order == 0 or has_suitable_block(m, zone, order, alloc_flags)
-
-
-@inlined
-def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> Any:
-    """Return whether a zone is above its mark and reserve whatever else the flags allow.
-
-    Models: mm/page_alloc.c:zone_watermark_fast (v6.18), its quick test.
-    """
-    free = zget(m, zone, st.NR_FREE)
-    unusable = __zone_watermark_unusable_free(m, zone, 0, alloc_flags)
-    return free - min(free, unusable) > mark + zget(m, zone, st.RESERVE + highest)
-
-
-@inlined
-def zone_watermark_fast(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
-    """Return what zone_watermark_ok would, with a quick test for order 0 first, and a last one without the boost.
-
-    Models: mm/page_alloc.c:zone_watermark_fast (v6.18).
-    """
-    if order == 0 and has_plenty(m, zone, mark, highest, alloc_flags):
-        return True
-    return zone_watermark_slow(m, zone, order, mark, highest, alloc_flags)
-
-
-@compiled
-def zone_watermark_slow(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
-    """Return what zone_watermark_fast does where its quick test does not answer.
-
-    Models: the second half of mm/page_alloc.c:zone_watermark_fast (v6.18).
-    """
-    free = zget(m, zone, st.NR_FREE)
-    if zone_watermark_ok(m, zone, order, mark, highest, alloc_flags, free):
-        return True
-    if order > 0 or not alloc_flags & st.ALLOC_MIN_RESERVE or zget(m, zone, st.BOOST) == 0:
-        return False
-    if alloc_flags & st.ALLOC_WMARK_MASK != st.ALLOC_WMARK_MIN:
-        return False
-    return zone_watermark_ok(m, zone, 0, zget(m, zone, st.WMARK), highest, alloc_flags, free)
-
-
-# HIGHATOMIC
-
-
-@compiled
-def reserve_highatomic_pageblock(m: Mm, zone: int, page: int, order: int) -> None:
-    """Reserve the pageblock of a block just allocated for later atomic requests, up to one percent of the zone.
-
-    Models: mm/page_alloc.c:reserve_highatomic_pageblock (v6.18).
-    """
-    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
-    block, percent = 1 << pageblock_order, zget(m, zone, st.MANAGED) // 100
-    reserved = zget(m, zone, st.NR_HIGHATOMIC)
-    if percent < block or reserved >= (percent + block - 1 & ~(block - 1)):
-        return
-    spin_lock_irqsave(m, zone)
-    migratetype = get_pageblock_migratetype(m, page)
-    if migratetype < st.MIGRATE_PCPTYPES:
-        if order >= pageblock_order:
-            change_pageblock_range(m, page, order, st.MIGRATE_HIGHATOMIC)
-            zadd(m, zone, st.NR_HIGHATOMIC, 1 << order)
-        elif move_freepages_block(m, zone, page, migratetype, st.MIGRATE_HIGHATOMIC) >= 0:
-            zadd(m, zone, st.NR_HIGHATOMIC, block)
-    spin_unlock_irqrestore(m, zone)
-    if zget(m, zone, st.NR_HIGHATOMIC) != reserved:
-        now = zget(m, zone, st.NR_HIGHATOMIC)
-        trace_event(m, ev.RESERVE_HIGHATOMIC, zone, page_to_pfn(m, page), order, now)
-
-
-@compiled
-def unreserve_in_zone(m: Mm, zone: int, migratetype: int) -> Any:
-    """Give the first HIGHATOMIC block of a zone to a type, with its pageblock; returns whether pages moved.
-
-    Models: the inside of mm/page_alloc.c:unreserve_highatomic_pageblock (v6.18).
-    """
-    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
-    for order in range(st.MAX_ORDER):
-        head = free_area(zone, order) + st.MIGRATE_HIGHATOMIC
-        page = get(m, head, st.NEXT)
-        if page == head:
-            continue
-        size = max(1 << pageblock_order, 1 << order)
-        zadd(m, zone, st.NR_HIGHATOMIC, -min(size, zget(m, zone, st.NR_HIGHATOMIC)))
-        moved = i64(1 << order)
-        if order < pageblock_order:
-            moved = move_freepages_block(m, zone, page, st.MIGRATE_HIGHATOMIC, migratetype)
-        else:
-            move_to_free_list(m, page, zone, order, st.MIGRATE_HIGHATOMIC, migratetype)
-            change_pageblock_range(m, page, order, migratetype)
-        if moved > 0:
-            return True
-    return False
-
-
-@compiled
-def unreserve_highatomic_pageblock(m: Mm, first: int, migratetype: int, force: int) -> Any:
-    """Give one reserved pageblock to a type; without ``force`` a zone keeps its last one; returns 1 if pages moved.
-
-    Models: mm/page_alloc.c:unreserve_highatomic_pageblock (v6.18).
-    """
-    zone, moved = first, 0
-    while zone >= 0 and not moved:
-        if force or zget(m, zone, st.NR_HIGHATOMIC) > 1 << zget(m, st.MACHINE, st.PAGEBLOCK_ORDER):
-            spin_lock_irqsave(m, zone)
-            moved = 1 if unreserve_in_zone(m, zone, migratetype) else 0
-            spin_unlock_irqrestore(m, zone)
-        zone = zget(m, zone, st.NEXT_ZONE)
-    trace_event(m, ev.UNRESERVE_HIGHATOMIC, ev.NO_PAGE, force, moved)
-    return moved
-
-
-@inlined
-def reserve_after_buddy(m: Mm, zone: int, page: int, order: int, alloc_flags: int) -> None:
-    """Reserve for a block that came from the buddy lists: not here, before v7.1.
-
-    Models: mm/page_alloc.c:rmqueue_buddy (v6.18).
-    """
-
-
-@inlined
-def reserve_after_scan(m: Mm, zone: int, page: int, order: int, alloc_flags: int) -> None:
-    """Reserve for a block, wherever it came from.
-
-    Models: the end of mm/page_alloc.c:get_page_from_freelist (v6.18).
-    """
-    if alloc_flags & st.ALLOC_HIGHATOMIC:
-        reserve_highatomic_pageblock(m, zone, page, order)
-
+from gfpmodel.mm.v6_18.watermark import has_plenty, zone_watermark_fast
 
 # a block from a zone
 
@@ -570,80 +356,6 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
         results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
 
 
-# freeing
-
-
-@compiled
-def free_deferred(m: Mm, zone: int) -> None:
-    """Free what free_pages_nolock() left behind, the newest first.
-
-    Models: the beginning of mm/page_alloc.c:free_one_page (v6.18).
-    """
-    head = free_area(zone, 0) + st.DEFERRED_ROW
-    page = get(m, head, st.NEXT)
-    while page != head:
-        list_del(m, page)
-        order = get_flags(m, page) & st.ORDER_MASK
-        set_flags(m, page, 0)
-        split_large_buddy(m, zone, page, order)
-        page = get(m, head, st.NEXT)
-
-
-@compiled
-def add_page_to_zone_llist(m: Mm, zone: int, page: int, order: int) -> None:
-    """Leave a block for the next who frees under the zone lock.
-
-    Models: mm/page_alloc.c:add_page_to_zone_llist (v6.18).
-    """
-    set_flags(m, page, st.DEFERRED | order | zone << st.ZONE_SHIFT)
-    list_add(m, page, free_area(zone, 0) + st.DEFERRED_ROW)
-
-
-@compiled
-def free_one_page(m: Mm, zone: int, page: int, order: int, trylock: bool) -> None:
-    """Put a block on the buddy lists, under the zone lock.
-
-    Models: mm/page_alloc.c:free_one_page (v6.18).
-    """
-    if trylock:
-        if not spin_trylock_irqsave(m, zone):
-            add_page_to_zone_llist(m, zone, page, order)
-            return
-    else:
-        spin_lock_irqsave(m, zone)
-        free_deferred(m, zone)
-    set_flags(m, page, 0)
-    split_large_buddy(m, zone, page, order)
-    spin_unlock_irqrestore(m, zone)
-
-
-@compiled
-def ___free_pages(m: Mm, cpu: int, page: int, order: int, trylock: bool) -> None:
-    """Free 2**order pages: to this cpu's lists if the order has some and their lock is free, else to the buddy lists.
-
-    Models: mm/page_alloc.c:___free_pages and __free_frozen_pages (v6.18).
-    """
-    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
-    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
-    if pcp_allowed_order(m, order):
-        migratetype = pcp_migratetype(m, page)
-        pcp = per_cpu_pages(cpu, zone)
-        if pcp_spin_trylock(m, zone, cpu, pcp):
-            if free_frozen_page_commit(m, zone, cpu, pcp, page, migratetype, order, trylock):
-                pcp_spin_unlock(m, zone, cpu)
-            return
-    free_one_page(m, zone, page, order, trylock)
-
-
-@compiled
-def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
-    """Free 2**order pages.
-
-    Models: mm/page_alloc.c:__free_pages (v6.18).
-    """
-    ___free_pages(m, cpu, page, order, False)
-
-
 # what most requests and frees are
 
 
@@ -687,11 +399,11 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     pcp = per_cpu_pages(cpu, zone)
     high = pget(m, pcp, st.PCP_HIGH)
-    settled = pget(m, pcp, st.PCP_HIGH_MIN) <= high <= pget(m, pcp, st.PCP_HIGH_MAX)
     if (
         flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
         or pget(m, pcp, st.PCP_COUNT) + 1 >= high
-        or not settled
+        or high < pget(m, pcp, st.PCP_HIGH_MIN)
+        or high > pget(m, pcp, st.PCP_HIGH_MAX)
         or pget(m, pcp, st.PCP_HELD)
         or zget(m, st.MACHINE, st.BUSY)
         or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
@@ -702,173 +414,3 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
     put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
     pcp_spin_unlock(m, zone, cpu)
     return True
-
-
-@compiled
-def free_pages_nolock(m: Mm, cpu: int, page: int, order: int) -> None:
-    """Free 2**order pages without waiting for any lock.
-
-    Models: mm/page_alloc.c:free_pages_nolock (v6.18).
-    """
-    ___free_pages(m, cpu, page, order, True)
-
-
-@compiled
-def __free_contig_range(m: Mm, cpu: int, page: int, count: int) -> None:
-    """Free so many pages that follow each other: one by one, before v7.2.
-
-    Models: mm/page_alloc.c:free_contig_range (v6.18).
-    """
-    for single in range(page, page + count):
-        __free_pages(m, cpu, single, 0)
-
-
-@compiled
-def block_of(m: Mm, page: int) -> Any:
-    """Return the first page of the allocated block that a page lies in, NULL if it lies in none."""
-    if page < zget(m, st.MACHINE, st.FIRST_PAGE) or page >= zget(m, st.MACHINE, st.PAGES_END):
-        return NULL
-    for order in range(st.MAX_ORDER):
-        head = page & ~((1 << order) - 1)
-        flags = get_flags(m, head)
-        if flags & st.STATE_MASK:
-            return head if flags & st.STATE_MASK == st.IN_USE and flags & st.ORDER_MASK >= order else NULL
-    return NULL
-
-
-@compiled
-def split_page(m: Mm, page: int) -> None:
-    """Make single pages of an allocated block.
-
-    Models: mm/page_alloc.c:split_page (v6.18).
-    """
-    flags = get_flags(m, page)
-    for single in range(page + 1, page + (1 << (flags & st.ORDER_MASK))):
-        set_flags(m, single, flags & ~(st.ORDER_MASK | st.PG_LRU))
-    set_flags(m, page, flags & ~st.ORDER_MASK)
-
-
-@entry
-@compiled
-def split_block(m: Silent, page: int) -> Any:
-    """Make single pages of the allocated block that a page lies in; returns whether it lies in one."""
-    head = block_of(m, page)
-    if head != NULL:
-        split_page(m, head)
-    return head != NULL
-
-
-@entry
-@compiled
-def free_pages_bulk(m: Mm, cpu: int, pages: NDArray[np.int64], count: int) -> Any:
-    """Free the first ``count`` of single pages (rows) in this order; returns the number of the first that is misuse.
-
-    Without one it returns how many there are.  The pages behind ``count`` stay in use; they and the others are split
-    off larger blocks first.  With a misuse none is freed.
-    Models: mm/page_alloc.c:free_pages_bulk (v7.3): each stretch of pages that follow each other is a range.
-    """
-    trace_op(m.trace, 0, cpu)
-    for at in range(len(pages)):
-        if block_of(m, i64(pages[u64(at)])) == NULL:
-            return at
-    for at in range(len(pages)):
-        split_page(m, block_of(m, i64(pages[u64(at)])))
-    start = 0
-    while start < count:
-        stop = start + 1
-        while stop < count and pages[u64(stop)] == pages[u64(stop - 1)] + 1:
-            stop += 1
-        __free_contig_range(m, cpu, i64(pages[u64(start)]), stop - start)
-        start = stop
-    zput(m, st.MACHINE, st.BUSY, 0)
-    return len(pages)
-
-
-# operations
-
-
-@compiled
-def run_nolock(m: Mm, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
-    """Run an alloc_pages_nolock(); returns how many results there are then."""
-    page = alloc_pages_nolock(m, cpu, argument >> ARGUMENT_ORDER_SHIFT)
-    results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
-    return done + 1
-
-
-@compiled
-def run_free_nolock(m: Mm, cpu: int, pfn: int, order: int) -> Any:
-    """Run a free_pages_nolock(); returns whether it was no misuse."""
-    if pfn == NO_RESULT:
-        return True
-    page = pfn - zget(m, st.MACHINE, st.PFN_OFFSET)
-    if not is_block_in_use(m, page, order):
-        return False
-    free_pages_nolock(m, cpu, page, order)
-    return True
-
-
-@compiled
-def run_bulk(m: Mm, cpu: int, gfp: int, results: NDArray[np.uint32], done: int) -> Any:
-    """Run an alloc_pages_bulk() of so many pages as the word before said; returns how many results there are then."""
-    amount = zget(m, st.MACHINE, st.AMOUNT)
-    alloc_pages_bulk(m, cpu, gfp, amount, results, done)
-    zput(m, st.MACHINE, st.AMOUNT, 0)
-    return done + amount
-
-
-@compiled
-def run_unreserve(m: Mm, gfp: int, force: int) -> Any:
-    """Run an unreserve_highatomic_pageblock() as a request with this mask would; returns whether pages moved."""
-    gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
-    highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
-    return unreserve_highatomic_pageblock(m, zget(m, st.MACHINE, st.FIRST_ZONE + highest), migratetype, force)
-
-
-@compiled
-def set_zone_flag(m: Mm, zone: int, bit: int, value: int) -> None:
-    """Set or clear a bit of zone->flags, as kswapd or another cpu would."""
-    flags = zget(m, zone, st.ZONE_FLAGS) & ~(1 << bit)
-    zput(m, zone, st.ZONE_FLAGS, flags | value << bit)
-
-
-@compiled
-def run_other(m: Mm, which: int, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
-    """Run an operation that is neither alloc_pages() nor a free; returns how many results there are then.
-
-    What is misuse returns -1.  RUN_BUSY and RUN_AMOUNT are about the operation that comes next.
-    """
-    low, high = argument & ARGUMENT_MASK, argument >> ARGUMENT_ORDER_SHIFT
-    if which == RUN_DRAIN:
-        drain_pages(m, cpu)
-    elif which == RUN_NOLOCK:
-        done = run_nolock(m, cpu, argument, results, done)
-    elif RUN_FREE_NOLOCK <= which <= RUN_FREE_NOLOCK_HANDLE:
-        pfn = i64(results[u64(low)]) if which == RUN_FREE_NOLOCK_HANDLE else low
-        if not run_free_nolock(m, cpu, pfn, high):
-            return -1
-    elif which == RUN_BULK:
-        done = run_bulk(m, cpu, argument, results, done)
-    elif RUN_DECAY <= which <= RUN_UNRESERVE:
-        answer = decay_pcp_high(m, low, cpu) if which == RUN_DECAY else run_unreserve(m, low, high)
-        results[u64(done)] = answer
-        done += 1
-    elif which == RUN_ZONE_FLAG:
-        set_zone_flag(m, low & 3, low >> 2, high)
-    elif which == RUN_SET_BOOST:
-        zput(m, high, st.BOOST, low)
-    elif which == RUN_BUSY:
-        zput(m, st.MACHINE, st.BUSY, argument)
-        zput(m, st.MACHINE, st.TRYLOCKS, 0)
-        return done
-    else:
-        zput(m, st.MACHINE, st.AMOUNT, argument)
-        return done
-    return done
-
-
-@inlined
-def end_of_op(m: Mm, kind: int, which: int) -> None:
-    """Let nothing be busy any more after an operation during which something was."""
-    if zget(m, st.MACHINE, st.BUSY) != 0 and not (kind == 3 and which in (RUN_BUSY, RUN_AMOUNT)):
-        zput(m, st.MACHINE, st.BUSY, 0)
