@@ -9,6 +9,7 @@ from typing import Literal
 from gfpmodel.gfp import encode, layout
 from gfpmodel.locking.contexts import HELD_ZONE
 from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.paths import free_page, later_steps
 from gfpmodel.locking.slab import stack_list_entry
 from gfpmodel.locking.step import NOTHING, Step, Taken, What, locked
 from gfpmodel.mm import Event, PageAllocator
@@ -74,6 +75,9 @@ class Walk:
 
     def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
         """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
+        if self.allocator.rules.later:
+            yield from self.later_sections(list(events), function)
+            return
         refill = {event.op for event in events if event.kind == ev.REFILL_DONE}
         where = "__rmqueue_pcplist" if refill and function == "get_page_from_freelist" else function
         where = "free_pcppages_bulk" if function == "free_unref_page" else where
@@ -94,6 +98,14 @@ class Walk:
                 yield from self.opened.pop()
             elif event.kind == ev.WAKE_KSWAPD:
                 yield from self.wakeup_kswapd(event)
+
+    def later_sections(self, events: list[Event], function: str) -> Iterator[Step]:
+        """Yield the steps of the events of a later kernel's engine, and what waking kswapd takes."""
+        for event, step in later_steps(self.kernel, events, function):
+            if event.kind == ev.WAKE_KSWAPD:
+                yield from self.wakeup_kswapd(event)
+            elif step:
+                yield step
 
     def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
         """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
@@ -219,7 +231,7 @@ class Walk:
             yield Step("release", "memcg_stock.lock")
         if self.charge == "fail":
             self.allocator.events()
-            self.allocator.free_pages(page, order)
+            free_page(self.allocator, page, order, nolock=self.trylock)
             yield from self.free(self.allocator.events())
 
     def free(self, events: list[Event]) -> Iterator[Step]:
@@ -230,7 +242,7 @@ class Walk:
         """
         if self.page_owner:
             yield from self.save_stack(GFP_KSWAPD_RECLAIM | GFP_NOWARN)
-        if self.trylock or self.taken.pcp:
+        if (self.trylock or self.taken.pcp) and not self.allocator.rules.later:
             yield from self.free_one()
         else:
             yield from self.sections(events, "free_unref_page")
