@@ -12,7 +12,15 @@ from gfpmodel.errors import unknown
 from gfpmodel.locking.step import NOTHING, Taken
 from gfpmodel.mm import Machine, PageAllocator, Rule, Snapshot, Zone
 from gfpmodel.mm.kernels import FIRST
-from gfpmodel.mm.state import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN, MAX_ORDER, ZONE_BOOSTED_WATERMARK, ZONE_NORMAL
+from gfpmodel.mm.state import (
+    ALLOC_WMARK_LOW,
+    ALLOC_WMARK_MIN,
+    MAX_ORDER,
+    MIGRATE_PCPTYPES,
+    PAGE_ALLOC_COSTLY_ORDER,
+    ZONE_BOOSTED_WATERMARK,
+    ZONE_NORMAL,
+)
 
 #: The guest of the recorded cells: 256 MiB, batch 15 and high 90 in DMA32, pageblocks of order 10.
 GUEST = Machine((Zone(0, 1, 4095), Zone(1, 4096, 61440)), pageblock_order=10)
@@ -49,10 +57,13 @@ def fill_to_high(a: PageAllocator) -> None:
     sizes = a.sizes.zones[BIG_ZONE]
     high = sizes.high_min if a.rules.later else sizes.high
     pfns = [a.alloc_pages(UNMOVABLE) or 0 for _ in range(high + sizes.batch)]
+    pair = a.alloc_pages(UNMOVABLE, 1) or 0
     a.drain()
-    while a.rules.later and a.decay_pcp_high(0, BIG_ZONE):
-        pass  # the requests raised high: down to high_min again
-    for pfn in pfns[: high - 1]:
+    if a.rules.later:
+        while a.decay_pcp_high(0, BIG_ZONE):
+            pass  # the requests raised high: down to high_min again
+        a.free_pages(pair, 1)
+    for pfn in pfns[: high - 1 - a.pcp_count(0, BIG_ZONE)]:
         a.free_pages(pfn)
 
 
@@ -65,6 +76,9 @@ def use_up(a: PageAllocator, mark: int) -> None:
         while a.watermark_ok(zone, 0, mark, ZONE_NORMAL):
             served = [order for order in range(1, MAX_ORDER) if a.watermark_ok(zone, order, mark, ZONE_NORMAL)]
             a.alloc_pages(mask, max(served, default=1))
+        for order in range(HIGHEST_FILLED + 1, PAGE_ALLOC_COSTLY_ORDER + 1) if a.rules.later else ():
+            while len(a.pcp_list(0, zone, MIGRATE_PCPTYPES * order)):
+                a.alloc_pages(mask, order)  # what the refill for such a request left
 
 
 class ListState(NamedTuple):

@@ -25,7 +25,7 @@ def later_steps(kernel: Kernel, events: list[Event], function: str) -> Iterator[
 
     Arguments: the kernel; the events of one operation; the function that was called, a key of INSIDE.  Interrupts stay
     on where PREEMPT_RT has a sleeping lock.
-    Models: mm/page_alloc.c:rmqueue, rmqueue_bulk, __free_frozen_pages and free_one_page (v6.18), as the engine ran them.
+    Models: mm/page_alloc.c:rmqueue, rmqueue_bulk, __free_frozen_pages and free_one_page (v6.18).
     """
     masks = not kernel.rt or kernel.zone_lock == "raw_spinlock_t"
     where = ""

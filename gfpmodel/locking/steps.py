@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,11 +73,13 @@ class Walk:
             yield Step("release", "fs_reclaim")
         yield Step("might_sleep", where=self.kernel.entry)
 
-    def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
+    def sections(self, events: list[Event], function: str) -> Iterator[Step]:
         """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
-        if self.allocator.rules.later:
-            yield from self.later_sections(list(events), function)
-            return
+        own = self.later_sections if self.allocator.rules.later else self.first_sections
+        yield from own(events, function)
+
+    def first_sections(self, events: list[Event], function: str) -> Iterator[Step]:
+        """Yield the steps of the events of v5.8's engine, in the words of a kernel up to v6.17."""
         refill = {event.op for event in events if event.kind == ev.REFILL_DONE}
         where = "__rmqueue_pcplist" if refill and function == "get_page_from_freelist" else function
         where = "free_pcppages_bulk" if function == "free_unref_page" else where
@@ -113,7 +115,7 @@ class Walk:
         Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later; in
         v6.0 interrupts are off by then.
         """
-        off = self.kernel.pcp == "trylock" and not self.kernel.rt
+        off = self.kernel.pcp == "trylock" and (not self.kernel.rt or self.kernel.zone_lock == "raw_spinlock_t")
         self.opened.append([Step("irq_restore")] if off else [])
         if off:
             yield Step("irq_save")

@@ -182,8 +182,9 @@ class Verdict:
 def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool]:
     """Return the order that makes the engine take a kernel's way to a page, and whether its lists are empty.
 
-    A later kernel's engine has that way itself.  On v5.8's, orders that have lists of their own go the way of order 0; one whose lists are locked away goes that of order 1,
-    straight to the free lists.  An order that the row refuses stays as it is.
+    A later kernel's engine has that way itself.  On v5.8's, orders that have lists of their own go the way of order 0;
+    one whose lists are locked away goes that of order 1, straight to the free lists.  An order that the row refuses
+    stays as it is.
     Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
     """
     order, rule = request.order, request.served_by
@@ -197,6 +198,11 @@ def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool
     return 0, order > HIGHEST_FILLED
 
 
+def lists_of(kernel: Kernel) -> Lists:
+    """Return whose lists the machine has on a kernel."""
+    return Lists(kernel.engine, kernel.engine != FIRST and kernel.on("TRANSPARENT_HUGEPAGE"))
+
+
 @lru_cache(maxsize=4096)
 def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING) -> tuple[Result, tuple[Step, ...]]:
     """Run a request on the engine and return its result and the steps that its events mean on a kernel."""
@@ -207,8 +213,7 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
     rule = request.served_by.on(kernel.rt)
     if rule.pmd_order and order == HPAGE_PMD_ORDER and kernel.lists(order) and served is not None:
         served = replace(served, highest_order=order)
-    lists = Lists(kernel.engine, kernel.engine != FIRST and kernel.on("TRANSPARENT_HUGEPAGE"))
-    a, page = ready(served, setup.pcp, taken, emptied, lists)
+    a, page = ready(served, setup.pcp, taken, emptied, lists_of(kernel))
     walk = Walk(
         a,
         kernel,
