@@ -8,7 +8,7 @@ way is chosen by what was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gfpmodel.evidence.measured import Line, numbers, read_rows
+from gfpmodel.evidence.later import BOOT618
+from gfpmodel.evidence.measured import Line, Row, numbers, read_rows, spread
 from gfpmodel.gfp import encode, layout
 from gfpmodel.io.procfs import read_proc
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
@@ -214,3 +215,19 @@ def exhaustions(path: Path, zoneinfo: Mapping[str, Path], guests: Container[str]
     sizes = {name: sizes_of(file) for name, file in zoneinfo.items()}
     rows = [row for row in read_rows(path, *COLUMNS) if row["mem"] in guests]
     return [exhaustion(row, sizes[f"{row['kernel']}-{row['mem']}"]) for row in rows]
+
+
+def summary(found: Sequence[Exhaustion]) -> Row:
+    """Return how many of some runs the model predicts, as a row of the table of failures."""
+    missed = [one for one in found if not one.predicted]
+    apart = [one.boosted.got / one.recorded.got - 1 for one in found]
+    return Row(
+        "blocks until the first NULL",
+        BOOT618,
+        "asked with interrupts off, nothing given back",
+        spread(one.recorded.got for one in found),
+        f"the same in {len(found) - len(missed)}; {100 * min(apart):+.2f} to {100 * max(apart):+.2f} % of each",
+        len(found),
+        len(missed),
+        "; ".join(dict.fromkeys(one.why for one in missed)),
+    )
