@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gfpmodel.evidence.measured import Line, Row, numbers, read_rows, set_lists, spread
+from gfpmodel.evidence.measured import Line, Row, read_rows, set_lists, spread
 from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
 from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_FREE_HANDLE
@@ -23,7 +23,7 @@ from gfpmodel.proposals import proposal
 NOLOCK = proposal("trylock")
 BOOT61, BOOT618 = "v6.1.192, fast try made by hand, booted", "v6.18.26, booted"
 BATCH_61, HIGH_61 = 31, 408  #: pages, of the 512 MiB guests of v6.1
-BATCH_618, SCALE_618 = 63, 5  #: pages, of the 1 GiB guest; a refill is up to 63 << 5 pages there
+BATCH_618 = 63  #: pages, of the 1 GiB guest
 
 
 # bursts
@@ -113,55 +113,6 @@ def guest(zones: dict[int, Marks], listed: int = 0) -> PageAllocator:
         sizes.zones[index].lowmem_reserve = (0, *(marks.reserve,) * 3)
     allocator.restore(allocator.snapshot(), sizes)
     return allocator
-
-
-def nolock(allocator: PageAllocator, order: int = 0, most: int = 1 << 22) -> int:
-    """Ask as alloc_pages_nolock() until the first NULL; returns how many blocks there were."""
-    step, total = 1 << 12, 0
-    while total < most:
-        pfns = allocator.run(pack_ops(np.full(step, OP_ALLOC), 0, order, NOLOCK.mask)).pfns
-        null = pfns == NO_RESULT
-        if null.any():
-            return total + int(np.argmax(null))
-        total += step
-    return total
-
-
-def marks_of(row: Line) -> dict[int, Marks]:
-    """Return the zones of a recorded exhaustion at its start; the boost is in the recorded min."""
-    return {
-        index: Marks(*(int(row[f"{zone}_{name}"]) for name in ("free_before", "min", "reserve")))
-        for zone, index in (("DMA", ZONE_DMA), ("DMA32", ZONE_DMA32))
-    }
-
-
-def exhausted(row: Line) -> tuple[int, int, bool]:
-    """Return the blocks of a recorded exhaustion, those of the model, and whether each zone ended at its line."""
-    zones, order = marks_of(row), int(row["order"])
-    allocator = guest(zones, min(numbers(row["DMA32_pcp_before"])[0], 6 * BATCH_618 - 1))
-    got = nolock(allocator, order)
-    depth = max(BATCH_618 << SCALE_618, 1 << order)
-    ends = [int(row[f"{zone}_free_after"]) for zone in ("DMA", "DMA32")]
-    lines = [zones[index].min + zones[index].reserve * (index == ZONE_DMA) for index in (ZONE_DMA, ZONE_DMA32)]
-    at_line = all(line - depth < end <= line + (1 << order) - 1 for end, line in zip(ends, lines, strict=True))
-    return int(row["got"]), got, at_line
-
-
-def nolock_exhaustion(path: Path) -> list[Row]:
-    """Return where alloc_pages_nolock() stops, and how many blocks it gets until then."""
-    rows = [row for row in read_rows(path, "got", "order", "DMA32_free_after") if row["req"] == "NL"]
-    found = [exhausted(row) for row in rows]
-    apart = [got / said - 1 for said, got, _ in found]
-    what = "requests end where every zone is at min, boost and reserve"
-    missed = [ok for *_, ok in found].count(False)
-    recorded = f"{len(found) - missed} of {len(found)} runs"
-    late = "the recorded boost is of after the run, which may have added it"
-    line = Row(what, BOOT618, "asked until the first NULL", recorded, "all, by its rule", len(found), missed, late)
-    model = f"{100 * min(apart):+.2f} to {100 * max(apart):+.2f} % of each"
-    why = f"the last refill is up to {BATCH_618 << SCALE_618} pages there, {BATCH_618} in the model"
-    wrong = sum(said != got for said, got, _ in found)
-    amount = Row("blocks until then", BOOT618, "the same", spread(n for n, *_ in found), model, len(found), wrong, why)
-    return [line, amount]
 
 
 def at_line(row: Line) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,8 @@ from gfpmodel.evidence.golden import verify
 from gfpmodel.evidence.vectors import Difference
 from gfpmodel.mm import kernels
 from gfpmodel.mm.jit import FORMS, interpreted, of_kernel, plain
+
+COLUMNS = ("mistake", "kernel", "function", "file", "line")  #: of the file that says by which vector each dies
 
 
 @dataclass(frozen=True)
@@ -198,3 +200,16 @@ def killed_by(mutant: Mutant, files: Iterable[Path]) -> tuple[Path, Difference] 
             if difference:
                 return file, difference
     return None
+
+
+def kills(mutants: Iterable[Mutant], folders: Mapping[str, Path]) -> Iterator[dict[str, str]]:
+    """Yield of each mutant the smallest vector of its kernel that it does not agree with, and at which line.
+
+    Arguments: the mutants; the folder with the vectors of each kernel.  A mutant that lives has no file.
+    """
+    for mutant in mutants:
+        files = sorted(folders[mutant.kernel].glob("*.jsonl.gz"), key=lambda file: (file.stat().st_size, file.name))
+        found = killed_by(mutant, files)
+        file, line = (f"{found[0].parent.name}/{found[0].name}", str(found[1].line)) if found else ("", "")
+        values = (mutant.says, mutant.kernel, mutant.function, file, line)
+        yield dict(zip(COLUMNS, values, strict=True))

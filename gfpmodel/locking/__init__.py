@@ -1,8 +1,8 @@
 """Locks of the request path: which context is told off by which check, computed from the path really taken.
 
-The path is v5.8's, as the engine ran it; a later kernel changes the kinds of the locks, what is only tried, which
-orders have lists, and the checks.  ``MISMATCHES`` lists the recorded cells that the model does not reproduce, each
-with its reason.
+The path is the engine's: from v6.18 on that of this kernel's own allocator, before it v5.8's, where a later kernel
+changes the kinds of the locks, what is only tried, which orders have lists, and the checks.  ``MISMATCHES`` lists the
+recorded cells that the model does not reproduce, each with its reason.
 """
 
 from gfpmodel.locking.classes import LockClass

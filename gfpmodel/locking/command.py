@@ -122,7 +122,10 @@ def ask(question: Question, kernel: Kernel) -> Verdict:
 def describe(found: Verdict) -> str:
     """Return a verdict in words: result, locks, and the reports in full."""
     lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
-    lines.append(f"locks    {', '.join(found.locks) or 'none'}")
+    locks = [f"{lock} (tried)" if lock in found.trylocks else lock for lock in found.locks]
+    lines.append(f"locks    {', '.join(locks) or 'none'}")
+    if not found.kernel.has_engine:
+        lines.append(f"path     that of {found.kernel.engine}: the last allocator of the model that is no newer")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
     if found.request.call:
         said = slab_facts(found)

@@ -11,6 +11,7 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, config_names, layout
 from gfpmodel.gfp.layouts import release
 from gfpmodel.locking.classes import Kind, LockClass
+from gfpmodel.mm.kernels import FIRST, ROWS
 from gfpmodel.mm.state import PAGE_ALLOC_COSTLY_ORDER
 
 #: The options that a verdict knows beside those of the layout, and their defaults; None: follows another option.
@@ -76,6 +77,19 @@ class Kernel:
     def on(self, option: str) -> bool:
         """Return whether an option is y."""
         return dict(self.config).get(option, False)
+
+    @property
+    def engine(self) -> str:
+        """Return the row of the allocator whose events are this kernel's path: the last that is no newer, or the first.
+
+        From v6.18 on that is the allocator of these lists; v5.8's stands for every kernel before v6.18.
+        """
+        return next((name for name in reversed(ROWS) if self.version >= Kernel(name, ()).version), FIRST)
+
+    @property
+    def has_engine(self) -> bool:
+        """Return whether that row is this kernel's own, not that of an earlier one."""
+        return self.version == Kernel(self.engine, ()).version
 
     @property
     def rt(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from gfpmodel.gfp import encode, layout
 from gfpmodel.locking.contexts import HELD_ZONE
 from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.paths import free_page, later_steps
 from gfpmodel.locking.slab import stack_list_entry
 from gfpmodel.locking.step import NOTHING, Step, Taken, What, locked
 from gfpmodel.mm import Event, PageAllocator
@@ -72,8 +73,13 @@ class Walk:
             yield Step("release", "fs_reclaim")
         yield Step("might_sleep", where=self.kernel.entry)
 
-    def sections(self, events: Iterable[Event], function: str) -> Iterator[Step]:
+    def sections(self, events: list[Event], function: str) -> Iterator[Step]:
         """Yield the steps of the engine's events: irq-off sections, the zone lock, kswapd."""
+        own = self.later_sections if self.allocator.rules.later else self.first_sections
+        yield from own(events, function)
+
+    def first_sections(self, events: list[Event], function: str) -> Iterator[Step]:
+        """Yield the steps of the events of v5.8's engine, in the words of a kernel up to v6.17."""
         refill = {event.op for event in events if event.kind == ev.REFILL_DONE}
         where = "__rmqueue_pcplist" if refill and function == "get_page_from_freelist" else function
         where = "free_pcppages_bulk" if function == "free_unref_page" else where
@@ -95,13 +101,21 @@ class Walk:
             elif event.kind == ev.WAKE_KSWAPD:
                 yield from self.wakeup_kswapd(event)
 
+    def later_sections(self, events: list[Event], function: str) -> Iterator[Step]:
+        """Yield the steps of the events of a later kernel's engine, and what waking kswapd takes."""
+        for event, step in later_steps(self.kernel, events, function):
+            if event.kind == ev.WAKE_KSWAPD:
+                yield from self.wakeup_kswapd(event)
+            elif step:
+                yield step
+
     def zone_lock(self, where: str, zone: int) -> Iterator[Step]:
         """Yield taking a zone's lock, with interrupts off by itself where the section around it leaves them on.
 
         Models: spin_lock(&zone->lock) of v5.8 and spin_lock_irqsave() or spin_trylock_irqsave() of v6.2 and later; in
         v6.0 interrupts are off by then.
         """
-        off = self.kernel.pcp == "trylock" and not self.kernel.rt
+        off = self.kernel.pcp == "trylock" and (not self.kernel.rt or self.kernel.zone_lock == "raw_spinlock_t")
         self.opened.append([Step("irq_restore")] if off else [])
         if off:
             yield Step("irq_save")
@@ -219,7 +233,7 @@ class Walk:
             yield Step("release", "memcg_stock.lock")
         if self.charge == "fail":
             self.allocator.events()
-            self.allocator.free_pages(page, order)
+            free_page(self.allocator, page, order, nolock=self.trylock)
             yield from self.free(self.allocator.events())
 
     def free(self, events: list[Event]) -> Iterator[Step]:
@@ -230,7 +244,7 @@ class Walk:
         """
         if self.page_owner:
             yield from self.save_stack(GFP_KSWAPD_RECLAIM | GFP_NOWARN)
-        if self.trylock or self.taken.pcp:
+        if (self.trylock or self.taken.pcp) and not self.allocator.rules.later:
             yield from self.free_one()
         else:
             yield from self.sections(events, "free_unref_page")

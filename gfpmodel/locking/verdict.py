@@ -15,13 +15,15 @@ from gfpmodel.locking.contexts import Context, context
 from gfpmodel.locking.graph import LockGraph
 from gfpmodel.locking.kernels import HPAGE_PMD_ORDER, NOLOCK_SLAB_SINCE, Kernel
 from gfpmodel.locking.lockdep import Cpu
-from gfpmodel.locking.machine import ready
+from gfpmodel.locking.machine import HIGHEST_FILLED, Lists, ready
+from gfpmodel.locking.paths import free_page
 from gfpmodel.locking.reports import Report
 from gfpmodel.locking.slab import GFP_RECLAIM, lock_cache, pre_alloc, slab_call
 from gfpmodel.locking.slab_rows import Call, Pages, calls, check_call, default_state
 from gfpmodel.locking.step import NOTHING, Step, Taken
 from gfpmodel.locking.steps import ENGINE, GFP_ACCOUNT, Walk, pcp_lock
 from gfpmodel.mm import Rule
+from gfpmodel.mm.kernels import FIRST
 from gfpmodel.mm.rules import ORDINARY, OWN_FUNCTION
 from gfpmodel.proposals import proposal
 
@@ -32,7 +34,6 @@ SLAB_KEEPS = ENGINE.composites["GFP_RECLAIM_MASK"] | ENGINE.composites["GFP_CONS
 SLAB_KEEPS, SLAB_ADDS = SLAB_KEEPS & ~encode("__GFP_NOFAIL", ENGINE), encode("__GFP_NOWARN|__GFP_NORETRY", ENGINE)
 IRQ_OFF_SECTIONS = ("get_page_from_freelist", "free_unref_page")
 Result = Literal["page", "NULL", "freed", "object", "queued"]
-HIGHEST_FILLED = 1  #: of the lists, only those of orders 0 and 1 hold pages
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,12 @@ class Verdict:
         return list(dict.fromkeys(step.lock for step in steps if step.what in ("acquire", "try", "busy")))
 
     @property
+    def trylocks(self) -> list[str]:
+        """Return the names of those locks that were only tried, each time."""
+        waited = {step.lock for step in (*self.steps, *self.work) if step.what == "acquire"}
+        return [lock for lock in self.locks if lock not in waited]
+
+    @property
     def printed(self) -> tuple[Report, ...]:
         """Return all that was printed, reports on the context's own locks first."""
         return (*self.before, *self.reports)
@@ -168,11 +175,13 @@ class Verdict:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict as plain objects."""
+        """Return the verdict as plain objects; ``path`` is the kernel whose allocator the engine ran."""
         return {
             "result": self.result,
             "reports": [report.to_json() for report in self.reports],
             "locks": self.locks,
+            "trylocks": self.trylocks,
+            "path": self.kernel.engine,
             "deadlock": self.deadlock,
             "unsafe": self.unsafe,
             "before": [report.to_json() for report in self.before],
@@ -180,19 +189,27 @@ class Verdict:
 
 
 def on_engine(request: Request, kernel: Kernel, taken: Taken) -> tuple[int, bool]:
-    """Return the order that makes v5.8's engine take a kernel's way to a page, and whether its lists are empty.
+    """Return the order that makes the engine take a kernel's way to a page, and whether its lists are empty.
 
-    Orders that have lists of their own go the way of order 0; one whose lists are locked away goes that of order 1,
-    straight to the free lists.  An order that the row refuses stays as it is.
+    A later kernel's engine has that way itself.  On v5.8's, orders that have lists of their own go the way of order 0;
+    one whose lists are locked away goes that of order 1, straight to the free lists.  An order that the row refuses
+    stays as it is.
     Models: mm/page_alloc.c:rmqueue (v5.14 and v6.2).
     """
     order, rule = request.order, request.served_by
+    if kernel.engine != FIRST:
+        return order, False
     allowed = order <= rule.highest_order or (rule.pmd_order and order == HPAGE_PMD_ORDER)
     if not (kernel.lists(order) and allowed):
         return order, False
     if taken.pcp:
         return min(max(order, 1), max(rule.highest_order, 1)), False
     return 0, order > HIGHEST_FILLED
+
+
+def lists_of(kernel: Kernel) -> Lists:
+    """Return whose lists the machine has on a kernel."""
+    return Lists(kernel.engine, kernel.engine != FIRST and kernel.on("TRANSPARENT_HUGEPAGE"))
 
 
 @lru_cache(maxsize=4096)
@@ -202,8 +219,10 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
         return slab_path(request, setup, kernel, taken)
     order, emptied = on_engine(request, kernel, taken)
     served, mask = request.on_engine(kernel)
-    a, page = ready(served, setup.pcp, taken.zones, emptied)
     rule = request.served_by.on(kernel.rt)
+    if rule.pmd_order and order == HPAGE_PMD_ORDER and kernel.lists(order) and served is not None:
+        served = replace(served, highest_order=order)
+    a, page = ready(served, setup.pcp, taken, emptied, lists_of(kernel))
     walk = Walk(
         a,
         kernel,
@@ -219,7 +238,7 @@ def path(request: Request, setup: Setup, kernel: Kernel, taken: Taken = NOTHING)
         taken=taken,
     )
     if request.free:
-        a.free_pages(page)
+        free_page(a, page, 0, nolock=walk.trylock)
         return "freed", tuple(walk.free(a.events()))
     got = a.alloc_pages(mask, order)
     steps = tuple(walk.request(a.events(), got, order))

@@ -21,7 +21,7 @@ from gfpmodel.locking import Kernel, Verdict, make_kernel
 from gfpmodel.locking.command import Question, ask
 from gfpmodel.locking.machine import PCP, ready
 from gfpmodel.locking.step import Taken
-from gfpmodel.locking.verdict import on_engine, tries
+from gfpmodel.locking.verdict import lists_of, on_engine, tries
 from gfpmodel.mm import Rule
 from gfpmodel.mm.rules import ORDINARY
 from gfpmodel.mm.script import Step, run_script
@@ -281,9 +281,10 @@ def refusal(found: Verdict) -> str:
 def walked(found: Verdict, pcp: str) -> Step:
     """Run the request of a verdict on the engine once more and return its events as a step."""
     request, rule = found.request, found.request.served_by.on(found.kernel.rt)
-    order, emptied = on_engine(request, found.kernel, Taken(found.context.zones, found.context.holds_pcp_lock))
+    taken = Taken(found.context.zones, found.context.holds_pcp_lock)
+    order, emptied = on_engine(request, found.kernel, taken)
     mask = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
-    allocator, _ = ready(rule if rule.flag else mask, pcp, found.context.zones, emptied)
+    allocator, _ = ready(rule if rule.flag else mask, pcp, taken, emptied, lists_of(found.kernel))
     return next(iter(run_script(allocator, f"+{order}!")))
 
 

@@ -182,7 +182,7 @@ def check_sizes(sizes: Sizes, machine: Machine) -> None:
         where = f"zone {own.zone.name}"
         gates.within(own.managed, f"{where}: managed", 0, MAX_COUNT)
         batch, high = (gates.within(n, f"{where}: pcp", 0, MAX_PCP) for n in (own.batch, own.high))
-        if not is_pcp(batch, high):
+        if not own.high_max and not is_pcp(batch, high):  # lists that tune themselves have no high of their own
             raise MisuseError(f"{where}: high {high}, batch {batch}: no pcp of v5.8")
         for what, numbers, count in (("wmark", own.wmark, 3), ("lowmem_reserve", own.lowmem_reserve, MAX_NR_ZONES)):
             if gates.column(numbers, f"{where}: {what}", 0, 1 << 52).shape != (count,):

@@ -1,5 +1,6 @@
 """The recorded truth of v6.18, v7.1 and v7.3: nothing may differ, and a wrong rule is noticed."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from gfpmodel.errors import InputError
 from gfpmodel.evidence.golden import verify
-from gfpmodel.evidence.mutants import MUTANTS, Mutant, killed_by
+from gfpmodel.evidence.mutants import MUTANTS, Mutant, killed_by, kills
 from gfpmodel.evidence.verify import verify_file
 from tests.conftest import bulk_but
 from tests.vectors import agree_interpreted, cut_at_the_end, mutated, torn, unknown_field, unknown_operation
@@ -16,6 +17,8 @@ DATA = Path(__file__).parents[1] / "data"
 FOLDERS = {"v6.18": DATA / "golden618", "v7.1": DATA / "golden715", "v7.3": DATA / "golden734"}
 FILES = {kernel: sorted(folder.glob("*.jsonl.gz")) for kernel, folder in FOLDERS.items()}
 ALL = [file for files in FILES.values() for file in files]
+with (DATA.parents[1] / "book/data/mutants.csv").open(newline="") as table:
+    NAMED = {row["mistake"]: row for row in csv.DictReader(table)}
 SMALL = FOLDERS["v6.18"] / "u00_bulk_c1.jsonl.gz"
 RANGES = FOLDERS["v7.3"] / "r03_range_c2.jsonl.gz"
 
@@ -39,8 +42,15 @@ def test_both_formats_pass_in_one_call_interpreted() -> None:
 @pytest.mark.parametrize(
     "mutant", bulk_but(20, MUTANTS), ids=lambda mutant: f"{mutant.kernel}-{mutant.says.replace(' ', '-')}"
 )
-def test_a_wrong_rule_is_noticed(mutant: Mutant) -> None:
-    assert killed_by(mutant, sorted(FILES[mutant.kernel], key=lambda file: file.stat().st_size)) is not None
+def test_a_wrong_rule_is_noticed_by_the_vector_that_the_book_names(mutant: Mutant) -> None:
+    (made,) = kills([mutant], FOLDERS)
+    assert made["file"]
+    assert made == NAMED[mutant.says]
+
+
+def test_the_book_names_every_mistake_once_and_in_order() -> None:
+    assert list(NAMED) == [mutant.says for mutant in MUTANTS]
+    assert len(MUTANTS) >= 20
 
 
 def test_no_mistake_stays_behind() -> None:

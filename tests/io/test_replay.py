@@ -340,6 +340,20 @@ def test_a_machine_that_the_model_can_be_differs_in_nothing() -> None:
     assert replay_file(ANON, ZONEINFO, WhatIf(rows=())).differs == ()
 
 
+@pytest.mark.parametrize(("kernel", "nearest"), [("v6.1", "v5.8-rc3"), ("v6.18", "v6.18"), ("v7.2", "v7.1")])
+def test_a_replay_says_whose_allocator_it_ran_on_and_which_is_the_nearest(
+    kernel: str, nearest: str, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text(alloc(0x1000))
+    recording = read_recording(str(trace), kernel)
+    asked = WhatIf(rows=())
+    found = Report(recording, replay(recording, asked), asked)
+    assert f"v5.8-rc3's, as in every replay; of the model's the nearest to {kernel} is {nearest}'s" in found.to_text()
+    facts = found.to_json()
+    assert (facts["engine"], facts["nearest"]) == ("v5.8-rc3", nearest)
+
+
 def test_the_table_of_refills() -> None:
     [row] = refill_table({ANON: ZONEINFO})
     assert row["trace"] == "rt-smp2-512M-anon-cut"

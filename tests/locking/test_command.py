@@ -43,6 +43,8 @@ def test_order_0_is_clean_and_gets_nothing() -> None:
         "result": "NULL",
         "reports": [],
         "locks": [],
+        "trylocks": [],
+        "path": "v5.8-rc3",
         "deadlock": False,
         "unsafe": False,
         "before": [],

@@ -8,6 +8,7 @@ import pytest
 
 from gfpmodel.locking import Kernel, Setup, Verdict, make_kernel, make_request, verdict
 from gfpmodel.locking.machine import BIG_ZONE, GUEST, PCP, prepared, ready
+from gfpmodel.locking.step import NOTHING
 from gfpmodel.mm import PageAllocator
 from gfpmodel.mm.state import ALLOC_WMARK_LOW, ALLOC_WMARK_MIN, ZONE_NORMAL
 
@@ -87,7 +88,7 @@ def test_the_caller_of_deferred_refill_takes_the_lock_of_its_cache() -> None:
 @pytest.mark.parametrize(("pcp", "mark"), [("low", ALLOC_WMARK_LOW), ("min", ALLOC_WMARK_MIN)])
 def test_the_state_is_that_of_a_machine_short_of_memory(pcp: str, mark: int) -> None:
     for emptied in (False, True):
-        a, _ = ready(None, pcp, (), emptied)
+        a, _ = ready(None, pcp, NOTHING, emptied)
         a.check()
         assert a.sizes.zones[BIG_ZONE].wmark[mark] - 1 <= a.nr_free(BIG_ZONE) <= a.sizes.zones[BIG_ZONE].wmark[mark]
         assert not any(a.watermark_ok(zone, 0, mark, ZONE_NORMAL) for zone in a.sizes.zones)

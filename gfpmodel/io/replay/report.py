@@ -11,6 +11,7 @@ import numpy as np
 from gfpmodel.gfp import encode
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.run import Outcome, WhatIf
+from gfpmodel.locking.kernels import make_kernel
 from gfpmodel.mm.state import MIGRATE_NAMES, ZONE_NAMES
 from gfpmodel.proposals import proposal
 
@@ -163,6 +164,8 @@ class Report:
             "file": recording.name,
             "lines": recording.lines,
             "kernel": str(recording.choice.layout),
+            "engine": self.engine,
+            "nearest": self.nearest,
             "fits": list(recording.choice.fits),
             "events": recording.events,
             **recording.counts_by_name,
@@ -186,6 +189,21 @@ class Report:
         }
 
     @property
+    def kernel(self) -> str:
+        """Return the kernel whose names the trace has."""
+        return self.recording.choice.layout.kernel
+
+    @property
+    def engine(self) -> str:
+        """Return the kernel whose allocator the trace ran on."""
+        return self.outcome.allocator.rules.name
+
+    @property
+    def nearest(self) -> str:
+        """Return the kernel whose allocator is the nearest to that of the trace: the last that is no newer."""
+        return make_kernel(self.kernel).engine
+
+    @property
     def served_by(self) -> str | None:
         """Return the name of the row that every caller tries first, None if there is none."""
         return proposal(self.what_if.serve).name if self.what_if.serve else None
@@ -200,6 +218,8 @@ class Report:
             *(f"  {name:<32} {count:>9}" for name, count in r.events.items()),
             *(f"  skipped {count:>8}  {reason}" for reason, count in self.skipped.items()),
             *(f"  assumed {count:>8}  {reason}" for reason, count in self.assumed.items()),
+            f"allocator: {self.engine}'s, as in every replay; of the model's the nearest to {self.kernel} is "
+            f"{self.nearest}'s",
             f"machine: {self.outcome.allocator.machine.cpus} cpu(s); batch and high from {self.source}",
             *(
                 f"  {z['zone']:<8} pages {z['managed']}, free at the start {z['free_at_start']}, "

@@ -97,6 +97,8 @@ def rmqueue(m: Mm, zone: int, cpu: int, order: int, migratetype: int, alloc_flag
         page = rmqueue_pcplist(m, zone, cpu, order, first, last, alloc_flags, refill)
     if page == NULL and refill != st.REFILL_DECLINE and (refill != st.REFILL_NO or not pcp_allowed_order(m, order)):
         page = rmqueue_buddy(m, zone, order, migratetype, alloc_flags)
+    if page == NULL and refill == st.REFILL_DECLINE:
+        trace_event(m, ev.DECLINE, zone)
     if alloc_flags & st.ALLOC_KSWAPD and zget(m, zone, st.ZONE_FLAGS) & st.ZONE_BOOSTED_WATERMARK:
         zput(m, zone, st.ZONE_FLAGS, zget(m, zone, st.ZONE_FLAGS) & ~st.ZONE_BOOSTED_WATERMARK)
         wakeup_kswapd(m, zone, 0, zone)
