@@ -32,8 +32,6 @@ LOOKED_FOR = (
 )
 _ANY = re.compile("|".join(LOOKED_FOR))
 _CALLER = re.compile(r"\[ *([TC]\d+)\]")
-#: A kernel's own time stamp: what follows is its text, even where it looks like a host and a program (``DMA free:``).
-_STAMP = re.compile(r"(?:\s*>)*\s*(?:<\d{1,3}>\s*)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?(?![\w.-]+ kernel:)")
 _CUT_HEAD = re.compile(r"\bMem-Info:")
 _BOOT = "Linux version "
 LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
@@ -86,7 +84,7 @@ def kind_of(line: str) -> str:
 def split(line: str) -> tuple[str, str]:
     """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
     line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ")
-    around = _STAMP.match(line) or AROUND.match(line)
+    around = AROUND.match(line)
     head = around[0] if around else ""
     caller = _CALLER.search(head)
     return (caller[1] if caller else ""), line[len(head) :].strip().replace("\t", " ")

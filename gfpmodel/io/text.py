@@ -11,17 +11,45 @@ from gfpmodel.io.streams import BROKEN, open_bytes
 MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that a bomb is refused
 PIECE = 1 << 13
 
-#: When a system's log was written, and by whom: the forms of syslog and of journalctl's short outputs.
-_LOGGED = (
-    r"(?:(?:[A-Z][a-z]{2} )?(?:[A-Z][a-z]{2} [ \d]\d |\d{4}-\d\d-\d\d[T ])\d\d:\d\d:\d\d(?:[.,]\d+)?"
-    r"(?:Z|[-+]\d\d:?\d\d| [A-Z]{2,5})? |\[ *\d+\.\d+\] )[\w.-]+ [\w./-]+(?:\[\d+\])?: ?"
+#: What others put before a line: mail, the kernel's log, its readers.  One blank behind it goes, too.  They are written
+#: as `gfpmodel.io.ftrace.forms` writes its patterns, which that scanner follows in compiled code and AROUND here.
+#: What follows a kernel's own time stamp is its text, so that a program behind one is `kernel` or has its pid.
+PREFIXES = (
+    "'\xef\xbb\xbf'",  # a byte order mark
+    ">",
+    "<n>",
+    "[_n.n] w 'kernel:'",
+    "[_n.n] w w]:",
+    "[_n.n]",
+    "[_'T'n]",
+    "[_'C'n]",
+    "[w w_n w n]",
+    "w_n_n:n:n 'kernel:'",
+    "w_n_n:n:n w w]:",
+    "w_n_n:n:n w w",
+    "w_n_n:n:n.n w w",
+    "w w_n_n:n:n w w",
+    "w w n:n:n w w 'kernel:'",
+    "n-n-n n:n:n w w",
+    "n-n-n'T'n:n:n,nw",
+    "n-n-nw [_n.n]",
+    "n-n-nw w w",
+    "w w 'kernel:'",
 )
-#: A mail's quotes, then what logs put before a kernel's line: a level, a time since boot or a date.
-AROUND = re.compile(
-    r"\A(?:\s*>)*\s*(?:<\d{1,3}>\s*)?"
-    rf"(?:{_LOGGED})?"
-    r"(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?)?"
-)
+_TOKENS = {" ": " ++", "_": " *+", "n": r"\d++", "w": r"[^\s\]]++"}
+
+
+def as_regex(pattern: str) -> str:
+    """Return a pattern of PREFIXES as a regular expression."""
+    parts = pattern.split("'")
+    return "".join(
+        re.escape(part.encode("latin-1").decode()) if number % 2 else "".join(_TOKENS.get(c) or re.escape(c) for c in part)
+        for number, part in enumerate(parts)
+    )
+
+
+#: What mail and logs put before a line, as often as it stands there.  As for the scanner, none begins in lower case.
+AROUND = re.compile(rf"\A(?:\s*(?![a-z#])(?:{'|'.join(map(as_regex, PREFIXES))}) ?)*")
 
 
 def beginning(path: Path, size: int = 4096) -> str:
