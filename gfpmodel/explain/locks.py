@@ -235,7 +235,7 @@ def kernel_of(it: LockReport) -> Kernel | None:
         return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1 << 12)
 def case(kernel: Kernel, name: str, pcp: str, owner_on: bool, where: str) -> Verdict | None:
     """Return the verdict on one case, None where it cannot be or is not modelled."""
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
 
 _ZONE = re.compile(r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:(?P<rest>.*)")
 _FIELD = re.compile(r"\b([a-z_]+):(\d{1,15})[kK]B")
@@ -14,6 +16,7 @@ _BLOCKS = re.compile(
 )
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
 NEEDED = ("free", "min", "low", "high")
+Reserve = tuple[int, ...] | None
 ORDER_OF_ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 
 
@@ -99,23 +102,27 @@ def zone_index(info: MemInfo, node: int, highest: str) -> int | None:
     """
     zones = [z for z in info.zones if z.node == node]
     printed = {z.name for z in info.zones} | {"Movable"} | ({highest} if highest != "HighMem" else set())
-    sizes = {len(z.reserve) for z in zones if z.reserve}
+    return index_of(frozenset(printed), highest, tuple((z.name, z.reserve) for z in zones))
+
+
+@lru_cache(maxsize=256)
+def index_of(printed: frozenset[str], highest: str, reserves: tuple[tuple[str, Reserve], ...]) -> int | None:
+    """Return the entry of the highest zone if all sets of zones agree that are as large as the reserves are long."""
+    sizes = {len(reserve) for _, reserve in reserves if reserve}
     if len(sizes) != 1:
         return None
-    size = sizes.pop()
     found = set()
-    for bits in range(1 << len(ORDER_OF_ZONES)):
-        names = [name for i, name in enumerate(ORDER_OF_ZONES) if bits >> i & 1]
-        if len(names) == size and printed <= set(names) and highest in names and plausible(names, zones):
+    for names in combinations(ORDER_OF_ZONES, sizes.pop()):
+        if printed <= set(names) and highest in names and plausible(names, reserves):
             found.add(names.index(highest))
     return found.pop() if len(found) == 1 else None
 
 
-def plausible(names: list[str], zones: list[Zone]) -> bool:
+def plausible(names: tuple[str, ...], reserves: Iterable[tuple[str, Reserve]]) -> bool:
     """Return whether the reserves can be those of these zones: none is kept from a zone's own requests or lower ones.
 
     No kernel has both DMA32 and HighMem.
     """
     if "DMA32" in names and "HighMem" in names:
         return False
-    return all(not any((z.reserve or ())[: names.index(z.name) + 1]) for z in zones)
+    return all(not any((reserve or ())[: names.index(name) + 1]) for name, reserve in reserves)
