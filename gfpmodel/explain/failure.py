@@ -14,7 +14,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
-from gfpmodel.explain.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
+from gfpmodel.io.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
 from gfpmodel.gfp.meanings import BY_HIGH_SINCE, BY_HIGH_STABLE, meaning
 from gfpmodel.gfp.names import decode
 from gfpmodel.gfp.reading import Reading, read

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, open_bytes
-from gfpmodel.io.text import AROUND
+from gfpmodel.io.text import LONGEST_LINE, split
 
 #: What begins a report, by its kind.
 TITLES = {
@@ -30,11 +30,9 @@ LOOKED_FOR = (
     "scheduling while atomic",
     "inconsistent lock state",
 )
-_CALLER = re.compile(r"\[ *([TC]\d+)\]")
 _BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
 WORDS = (*LOOKED_FOR, _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
 BLOCK = 1 << 18  #: bytes that are read at once
-LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
 
@@ -80,15 +78,6 @@ def kind_of(line: str) -> str:
     if not any(words in line for words in LOOKED_FOR):
         return ""
     return next((kind for kind, title in TITLES.items() if title.search(line)), "")
-
-
-def split(line: str) -> tuple[str, str]:
-    """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
-    line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ")
-    around = AROUND.match(line)
-    head = around[0] if around else ""
-    caller = _CALLER.search(head)
-    return (caller[1] if caller else ""), line[len(head) :].strip().replace("\t", " ")
 
 
 def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:

@@ -52,6 +52,19 @@ def as_regex(pattern: str) -> str:
 AROUND = re.compile(rf"\A(?:\s*(?![a-z#])(?:{'|'.join(map(as_regex, PREFIXES))}) ?)*")
 
 
+_CALLER = re.compile(r"\[ *([TC]\d+)\]")
+LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
+
+
+def split(line: str) -> tuple[str, str]:
+    """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
+    line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ").replace("\t", " ")
+    around = AROUND.match(line)
+    head = around[0] if around else ""
+    caller = _CALLER.search(head)
+    return (caller[1] if caller else ""), line[len(head) :].strip()
+
+
 def beginning(path: Path, size: int = 4096) -> str:
     """Return the first characters of a file, as far as they can be read."""
     found = b""
@@ -87,15 +100,14 @@ def read_lines(path: Path) -> list[str]:
     return decoded(data, "ascii", path).split("\n")[:-1]
 
 
-def read_pasted(path: Path) -> list[str]:
-    """Return the bare lines of a text that people pasted, mailed or logged; raises InputError if it is no text.
+def read_pasted(path: Path) -> list[tuple[str, str]]:
+    """Return the lines of a text that people pasted, mailed or logged: each one's printk caller, and what it says.
 
     Cut off are a mail's quotes, a kernel log's time stamps, indentation, trailing blanks and carriage returns; the last
     newline may be missing.  What is cut off may be around the lines of any of the kernel's files, so that none of these
-    begins with it.
+    begins with it.  Raises InputError if it is no text.
     """
-    text = decoded(read_whole(path), "utf-8-sig", path).replace("\xa0", " ").replace("\t", " ")
-    return [AROUND.sub("", line).strip() for line in text.removesuffix("\n").split("\n")]
+    return [split(line) for line in decoded(read_whole(path), "utf-8-sig", path).removesuffix("\n").split("\n")]
 
 
 def decoded(data: bytes, encoding: str, path: Path) -> str:

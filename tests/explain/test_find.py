@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfpmodel.explain import explain, explain_lines, render
-from gfpmodel.explain.find import split
+from gfpmodel.io.text import split
 
 TEXTS = {f.name: f.read_text(encoding="utf-8") for f in sorted(Path("tests/data/reports").glob("*.txt"))}
 NAMES = st.sampled_from(sorted(TEXTS))

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from gfpmodel.explain.find import split
-from gfpmodel.io.text import AROUND, PREFIXES, as_regex
+from gfpmodel.io.text import AROUND, PREFIXES, as_regex, split
 from tests.io.test_ftrace_forms import LINE, read
 
 STAMP = "[  100.000008] "

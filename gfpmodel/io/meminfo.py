@@ -52,6 +52,12 @@ class MemInfo:
         return next((z for z in self.zones if (z.node, z.name) == (node, name)), None)
 
 
+def zone_of(line: str) -> tuple[int, str] | None:
+    """Return the node and zone whose numbers a line has, None for any other line."""
+    found = _ZONE.search(line) if " free:" in line else None
+    return (int(found["node"] or 0), found["zone"]) if found else None
+
+
 def read_mem_info(lines: Iterable[str]) -> MemInfo:
     """Read what lines hold of a Mem-Info block; lines of anything else are passed over."""
     info = MemInfo()
