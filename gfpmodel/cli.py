@@ -414,7 +414,9 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
 @cli.command()
 @click.argument("trace")
 @click.option("--proposal", "rows_asked", **ROW, multiple=True, help="Ask only this row; may be repeated.")
-@click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report.")
+@click.option(
+    "--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report."
+)
 @click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
 @click.option("--serve", **ROW, help="What if: every caller tries this row first.")

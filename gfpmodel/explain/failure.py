@@ -14,10 +14,10 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
-from gfpmodel.io.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
 from gfpmodel.gfp.meanings import BY_HIGH_SINCE, BY_HIGH_STABLE, meaning
 from gfpmodel.gfp.names import decode
 from gfpmodel.gfp.reading import Reading, read
+from gfpmodel.io.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 UNUSABLE_AT_ONCE_SINCE = (5, 9)  #: the quick test for order 0 leaves out the HIGHATOMIC reserve, too

