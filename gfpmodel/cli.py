@@ -373,7 +373,7 @@ def row(proposal: Rule, against: Rule, as_json: bool) -> int:
 @click.option("--page-size", type=click.Choice(PAGE_SIZES), help="Bytes in a page; default: as the files tell it.")
 @json_option
 def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int:
-    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo) or a report's Mem-Info, and what is not known.
+    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo) or from a report, and what they do not say.
 
     FILEs are told apart by content; one file may hold all three, quoted or with prompts and time stamps.  /proc/meminfo
     beside them tells the page size.  What keeps the model from being that machine is said, too.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from html import escape
-from typing import Any
-
 from gfpmodel.errors import InputError
 from gfpmodel.explain import LOOKED_FOR, explain, render
-from gfpmodel.explain.text import plain
+from gfpmodel.show.reports import IN_A_PAGE, explanation
 
 LONGEST = 1 << 20  #: characters of a paste
 MOST = 20  #: reports that are shown
-PARTS = ("What was asked", "Why it failed or was reported", "What would have happened otherwise")
 
 
 def explained(text: str) -> dict[str, str]:
@@ -30,37 +25,6 @@ def explained(text: str) -> dict[str, str]:
     rest = f"; the first {MOST} are shown" if len(found) > MOST else ""
     return {
         "outcome": f"{len(found)} report{'s' * (len(found) > 1)} found{rest}",
-        "html": "".join(map(report_html, shown)),
+        "html": "".join(explanation(one, IN_A_PAGE).html for one in shown),
         "text": "\n\n".join(map(render, shown)),
     }
-
-
-def report_html(one: dict[str, Any]) -> str:
-    """Return one explanation: its three parts, and what is missing or not known."""
-    title = f"Line {one['line']}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
-    model = [one["model"]] if one.get("model") else []
-    parts = zip(PARTS, (list(asked(one["asked"])), one["why"] + model, one["otherwise"]), strict=True)
-    lacks = [*(f"missing: {words}" for words in one["missing"]), *one["remarks"]]
-    lacks += [f"not known: {words}" for words in one["unknown"]]
-    body = "".join(part(name, lines) for name, lines in (*parts, ("What it does not say", lacks)))
-    return f"<section><h2>{safe(title)}</h2>{body}</section>"
-
-
-def asked(facts: dict[str, Any]) -> Iterator[str]:
-    """Yield what was asked, a line for each fact that is known."""
-    for name, value in facts.items():
-        if name == "may":
-            yield from (f"{question}: {answer}" for question, answer in value.items())
-        elif value is not None:
-            yield f"{name}: {value}"
-
-
-def part(name: str, lines: Sequence[str]) -> str:
-    """Return one part: a heading and its lines."""
-    said = "".join(f"<li>{safe(line)}</li>" for line in lines) or "<li>nothing is known of this</li>"
-    return f"<h3>{safe(name)}</h3><ul>{said}</ul>"
-
-
-def safe(text: str) -> str:
-    """Return a text for HTML, with control characters and what turns the direction of writing as escapes."""
-    return escape(plain(text))

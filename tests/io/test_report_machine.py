@@ -111,7 +111,7 @@ def test_a_cut_is_one_line(lost: str, tmp_path: Path) -> None:
     text = (REPORTS / "11-6.1-boost.txt").read_text()
     assert lost in text
     path.write_text(text.replace(lost, ""))
-    with pytest.raises(InputError, match="zone Normal lacks .*: cut off"):
+    with pytest.raises(InputError, match=r"zone Normal lacks .*: cut off"):
         read_proc([str(path)])
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain import explain
-from gfpmodel.meeting.report import LONGEST, MOST, PARTS, explained
+from gfpmodel.meeting.report import LONGEST, MOST, explained
+from gfpmodel.show.reports import PARTS
 from tests.conftest import PATIENCE
 
 REPORTS = sorted((Path(__file__).parents[1] / "data" / "reports").glob("*.txt"))

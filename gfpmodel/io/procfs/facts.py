@@ -184,9 +184,10 @@ def node_lines(node: dict[str, Any]) -> list[str]:
 
 def zone_lines(z: dict[str, Any]) -> list[str]:
     """Return the lines of a zone."""
+    taken = " (taken)" if z["pfns_from"] == "taken" else ""
     lines = [
-        f"  zone {z['zone']}: pfns {z['start_pfn']} to {z['start_pfn'] + z['spanned'] - 1}{',' if z['pfns_from'] != 'taken' else ''} "
-        f"{'(taken), ' * (z['pfns_from'] == 'taken')}{z['managed']} of {z['present']} pages managed, {z['free']} free",
+        f"  zone {z['zone']}: pfns {z['start_pfn']} to {z['start_pfn'] + z['spanned'] - 1}{taken}, "
+        f"{z['managed']} of {z['present']} pages managed, {z['free']} free",
         f"    watermarks     {z['wmark']}{beside(z['wmark_v5.8'])}; boost {z['boost']}",
         f"    lowmem_reserve {dashed(z['lowmem_reserve'])}{beside(z['lowmem_reserve_v5.8'])}",
     ]

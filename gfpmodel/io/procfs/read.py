@@ -2,7 +2,8 @@
 
 Fields come and go between kernels, so every numeric field is kept by its name and only those needed are required.
 A file may hold several of them, one after another, under headings or after the commands that printed them.  With
-/proc/meminfo among them the page size is known.  Where there are none of them, a report's Mem-Info says some of it.  Lines before and between them, after an empty line, may be anything.
+/proc/meminfo among them the page size is known.  Lines before and between them, after an empty line, may be anything.
+Where there are none of them, a report's Mem-Info says some of it: ``report.py``.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def take_report(proc: Proc, file: str, lines: Lines) -> None:
 
 def first_block(lines: Sequence[str]) -> Iterator[str]:
     """Yield the lines as far as another Mem-Info begins, or a zone comes for the second time."""
-    seen = set()
+    seen: set[tuple[int, str]] = set()
     for line in lines:
         key = meminfo.zone_of(line)
         if key in seen or (seen and "Mem-Info:" in line):
