@@ -22,6 +22,7 @@ _LOCK = re.compile(
 )
 _BASE = re.compile(r"^context-\{(\d):(\d)\}")
 _HELD = re.compile(r"^#\d+: ")
+_COUNTED = re.compile(r"^(\d{1,3}) locks? held by ")
 _WANTS = re.compile(r" is trying to (?:acquire )?lock:$| takes:$")
 _AT = re.compile(r"invalid context at (\S+?)(?::(\d+))?$")
 _STATE = re.compile(r"in_atomic\(\): (\d), irqs_disabled\(\): (\d)")
@@ -84,6 +85,7 @@ class LockReport:
     count: int | None = None
     calls: list[str] = field(default_factory=list)
     none_held: bool = False
+    counted: int = 0
     missing: list[str] = field(default_factory=list)
 
 
@@ -109,6 +111,8 @@ def read_locks(found: Found) -> LockReport:
             it.held.append(lock)
         elif _NONE_HELD.match(line):
             it.none_held = True
+        elif counted := _COUNTED.match(line):
+            it.counted = int(counted[1])
         wants = bool(_WANTS.search(line)) or (wants and not lock and it.wanted is None)
         read_state(it, line)
         if lock is None and not line.startswith("? "):
@@ -118,6 +122,8 @@ def read_locks(found: Found) -> LockReport:
         ("the lock that was wanted", lockdep and it.wanted is None),
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the locks held", not it.held and not it.none_held),
+        (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
+        ("how many locks are held", bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
         ("in_atomic() and irqs_disabled()", found.kind == "sleeping_function" and it.atomic is None),
         ("the kernel's release", found.release is None),

@@ -70,18 +70,25 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
                 info.zones.append(last)
             else:
                 info.twice.append(f"{last}: printed twice; lines of two reports may be mixed")
-        elif (found := _RESERVE.search(line)) and last and last.reserve is None:
-            last.reserve = tuple(map(int, found[1].split()))
+        elif found := _RESERVE.search(line):
+            if last and last.reserve is None:
+                last.reserve = tuple(map(int, found[1].split()))
+            else:
+                info.missing.append("the zone of a lowmem_reserve[]")
         elif found := _BLOCKS.search(line):
-            read_blocks(info, info.zone(int(found["node"] or 0), found["zone"]), found["rest"])
-    info.missing = [words for zone in info.zones for words in lacks(zone)] + info.twice
+            zone = info.zone(int(found["node"] or 0), found["zone"])
+            if zone is None:
+                info.missing.append(f"node {found['node'] or 0} {found['zone']}: the line of its marks")
+            else:
+                read_blocks(info, zone, found["rest"])
+    info.missing += [words for zone in info.zones for words in lacks(zone)] + info.twice
     return info
 
 
-def read_blocks(info: MemInfo, zone: Zone | None, rest: str) -> None:
+def read_blocks(info: MemInfo, zone: Zone, rest: str) -> None:
     """Read the line of a zone's free blocks: each order's are twice as large as the last one's."""
     blocks = [(int(n), int(kb), letters or None) for n, kb, letters in _BLOCK.findall(rest)]
-    if zone is None or zone.blocks is not None or any(kb != blocks[0][1] << i for i, (_, kb, _) in enumerate(blocks)):
+    if zone.blocks is not None or any(kb != blocks[0][1] << i for i, (_, kb, _) in enumerate(blocks)):
         return
     total = re.search(r"= (\d{1,15})kB", rest)
     zone.total = int(total[1]) if total else None
