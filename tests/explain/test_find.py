@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -84,7 +85,7 @@ def test_lines_that_are_lost_are_said(name: str, data: st.DataObject) -> None:
     check_less(whole, explain("\n".join(line for at, line in enumerate(lines) if at not in lost)))
 
 
-FORMS = (
+FORMS: tuple[Callable[[int, str], str], ...] = (
     lambda at, line: f"> {line}",
     lambda at, line: f">> > {line}",
     lambda at, line: f"[{100 + at / 1e6:12.6f}] {line}",
@@ -103,11 +104,11 @@ FORMS = (
 def test_what_is_around_lines_in_any_mixture_changes_nothing(name: str, forms: list[Any], random: Any) -> None:
     """A mail quotes what a log has stamped; some lines were quoted again."""
     (plain,) = explain("\n".join(BARE[name]))
-    lines = [line for line in BARE[name]]
+    lines = list(BARE[name])
     for form in forms[:1]:
         lines = [form(at, line) for at, line in enumerate(lines)]
-    for quote in [FORMS[0]] * len(forms[1:]):
-        lines = [quote(at, line) if random.random() < 0.7 else line for at, line in enumerate(lines)]
+    for _ in forms[1:]:
+        lines = [f"> {line}" if random.random() < 0.7 else line for line in lines]
     assert explain("\n".join(lines)) == [plain]
 
 
