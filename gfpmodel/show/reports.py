@@ -12,7 +12,7 @@ from gfpmodel.show.pictures import Picture
 
 PARTS = ("What was asked", "Why it failed or was reported", "What would have happened otherwise")
 REST = "What it does not say"
-IN_A_PAGE, IN_A_CHAPTER = ("h2", "h3"), ('p class="gfp-title"', 'p class="gfp-key"')
+IN_A_PAGE, IN_A_CHAPTER = ("h2", "h3"), ('p class="gfp-title"', 'p class="gfp-part"')
 _NAMES = {True: "yes", False: "no"}
 
 
@@ -27,7 +27,7 @@ def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -
     lacks = [*(f"missing: {words}" for words in one["missing"]), *one["remarks"]]
     lacks += [f"not known: {words}" for words in one["unknown"]]
     body = "".join(part(name, lines, headings[1]) for name, lines in (*parts, (REST, lacks)))
-    return Picture(f"<section>{element(headings[0], title)}{body}</section>", render(one))
+    return Picture(f'<section class="gfp-report">{element(headings[0], title)}{body}</section>', render(one))
 
 
 def asked(facts: dict[str, Any]) -> Iterator[str]:
