@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gfpmodel.cli import cli
 from gfpmodel.errors import InputError
@@ -122,3 +126,29 @@ def test_a_replay_takes_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["replay", str(file), "--zoneinfo", str(FRAGMENTED), "--json"])
     assert done.exit_code == 0, done.output
     assert "a report, which names no pfns" in json.dumps(json.loads(done.stdout))
+
+
+TEXTS = [path.read_text(encoding="utf-8") for path in WITH_ZONES]
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.sampled_from(TEXTS), data=st.data())
+def test_a_damaged_report_is_a_machine_or_one_line(text: str, data: st.DataObject, tmp_path: Path) -> None:
+    lines = text.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        numbers = list(re.finditer(r"\d+", lines[at]))
+        if data.draw(st.booleans()) and numbers:
+            found = data.draw(st.sampled_from(numbers))
+            other = data.draw(st.sampled_from(["0", "1", "3", "65536", "9" * 15]))
+            lines[at] = lines[at][: found.start()] + other + lines[at][found.end() :]
+        else:
+            lines[at] = data.draw(st.sampled_from(["", lines[-1], lines[at][: len(lines[at]) // 2]]))
+    path = tmp_path / "log"
+    path.write_text("\n".join(lines))
+    try:
+        facts = machine_facts(read_proc([str(path)]))
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    assert all(math.log2(node["page_size"]).is_integer() for node in facts["nodes"])
