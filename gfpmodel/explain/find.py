@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.releases import reported_release
@@ -60,17 +61,26 @@ class Found:
 def log_lines(name: str) -> Iterator[str]:
     """Yield a log, ``-`` for standard input, packed or not, as texts of many lines; raises InputError if unreadable.
 
-    A line longer than any of a kernel's may come in pieces; bytes that are no text become a mark.
+    Of a line longer than any of a kernel's the end may be left out; bytes that are no text become a mark.
     """
     lines = 0
     with open_bytes(name) as file:
         try:
             while data := file.read(BLOCK):
-                data += b"" if data.endswith(b"\n") else file.readline(LONGEST_LINE)
+                if not data.endswith(b"\n"):
+                    data += rest_of_line(file)
                 lines += data.count(b"\n")
                 yield data.decode("utf-8", "replace")
         except BROKEN as error:
             raise InputError(f"torn or damaged after this line: {error}", name, lines) from None
+
+
+def rest_of_line(file: BinaryIO) -> bytes:
+    """Return the rest of a line, of one that is too long the beginning of it; the whole line is read."""
+    kept = rest = file.readline(LONGEST_LINE)
+    while rest and not rest.endswith(b"\n"):
+        rest = file.readline(BLOCK)
+    return kept if kept.endswith(b"\n") or not rest else kept + b"\n"
 
 
 def kind_of(line: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfpmodel.explain import explain, explain_lines, render
+from gfpmodel.explain import explain, explain_lines, log_lines, render
+from gfpmodel.explain.find import BLOCK, kind_of
 from gfpmodel.io.text import split
 
 TEXTS = {f.name: f.read_text(encoding="utf-8") for f in sorted(Path("tests/data/reports").glob("*.txt"))}
@@ -171,3 +172,18 @@ def test_a_long_log_takes_no_more_memory() -> None:
 
     peak(10)  # what is read once
     assert peak(20_000) < peak(2_000) + 100_000
+
+
+def test_a_file_is_read_in_blocks_as_it_is_line_by_line(tmp_path: Path) -> None:
+    """Reports lie across the borders of blocks, and the numbers of lines go on."""
+    quiet = "".join(f"[{i:5d}.000000] usb 1-1: new device number {i}\n" for i in range(BLOCK // 100))
+    texts = [TEXTS[name] for name in sorted(TEXTS)]
+    text = "".join(quiet + one for one in texts) + "x" * (2 * BLOCK) + "\n" + texts[0]
+    assert len(text) > 8 * BLOCK
+    path = tmp_path / "log"
+    path.write_text(text, encoding="utf-8")
+    found = list(explain_lines(log_lines(str(path))))
+    assert found == explain(text)
+    assert [one["line"] for one in found] == sorted(one["line"] for one in found)
+    lines = text.splitlines()
+    assert all(kind_of(lines[one["line"] - 1]) == one["kind"] for one in found)
