@@ -380,7 +380,7 @@ def row(proposal: Rule, against: Rule, as_json: bool) -> int:
 @click.option("--page-size", type=click.Choice(PAGE_SIZES), help="Bytes in a page; default: as the files tell it.")
 @json_option
 def machine(files: tuple[str, ...], page_size: str | None, as_json: bool) -> int:
-    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo): what they say, and what they do not.
+    """Print a machine from its /proc/zoneinfo (+ buddyinfo, pagetypeinfo) or from a report, and what they do not say.
 
     FILEs are told apart by content; one file may hold all three, quoted or with prompts and time stamps.  /proc/meminfo
     beside them tells the page size.  What keeps the model from being that machine is said, too.
@@ -421,7 +421,9 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
 @cli.command()
 @click.argument("trace")
 @click.option("--proposal", "rows_asked", **ROW, multiple=True, help="Ask only this row; may be repeated.")
-@click.option("--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo: zones, watermarks, batch and high.")
+@click.option(
+    "--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report."
+)
 @click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
 @click.option("--serve", **ROW, help="What if: every caller tries this row first.")

@@ -6,11 +6,13 @@ how many are, and gives a hint for the first that is not.  ``it.solve()`` prints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.explain import explain
 from gfpmodel.gfp import Layout, layout, meaning, shift_report, variants, with_shift
 from gfpmodel.locking import Cpu, Kernel, Setup, Verdict, make_kernel, make_request, verdict
 from gfpmodel.locking.classes import wait_text
@@ -25,6 +27,7 @@ from gfpmodel.proposals import PATCHED, PROPOSALS
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
 from gfpmodel.sim.surprises import atomic
 
+FREE = re.compile(r" free:(\d+)kB")
 YES_NO = ("yes", "no")
 ZONES = ("DMA", "DMA32", "NORMAL", "MOVABLE")
 TYPES = ("UNMOVABLE", "MOVABLE", "RECLAIMABLE")
@@ -320,3 +323,24 @@ def atomic_question(seed: int, number: int = 32) -> Question:
         has = "order 0" if kernel == FIRST else "orders 0 to 3"
         items.append(Item(f"{kernel}: {gfp}, order {order}", yes(found.locks >= number), f"it has lists for {has}"))
     return Question(f"does each of {number} requests take zone->lock", tuple(items))
+
+
+# reports
+
+
+def report_question(seed: int, text: str) -> Question:
+    """Ask which of some requests would pass on the machine of a report of one zone, as ``explain`` has it.
+
+    Arguments: the seed, which draws how many kB of the zone are free; the report.  Raises InputError for another text.
+    """
+    draw, items = numbers(seed), []
+    found = FREE.search(text)
+    if found is None or len(FREE.findall(text)) != 1:
+        raise InputError("expected a report with one zone, whose free memory can be changed")
+    for _ in range(4):
+        free = int(found[1]) - 400 + next(draw) % 200 * 4
+        (one,) = explain(text[: found.start(1)] + str(free) + text[found.end(1) :])
+        (zone,) = one["zones"]
+        hint = f"{zone['free']} pages free, {zone['cma']} of them in CMA blocks; {zone['keep']} must remain"
+        items.append(Item(f"with free:{free}kB", yes(zone["test"] == "none"), hint))
+    return Question("would the request get a page", tuple(items))

@@ -14,10 +14,10 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
-from gfpmodel.explain.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
 from gfpmodel.gfp.meanings import BY_HIGH_SINCE, BY_HIGH_STABLE, meaning
 from gfpmodel.gfp.names import decode
 from gfpmodel.gfp.reading import Reading, read
+from gfpmodel.io.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 UNUSABLE_AT_ONCE_SINCE = (5, 9)  #: the quick test for order 0 leaves out the HIGHATOMIC reserve, too
@@ -25,6 +25,7 @@ UNBOOSTED_SINCE, UNBOOSTED_NOT = (5, 11), (5, 8)  #: order 0 with reserves is te
 HIGHEST_ORDER = 10
 LETTERS = "UME"  #: the types whose blocks any request may be given
 _ORDER = re.compile(r"\border[:=](\d{1,3})\b")
+_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
 _WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer)")
 _NODES = re.compile(r"nodemask=(\(null\)|[\d,-]+)")
 _MEMS = re.compile(r"mems_allowed=([\d,-]+)")
@@ -212,9 +213,15 @@ class Failure:
     remarks: list[str]
 
 
+def first_line(lines: list[str]) -> str:
+    """Return the line that names the request, with the next one if a mailer broke it before order or mask."""
+    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0])
+    return lines[0] if whole else " ".join(lines[:2])
+
+
 def read_failure(found: Found) -> Failure:
     """Read a report of the page allocator's and do each eligible zone's arithmetic."""
-    head, info = found.lines[0], read_mem_info(found.lines)
+    head, info = first_line(found.lines), read_mem_info(found.lines)
     remarks: list[str] = [*found.lost]
     reading = read_the_mask(head, found.release, remarks)
     order = _ORDER.search(head)
@@ -363,10 +370,11 @@ def facts(it: Failure) -> dict[str, Any]:
             "zone": it.asks.highest if it.asks else None,
         }
     missing = list(it.info.missing)
-    if not it.info.zones:
+    if not it.info.zones and not it.memcg:  # a cgroup's OOM prints none
         missing.append("Mem-Info: no zone is printed")
-    if it.found.release is None:
-        missing.append("the kernel's release")
+        missing += ["whether a memory cgroup's limit was reached"] * (it.found.kind == "oom")
+    lacks = (("the kernel's release", it.found.release), ("the order", it.order), ("the mask", it.reading))
+    missing += [name for name, value in lacks if value is None]
     tests = sorted({s.test for s in it.sums})
     return {
         "kind": it.found.kind,

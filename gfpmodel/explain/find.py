@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, open_bytes
-from gfpmodel.io.text import AROUND
+from gfpmodel.io.text import LONGEST_LINE, split
 
 #: What begins a report, by its kind.
 TITLES = {
@@ -30,13 +31,9 @@ LOOKED_FOR = (
     "scheduling while atomic",
     "inconsistent lock state",
 )
-_ANY = re.compile("|".join(LOOKED_FOR))
-_CALLER = re.compile(r"\[ *([TC]\d+)\]")
-#: A kernel's own time stamp: what follows is its text, even where it looks like a host and a program (``DMA free:``).
-_STAMP = re.compile(r"(?:\s*>)*\s*(?:<\d{1,3}>\s*)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?(?![\w.-]+ kernel:)")
-_CUT_HEAD = re.compile(r"\bMem-Info:")
-_BOOT = "Linux version "
-LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
+_BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
+WORDS = (*LOOKED_FOR, _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
+BLOCK = 1 << 18  #: bytes that are read at once
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
 
@@ -62,53 +59,53 @@ class Found:
 
 
 def log_lines(name: str) -> Iterator[str]:
-    """Yield the lines of a log, ``-`` for standard input, packed or not; raises InputError for what cannot be read.
+    """Yield a log, ``-`` for standard input, packed or not, as texts of many lines; raises InputError if unreadable.
 
-    A line longer than any of a kernel's comes in pieces; bytes that are no text become a mark.
+    Of a line longer than any of a kernel's the end may be left out; bytes that are no text become a mark.
     """
-    number = 0
+    lines = 0
     with open_bytes(name) as file:
         try:
-            while data := file.readline(LONGEST_LINE):
-                number += 1
+            while data := file.read(BLOCK):
+                if not data.endswith(b"\n"):
+                    data += rest_of_line(file)
+                lines += data.count(b"\n")
                 yield data.decode("utf-8", "replace")
         except BROKEN as error:
-            raise InputError(f"torn or damaged after this line: {error}", name, number) from None
+            raise InputError(f"torn or damaged after this line: {error}", name, lines) from None
+
+
+def rest_of_line(file: BinaryIO) -> bytes:
+    """Return the rest of a line, of one that is too long the beginning of it; the whole line is read."""
+    kept = rest = file.readline(LONGEST_LINE)
+    while rest and not rest.endswith(b"\n"):
+        rest = file.readline(BLOCK)
+    return kept if kept.endswith(b"\n") or not rest else kept + b"\n"
 
 
 def kind_of(line: str) -> str:
     """Return the kind of the report that a line begins, empty for any other line."""
-    if not _ANY.search(line):
+    if not any(words in line for words in LOOKED_FOR):
         return ""
     return next((kind for kind, title in TITLES.items() if title.search(line)), "")
 
 
-def split(line: str) -> tuple[str, str]:
-    """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
-    line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ")
-    around = _STAMP.match(line) or AROUND.match(line)
-    head = around[0] if around else ""
-    caller = _CALLER.search(head)
-    return (caller[1] if caller else ""), line[len(head) :].strip().replace("\t", " ")
-
-
-def reports(lines: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
-    """Yield the reports in lines of text, in the order in which they end; ``kernel`` is for those that name none.
+def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
+    """Yield the reports in texts of one line or many, in the order in which they end; ``kernel`` if one names none.
 
     A line with a printk caller belongs to that caller's report only; a line without one to the newest.  A Mem-Info
     block whose head was cut off is a report of its own kind, ``mem-info``.
     """
     log = Log(boot=kernel)
-    for number, raw in enumerate(lines, 1):
-        begins = kind_of(raw)
-        if not log.open and not begins:  # nearly every line of a log
-            if _BOOT in raw:
-                log.boot = reported_release(raw) or log.boot
-            if not _CUT_HEAD.search(raw):
-                continue
-            begins = "mem-info"
-        caller, line = split(raw)
-        yield from log.begin(Found(begins, number, caller, [line], log.boot)) if begins else log.add(caller, line)
+    before = 0
+    for text in texts:
+        quiet = not any(words in text for words in WORDS)  # nearly all of a log
+        if log.open or not quiet:
+            for number, raw in enumerate(text.removesuffix("\n").split("\n"), before + 1):
+                yield from log.line(number, raw)
+                if quiet and not log.open:
+                    break
+        before += text.count("\n") or 1
     yield from log.open
 
 
@@ -118,6 +115,18 @@ class Log:
 
     open: list[Found] = field(default_factory=list)
     boot: str | None = None
+
+    def line(self, number: int, raw: str) -> list[Found]:
+        """Take the next line; returns the reports that end with it."""
+        begins = kind_of(raw)
+        if not self.open and not begins:
+            if _BOOT in raw:
+                self.boot = reported_release(raw) or self.boot
+            if _CUT_HEAD not in raw:
+                return []
+            begins = "mem-info"
+        caller, line = split(raw)
+        return self.begin(Found(begins, number, caller, [line], self.boot)) if begins else self.add(caller, line)
 
     def begin(self, new: Found) -> list[Found]:
         """Open a report; returns those that end with it."""

@@ -24,6 +24,7 @@ _LOCK = re.compile(
 )
 _BASE = re.compile(r"^context-\{(\d):(\d)\}")
 _HELD = re.compile(r"^#\d+: ")
+_COUNTED = re.compile(r"^(\d{1,3}) locks? held by ")
 _WANTS = re.compile(r" is trying to (?:acquire )?lock:$| takes:$")
 _AT = re.compile(r"invalid context at (\S+?)(?::(\d+))?$")
 _STATE = re.compile(r"in_atomic\(\): (\d), irqs_disabled\(\): (\d)")
@@ -96,6 +97,7 @@ class LockReport:
     calls: list[str] = field(default_factory=list)
     none_held: bool = False
     rt: bool = False
+    counted: int = 0
     missing: list[str] = field(default_factory=list)
 
 
@@ -121,6 +123,8 @@ def read_locks(found: Found) -> LockReport:
             it.held.append(lock)
         elif _NONE_HELD.match(line):
             it.none_held = True
+        elif counted := _COUNTED.match(line):
+            it.counted = int(counted[1])
         wants = bool(_WANTS.search(line)) or (wants and not lock and it.wanted is None)
         read_state(it, line)
         it.rt = it.rt or bool(_RT.search(line))
@@ -131,6 +135,8 @@ def read_locks(found: Found) -> LockReport:
         ("the lock that was wanted", lockdep and it.wanted is None),
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the locks held", not it.held and not it.none_held),
+        (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
+        ("how many locks are held", bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
         ("in_atomic() and irqs_disabled()", found.kind == "sleeping_function" and it.atomic is None),
         ("the kernel's release", found.release is None),
@@ -249,7 +255,7 @@ def kernel_of(it: LockReport) -> Kernel | None:
         return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1 << 12)
 def case(kernel: Kernel, name: str, pcp: str, owner_on: bool, where: str) -> Verdict | None:
     """Return the verdict on one case, None where it cannot be or is not modelled."""
     try:

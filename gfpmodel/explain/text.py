@@ -16,6 +16,8 @@ TITLES = (
 
 def plain(text: str) -> str:
     """Return a text without control characters: each becomes an escape."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

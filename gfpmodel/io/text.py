@@ -11,17 +11,60 @@ from gfpmodel.io.streams import BROKEN, open_bytes
 MOST = 1 << 26  #: bytes of text: a hundred times the largest recording, so that a bomb is refused
 PIECE = 1 << 13
 
-#: When a system's log was written, and by whom: the forms of syslog and of journalctl's short outputs.
-_LOGGED = (
-    r"(?:(?:[A-Z][a-z]{2} )?(?:[A-Z][a-z]{2} [ \d]\d |\d{4}-\d\d-\d\d[T ])\d\d:\d\d:\d\d(?:[.,]\d+)?"
-    r"(?:Z|[-+]\d\d:?\d\d| [A-Z]{2,5})? |\[ *\d+\.\d+\] )[\w.-]+ [\w./-]+(?:\[\d+\])?: ?"
+#: What others put before a line: mail, the kernel's log, its readers.  One blank behind it goes, too.  They are written
+#: as `gfpmodel.io.ftrace.forms` writes its patterns, which that scanner follows in compiled code and AROUND here.
+#: What follows a kernel's own time stamp is its text, so that a program behind one is `kernel` or has its pid.
+PREFIXES = (
+    "'\xef\xbb\xbf'",  # a byte order mark
+    ">",
+    "<n>",
+    "[_n.n] w 'kernel:'",
+    "[_n.n] w w]:",
+    "[_n.n]",
+    "[_'T'n]",
+    "[_'C'n]",
+    "[w w_n w n]",
+    "w_n_n:n:n 'kernel:'",
+    "w_n_n:n:n w w]:",
+    "w_n_n:n:n w w",
+    "w_n_n:n:n.n w w",
+    "w w_n_n:n:n w w",
+    "w w n:n:n w w 'kernel:'",
+    "n-n-n n:n:n w w",
+    "n-n-n'T'n:n:n,nw",
+    "n-n-nw [_n.n]",
+    "n-n-nw w w",
+    "w w 'kernel:'",
 )
-#: A mail's quotes, then what logs put before a kernel's line: a level, a time since boot or a date.
-AROUND = re.compile(
-    r"\A(?:\s*>)*\s*(?:<\d{1,3}>\s*)?"
-    rf"(?:{_LOGGED})?"
-    r"(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\] ?)?"
-)
+_TOKENS = {" ": " ++", "_": " *+", "n": r"\d++", "w": r"[^\s\]]++"}
+
+
+def as_regex(pattern: str) -> str:
+    """Return a pattern of PREFIXES as a regular expression."""
+    parts = pattern.split("'")
+    return "".join(
+        re.escape(part.encode("latin-1").decode())
+        if number % 2
+        else "".join(_TOKENS.get(c) or re.escape(c) for c in part)
+        for number, part in enumerate(parts)
+    )
+
+
+#: What mail and logs put before a line, as often as it stands there.  As for the scanner, none begins in lower case.
+AROUND = re.compile(rf"\A(?:\s*(?![a-z#])(?:{'|'.join(map(as_regex, PREFIXES))}) ?)*")
+
+
+_CALLER = re.compile(r"\[ *([TC]\d+)\]")
+LONGEST_LINE = 4096  #: characters; a printk record has fewer than 1100
+
+
+def split(line: str) -> tuple[str, str]:
+    """Return a line's printk caller (empty if it has none) and the line without what a log or a mail put before it."""
+    line = line.rstrip("\r\n")[:LONGEST_LINE].replace("\xa0", " ").replace("\t", " ")
+    around = AROUND.match(line)
+    head = around[0] if around else ""
+    caller = _CALLER.search(head)
+    return (caller[1] if caller else ""), line[len(head) :].strip()
 
 
 def beginning(path: Path, size: int = 4096) -> str:
@@ -59,15 +102,14 @@ def read_lines(path: Path) -> list[str]:
     return decoded(data, "ascii", path).split("\n")[:-1]
 
 
-def read_pasted(path: Path) -> list[str]:
-    """Return the bare lines of a text that people pasted, mailed or logged; raises InputError if it is no text.
+def read_pasted(path: Path) -> list[tuple[str, str]]:
+    """Return the lines of a text that people pasted, mailed or logged: each one's printk caller, and what it says.
 
     Cut off are a mail's quotes, a kernel log's time stamps, indentation, trailing blanks and carriage returns; the last
     newline may be missing.  What is cut off may be around the lines of any of the kernel's files, so that none of these
-    begins with it.
+    begins with it.  Raises InputError if it is no text.
     """
-    text = decoded(read_whole(path), "utf-8-sig", path).replace("\xa0", " ").replace("\t", " ")
-    return [AROUND.sub("", line).strip() for line in text.removesuffix("\n").split("\n")]
+    return [split(line) for line in decoded(read_whole(path), "utf-8-sig", path).removesuffix("\n").split("\n")]
 
 
 def decoded(data: bytes, encoding: str, path: Path) -> str:

@@ -25,6 +25,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
 from gfpmodel.meeting.case import KERNELS, LOADS, Answer, Case, answer, notebook, page, parse
+from gfpmodel.meeting.report import LONGEST, explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
 
@@ -54,7 +55,7 @@ STATES = {
     "min": "pages on each list, memory at the min mark",
 }
 #: What the server has, below its base URL: the page, its answers and files, and how the token is shown.
-ROUTES = re.compile(r"(?:meeting(?:/case\.(?:json|ipynb))?|static/\S+|login|logout)?")
+ROUTES = re.compile(r"(?:meeting(?:/case\.(?:json|ipynb)|/report)?|static/\S+|login|logout)?")
 METHODS = ("GET", "HEAD", "POST")
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
@@ -75,6 +76,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 "page.html",
                 style=style(),
                 start=Case(),
+                xsrf=self.xsrf_token.decode(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
                 contexts={name: ">".join(words) for name, words in STACKS.items()},
@@ -104,6 +106,22 @@ class CaseHandler(ExtensionHandlerMixin, APIHandler):
             self.set_header("Content-Type", "application/x-ipynb+json")
             self.set_header("Content-Disposition", 'attachment; filename="case.ipynb"')
         self.finish(got)
+
+
+class ReportHandler(ExtensionHandlerMixin, APIHandler):
+    """The explanation of what a kernel printed, which is the body of the request: it is kept nowhere."""
+
+    @authenticated
+    async def post(self) -> None:
+        """Write the explanation; a text without a report is a 400 with one line."""
+        warm: Future[None] = self.settings["meeting_warm"]
+        await asyncio.shield(asyncio.wrap_future(warm))
+        text = self.request.body[: 4 * LONGEST + 4].decode("utf-8", "replace")
+        try:
+            self.finish(await asyncio.get_running_loop().run_in_executor(WORKERS, explained, text))
+        except InputError as error:
+            self.set_status(400)
+            self.finish({"message": " ".join(str(error).split())})
 
 
 WORKERS = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "answer")  #: of answers, side by side
@@ -179,6 +197,7 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the page and its answers."""
         self.handlers += [("/meeting", MeetingHandler), (r"/meeting/case\.(json|ipynb)", CaseHandler)]
+        self.handlers += [("/meeting/report", ReportHandler)]
 
 
 def warm_up() -> Future[None]:

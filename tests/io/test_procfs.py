@@ -172,11 +172,10 @@ def test_what_is_no_text_of_these(data: bytes, tmp_path: Path) -> None:
         read_proc([str(path)])
 
 
-def test_a_report_is_no_machine_that_can_be_started(tmp_path: Path) -> None:
-    """Case 14: it has watermarks and free blocks, but not where its zones lie."""
+def test_a_report_without_zones_is_no_machine(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("[  100.000000] worker: page allocation failure: order:4\n[  100.000002] Mem-Info:\n")
-    with pytest.raises(InputError, match=r"file:1: .*a report's Mem-Info names no pfns"):
+    with pytest.raises(InputError, match=r"file:1: .*the report's Mem-Info has no zone"):
         read_proc([str(path)])
 
 

@@ -131,6 +131,32 @@ def test_it_looks_right(visit, scheme: str, width: int) -> None:
     assert page.evaluate(VIOLATIONS) == []
 
 
+REPORT = next((ROOT / "tests" / "data" / "reports").glob("11*.txt")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
+def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
+    page = visit(color_scheme=scheme, viewport={"width": width, "height": 900}, allowed="400")
+    answered(page, "order 0")
+    there = page.url
+    page.locator("#paste summary").focus()
+    page.keyboard.press("Enter")
+    page.locator("#printed").fill(REPORT.replace("worker: page", "<img src=x onerror=alert(1)>: page"))
+    page.locator("#report button").press("Enter")
+    page.get_by_text("1 report found").wait_for()
+    assert "task: <img src=x onerror=alert(1)>" in page.locator("#explained").inner_text()
+    assert page.locator("#explained img").count() == 0
+    assert page.url == there, "the text is no part of the address"
+    page.screenshot(path=SHOTS / f"report-{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(VIOLATIONS) == []
+    page.locator("#printed").fill("hello")
+    page.locator("#report button").press("Enter")
+    page.get_by_text("no report found").wait_for()
+    assert page.locator("#explained").inner_text() == ""
+
+
 def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page = visit()
     answered(page, "order 0")

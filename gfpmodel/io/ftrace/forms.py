@@ -32,6 +32,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gfpmodel.io.text import PREFIXES
+
 #: What a line of a form is.
 EVENT, LOST, UNCOUNTED, STACK, FUNCTION, HEADING, NO_FIELDS = range(7)
 STOP = 0
@@ -82,22 +84,6 @@ FORMS = (
     Form("_c) ", FUNCTION, "function_graph"),
     Form("_t |_c) ", FUNCTION, "function_graph, options/funcgraph-abstime"),
     Form("_M", EVENT, "options/context-info 0", f"{NO_CPU}, no task and no time: echo 1 > options/context-info"),
-)
-
-#: What others put before a line: mail, the kernel's log, its readers.  One blank behind it goes, too.
-PREFIXES = (
-    "'\xef\xbb\xbf'",  # a byte order mark
-    ">",
-    "<n>",
-    "[_n.n] w 'kernel:'",
-    "[_n.n]",
-    "[_'T'n]",
-    "[_'C'n]",
-    "[w w_n w n]",
-    "w_n_n:n:n w 'kernel:'",
-    "w_n_n:n:n.n w 'kernel:'",
-    "w w n:n:n w w 'kernel:'",
-    "w w 'kernel:'",
 )
 
 

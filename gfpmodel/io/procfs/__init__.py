@@ -2,8 +2,9 @@
 
 from gfpmodel.io.procfs.facts import describe, machine_facts, unknown
 from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
-from gfpmodel.io.procfs.read import Proc, ZoneInfo, read_proc
+from gfpmodel.io.procfs.read import read_proc
 from gfpmodel.io.procfs.start import start
+from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 
 __all__ = [
     "Proc",

@@ -16,7 +16,8 @@ from gfpmodel.io.procfs.geometry import (
     v58_wmarks,
     zone_lists,
 )
-from gfpmodel.io.procfs.read import KNOWN_TYPES, UNNAMED, Proc, ZoneInfo
+from gfpmodel.io.procfs.read import UNNAMED
+from gfpmodel.io.procfs.zone import KNOWN_TYPES, Proc, ZoneInfo
 from gfpmodel.mm import Zone
 from gfpmodel.mm.mmzone import Sizes, ZoneSizes, setup_per_zone_lowmem_reserve, zone_batchsize
 from gfpmodel.mm.state import ZONE_NAMES
@@ -37,6 +38,13 @@ def unknown(proc: Proc, node: int, size: PageSize) -> list[str]:
     others = sorted(t for t in types if t.lower() not in KNOWN_TYPES)
     reserves = [{lowmem_reserve(protection(proc, z, names)) for names in lists} for z in zones]
     notes = {
+        "where the zones lie and what they span (a report names no pfns): laid out as x86 does": proc.report,
+        "how many CPUs there are: as many as the report needs": proc.report,
+        "batch and high of the lists (a report does not print them): as v5.8 computes them": proc.report
+        and all(len(z.pcp) == 1 for z in zones),
+        "how many free blocks each type has (a report prints letters): one for each letter, the others movable": any(
+            proc.report and z.free_by_type is not None for z in zones
+        ),
         "a watermark boost, which 5.0 and later have within the watermarks that they print": any(
             "boost" not in z.fields for z in zones
         ),
@@ -101,6 +109,7 @@ def zone_facts(proc: Proc, zone: ZoneInfo, size: PageSize) -> dict[str, Any]:
     batch = zone_batchsize(fields["managed"], size.shift)
     return {
         "zone": zone.name,
+        "pfns_from": "taken" if proc.report else "the files",
         "start_pfn": fields["start_pfn"],
         "spanned": fields["spanned"],
         "present": fields["present"],
@@ -175,14 +184,16 @@ def node_lines(node: dict[str, Any]) -> list[str]:
 
 def zone_lines(z: dict[str, Any]) -> list[str]:
     """Return the lines of a zone."""
+    taken = " (taken)" if z["pfns_from"] == "taken" else ""
     lines = [
-        f"  zone {z['zone']}: pfns {z['start_pfn']} to {z['start_pfn'] + z['spanned'] - 1}, "
+        f"  zone {z['zone']}: pfns {z['start_pfn']} to {z['start_pfn'] + z['spanned'] - 1}{taken}, "
         f"{z['managed']} of {z['present']} pages managed, {z['free']} free",
         f"    watermarks     {z['wmark']}{beside(z['wmark_v5.8'])}; boost {z['boost']}",
         f"    lowmem_reserve {dashed(z['lowmem_reserve'])}{beside(z['lowmem_reserve_v5.8'])}",
     ]
     if z["reserved_highatomic"] is not None:
-        lines.append(f"    high-atomic    {z['reserved_highatomic']} reserved, {z['free_highatomic']} free")
+        free = "" if z["free_highatomic"] is None else f", {z['free_highatomic']} free"
+        lines.append(f"    high-atomic    {z['reserved_highatomic']} reserved{free}")
     lines += [
         f"    cpu {p['cpu']}: count {p['count']}, high {p['high']}, batch {p['batch']}"
         f"  v5.8 computes high {z['high_v5.8']}, batch {z['batch_v5.8']}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from gfpmodel.errors import GeometryError, InputError
-from gfpmodel.io.procfs.read import Proc, ZoneInfo
+from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 from gfpmodel.mm import Machine, Zone
 from gfpmodel.mm.mmzone import (
     PAGE_SHIFT,
@@ -53,6 +53,10 @@ def page_size(proc: Proc, asked: int | None = None) -> PageSize:
     """
     if asked is not None:
         return PageSize(asked.bit_length() - 1, "as asked for")
+    if proc.report:
+        known = proc.page_kb is not None
+        source = "as the smallest free block says" if known else "which is taken, as the report does not say it"
+        return PageSize((proc.page_kb or 1 << PAGE_SHIFT - 10).bit_length() + 9, source, known)
     total = sum(z.fields["managed"] for z in proc.populated())
     for shift in PAGE_SHIFTS if proc.mem_total else ():
         if abs((total << shift - 10) - (proc.mem_total or 0)) <= total << shift - 10 >> 6:

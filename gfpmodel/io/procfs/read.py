@@ -3,6 +3,7 @@
 Fields come and go between kernels, so every numeric field is kept by its name and only those needed are required.
 A file may hold several of them, one after another, under headings or after the commands that printed them.  With
 /proc/meminfo among them the page size is known.  Lines before and between them, after an empty line, may be anything.
+Where there are none of them, a report's Mem-Info says some of it: ``report.py``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gfpmodel.errors import InputError
+from gfpmodel.io.procfs.report import in_report, take_report
+from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 from gfpmodel.io.text import read_pasted
-from gfpmodel.mm.state import MAX_ORDER, MIGRATE_MOVABLE
+from gfpmodel.mm.state import MAX_ORDER
 
 N = r"\d{1,18}"
 ZONE = re.compile(r"Node (\d{1,4}), zone\s+(\w+)")
@@ -39,72 +42,7 @@ HEADING = re.compile(
     r"=+ .+ =+|==> .+ <==|--.*|```.*|.*/proc/.*|(?:\[?[\w.-]+@[\w.-]+[^$#%]{0,60}[$#%]|[\w.:~/-]*[$#])(?:\s.*)?"
 )
 NEEDED = ("min", "low", "high", "spanned", "present", "managed")
-KNOWN_TYPES = {"unmovable": 0, "movable": 1, "reclaimable": 2, "highatomic": 3, "cma": 4}
 UNNAMED = "nr_indirectly_reclaimable"  #: what 4.17 to 4.19 print without its name
-
-
-@dataclass
-class ZoneInfo:
-    """A zone as /proc has it; ``free_by_type`` and ``blocks`` are None where pagetypeinfo was not read."""
-
-    node: int
-    name: str
-    file: str = ""
-    line: int = 0
-    fields: dict[str, int] = field(default_factory=dict)
-    protection: tuple[int, ...] = ()
-    pcp: dict[int, dict[str, int]] = field(default_factory=dict)
-    threshold: int = 0
-    free: tuple[int, ...] | None = None
-    free_by_type: dict[str, tuple[int, ...]] | None = None
-    blocks: dict[str, int] | None = None
-
-    @property
-    def populated(self) -> bool:
-        """Return whether the zone has pages."""
-        return self.fields.get("managed", 0) > 0
-
-    def wmark(self) -> tuple[int, int, int]:
-        """Return the watermarks without the boost, which the file's have within them."""
-        low, mid, high = (self.fields[name] - self.fields.get("boost", 0) for name in ("min", "low", "high"))
-        return low, mid, high
-
-    def free_counts(self) -> dict[int, tuple[int, ...]] | None:
-        """Return free blocks by type and order: from pagetypeinfo, else all as MOVABLE from buddyinfo."""
-        if self.free_by_type is not None:
-            known = {KNOWN_TYPES[k.lower()]: v for k, v in self.free_by_type.items() if k.lower() in KNOWN_TYPES}
-            return {t: padded(v) for t, v in known.items()}
-        return None if self.free is None else {MIGRATE_MOVABLE: padded(self.free)}
-
-
-def padded(counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Return counts by order for as many orders as v5.8 has, at least."""
-    return (*counts, *(0,) * (MAX_ORDER - len(counts)))
-
-
-@dataclass
-class Proc:
-    """What was read: zones by node and name, and what holds for the whole machine, as far as the files say it."""
-
-    zones: dict[tuple[int, str], ZoneInfo] = field(default_factory=dict)
-    pageblock_order: int | None = None
-    orders: int | None = None  #: how many orders there are: MAX_ORDER, as v5.8 counts
-    mem_total: int | None = None  #: MemTotal of /proc/meminfo, kB
-    unnamed: int | None = None  #: the line without a name of 4.17 to 4.19
-    capped: bool = False  #: pagetypeinfo gave up counting a list (">100000")
-    managed_is_present: bool = False  #: before 3.9 there is no number of managed pages
-
-    def zone(self, node: str, name: str) -> ZoneInfo:
-        """Return a zone, a new one if it is not there yet."""
-        return self.zones.setdefault((int(node), name), ZoneInfo(int(node), name))
-
-    def nodes(self) -> list[int]:
-        """Return the nodes that have memory."""
-        return sorted({zone.node for zone in self.zones.values() if zone.populated})
-
-    def populated(self, node: int | None = None) -> list[ZoneInfo]:
-        """Return the zones with pages, of one node or of all."""
-        return [z for z in self.zones.values() if z.populated and node in (None, z.node)]
 
 
 @dataclass
@@ -142,13 +80,13 @@ class Reader:
             self.node_stats &= text != "pagesets"
         else:
             self.foreign = self.foreign or (text, number)
-            self.report |= text == "Mem-Info:"
+            self.report |= "Mem-Info:" in text
             if not self.between:
                 raise self.unexpected(text, number)
 
     def unexpected(self, text: str, number: int) -> InputError:
         """Return the error for a line that none of the files has."""
-        more = "; a report's Mem-Info names no pfns" if self.report else ""
+        more = "; the report's Mem-Info has no zone" if self.report else ""
         found = f"expected a line of /proc/zoneinfo, buddyinfo or pagetypeinfo, found {text[:60]!r}{more}"
         return self.error(found, number)
 
@@ -255,12 +193,17 @@ def read_proc(files: Iterable[str]) -> Proc:
     """Read any of the three files, told apart by content, into one machine; raises InputError.
 
     They may be as they were pasted: quoted, indented, with time stamps, prompts and prose between them.  Of several
-    snapshots under headings or commands the first of each kind is read.
+    snapshots under headings or commands the first of each kind is read.  In their place a report's Mem-Info may be
+    given: of several the first.
     """
     proc = Proc()
     for name in files:
+        lines = read_pasted(Path(name))
+        if in_report(lines) and not any(ZONE.fullmatch(text) for _, text in lines):
+            take_report(proc, name, lines)
+            continue
         reader = Reader(proc, name)
-        for number, text in unwrapped(read_pasted(Path(name))):
+        for number, text in unwrapped([text for _, text in lines]):
             reader.line(text, number)
         if not reader.read:
             raise reader.unexpected(*(reader.foreign or ("nothing", 1)))
@@ -270,7 +213,7 @@ def read_proc(files: Iterable[str]) -> Proc:
             proc.managed_is_present = True
         check_zone(zone)
     if not any(zone.line and zone.populated for zone in proc.zones.values()):
-        raise InputError("no zone with pages: expected /proc/zoneinfo among the files")
+        raise InputError("no zone with pages: expected /proc/zoneinfo or a report's Mem-Info among the files")
     return proc
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
-from gfpmodel.io.procfs.read import Proc, ZoneInfo
+from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
 from gfpmodel.mm.mmzone import is_pcp
 from gfpmodel.mm.rules import Rule

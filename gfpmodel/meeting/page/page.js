@@ -90,6 +90,31 @@ async function copy(text, said, refused) {
   }
 }
 
+let newest = 0;
+
+async function explain() {
+  const mine = ++newest;
+  const text = at("printed").value;
+  at("explained").classList.add("stale");
+  at("found").textContent = "";
+  let answer, fine;
+  try {
+    const headers = { "X-XSRFToken": at("report").dataset.xsrf, "Content-Type": "text/plain; charset=utf-8" };
+    const reply = await fetch("meeting/report", { method: "POST", headers, body: text });
+    [answer, fine] = [await reply.json(), reply.ok];
+  } catch (error) {
+    [answer, fine] = [{ message: `the server does not answer (${error.message})` }, false];
+  }
+  if (mine !== newest) return; // another text was sent since
+  at("explained").classList.remove("stale");
+  at("found").textContent = fine ? answer.outcome : `✕ ${answer.message}`;
+  at("explained").innerHTML = fine ? answer.html : ""; // the server escapes every word of the text
+}
+
+at("report").addEventListener("submit", (event) => {
+  event.preventDefault();
+  explain();
+});
 at("case").addEventListener("change", changed);
 at("case").addEventListener("submit", (event) => {
   event.preventDefault(); // Enter in a text box is a change, not a new page

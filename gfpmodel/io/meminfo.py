@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
 
 _ZONE = re.compile(r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:(?P<rest>.*)")
 _FIELD = re.compile(r"\b([a-z_]+):(\d{1,15})[kK]B")
@@ -14,6 +16,7 @@ _BLOCKS = re.compile(
 )
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
 NEEDED = ("free", "min", "low", "high")
+Reserve = tuple[int, ...] | None
 ORDER_OF_ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 
 
@@ -49,6 +52,12 @@ class MemInfo:
         return next((z for z in self.zones if (z.node, z.name) == (node, name)), None)
 
 
+def zone_of(line: str) -> tuple[int, str] | None:
+    """Return the node and zone whose numbers a line has, None for any other line."""
+    found = _ZONE.search(line) if " free:" in line else None
+    return (int(found["node"] or 0), found["zone"]) if found else None
+
+
 def read_mem_info(lines: Iterable[str]) -> MemInfo:
     """Read what lines hold of a Mem-Info block; lines of anything else are passed over."""
     info = MemInfo()
@@ -61,18 +70,25 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
                 info.zones.append(last)
             else:
                 info.twice.append(f"{last}: printed twice; lines of two reports may be mixed")
-        elif (found := _RESERVE.search(line)) and last and last.reserve is None:
-            last.reserve = tuple(map(int, found[1].split()))
+        elif found := _RESERVE.search(line):
+            if last and last.reserve is None:
+                last.reserve = tuple(map(int, found[1].split()))
+            else:
+                info.missing.append("the zone of a lowmem_reserve[]")
         elif found := _BLOCKS.search(line):
-            read_blocks(info, info.zone(int(found["node"] or 0), found["zone"]), found["rest"])
-    info.missing = [words for zone in info.zones for words in lacks(zone)] + info.twice
+            zone = info.zone(int(found["node"] or 0), found["zone"])
+            if zone is None:
+                info.missing.append(f"node {found['node'] or 0} {found['zone']}: the line of its marks")
+            else:
+                read_blocks(info, zone, found["rest"])
+    info.missing += [words for zone in info.zones for words in lacks(zone)] + info.twice
     return info
 
 
-def read_blocks(info: MemInfo, zone: Zone | None, rest: str) -> None:
+def read_blocks(info: MemInfo, zone: Zone, rest: str) -> None:
     """Read the line of a zone's free blocks: each order's are twice as large as the last one's."""
     blocks = [(int(n), int(kb), letters or None) for n, kb, letters in _BLOCK.findall(rest)]
-    if zone is None or zone.blocks is not None or any(kb != blocks[0][1] << i for i, (_, kb, _) in enumerate(blocks)):
+    if zone.blocks is not None or any(kb != blocks[0][1] << i for i, (_, kb, _) in enumerate(blocks)):
         return
     total = re.search(r"= (\d{1,15})kB", rest)
     zone.total = int(total[1]) if total else None
@@ -99,23 +115,27 @@ def zone_index(info: MemInfo, node: int, highest: str) -> int | None:
     """
     zones = [z for z in info.zones if z.node == node]
     printed = {z.name for z in info.zones} | {"Movable"} | ({highest} if highest != "HighMem" else set())
-    sizes = {len(z.reserve) for z in zones if z.reserve}
+    return index_of(frozenset(printed), highest, tuple((z.name, z.reserve) for z in zones))
+
+
+@lru_cache(maxsize=256)
+def index_of(printed: frozenset[str], highest: str, reserves: tuple[tuple[str, Reserve], ...]) -> int | None:
+    """Return the entry of the highest zone if all sets of zones agree that are as large as the reserves are long."""
+    sizes = {len(reserve) for _, reserve in reserves if reserve}
     if len(sizes) != 1:
         return None
-    size = sizes.pop()
     found = set()
-    for bits in range(1 << len(ORDER_OF_ZONES)):
-        names = [name for i, name in enumerate(ORDER_OF_ZONES) if bits >> i & 1]
-        if len(names) == size and printed <= set(names) and highest in names and plausible(names, zones):
+    for names in combinations(ORDER_OF_ZONES, sizes.pop()):
+        if printed <= set(names) and highest in names and plausible(names, reserves):
             found.add(names.index(highest))
     return found.pop() if len(found) == 1 else None
 
 
-def plausible(names: list[str], zones: list[Zone]) -> bool:
+def plausible(names: tuple[str, ...], reserves: Iterable[tuple[str, Reserve]]) -> bool:
     """Return whether the reserves can be those of these zones: none is kept from a zone's own requests or lower ones.
 
     No kernel has both DMA32 and HighMem.
     """
     if "DMA32" in names and "HighMem" in names:
         return False
-    return all(not any((z.reserve or ())[: names.index(z.name) + 1]) for z in zones)
+    return all(not any((reserve or ())[: names.index(name) + 1]) for name, reserve in reserves)

@@ -1,0 +1,104 @@
+"""What a kernel printed, pasted into the page: explained, and nothing of it is ever markup."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gfpmodel.errors import InputError
+from gfpmodel.explain import explain
+from gfpmodel.meeting.report import LONGEST, MOST, explained
+from gfpmodel.show.reports import PARTS
+from tests.conftest import PATIENCE
+
+REPORTS = sorted((Path(__file__).parents[1] / "data" / "reports").glob("*.txt"))
+OF_ZONES = next(path for path in REPORTS if path.name.startswith("11"))
+HOSTILE = "<img src=x onerror=alert(1)>&quot;'\"</section><script>"
+
+
+class Tags(HTMLParser):
+    """Collects elements with their attributes, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.said = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert attrs == [("class", "gfp-report")] * (tag == "section")
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.said += data + "\n"
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
+def test_the_three_parts_say_what_explain_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    got = Tags(explained(text)["html"])
+    for one in explain(text):
+        assert all(name in got.said for name in PARTS)
+        assert all(line in got.said for key in ("why", "otherwise", "missing", "remarks") for line in one[key])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(REPORTS), st.text(max_size=60) | st.just(HOSTILE), st.integers(0, 3000))
+def test_nothing_of_the_text_is_markup(path: Path, noise: str, where: int) -> None:
+    text = path.read_text(encoding="utf-8")
+    try:
+        got = explained(text[:where] + noise + text[where:])
+    except InputError:
+        return
+    assert set(Tags(got["html"]).tags) <= {"section", "h2", "h3", "ul", "li"}
+    assert all(c.isprintable() for c in got["html"])
+
+
+def test_a_hostile_task_is_shown_as_its_name() -> None:
+    text = OF_ZONES.read_text(encoding="utf-8").replace("worker: page", f"{HOSTILE}: page")
+    assert f"task: {HOSTILE}" in Tags(explained(text)["html"]).said
+
+
+def test_bad_input_is_one_line() -> None:
+    with pytest.raises(InputError, match="no report found; looked for: page allocation failure"):
+        explained("hello")
+    with pytest.raises(InputError, match="logs of any length"):
+        explained("x" * (LONGEST + 1))
+
+
+def test_many_reports_are_counted() -> None:
+    got = explained(OF_ZONES.read_text(encoding="utf-8") * (MOST + 1))
+    assert got["outcome"] == f"{MOST + 1} reports found; the first {MOST} are shown"
+    assert got["html"].count("<section ") == MOST
+
+
+def post(address: str, body: bytes, token: bool = True) -> tuple[int, str]:
+    """Send a text to the server with its token, as a program does."""
+    parts = urllib.parse.urlsplit(address)
+    url = urllib.parse.urlunsplit(parts._replace(path="/meeting/report", query=""))
+    headers = {"Authorization": f"token {urllib.parse.parse_qs(parts.query)['token'][0]}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=PATIENCE) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_server_explains(address: str) -> None:
+    text = OF_ZONES.read_text(encoding="utf-8")
+    status, body = post(address, text.encode())
+    assert (status, json.loads(body)) == (200, explained(text))
+    assert post(address, text.encode(), token=False)[0] == 403
+    status, body = post(address, b"\xff\x00 nothing")
+    assert status == 400
+    assert re.match("no report found", json.loads(body)["message"])
+    assert post(address, b"x" * (5 * LONGEST))[0] == 400
