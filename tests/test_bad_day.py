@@ -102,6 +102,13 @@ def test_a_file_without_end_is_one_line(args: tuple[str, ...]) -> None:
     one_line(gfpmodel(*args, memory=3 << 30), "/dev/zero: more than")
 
 
+@pytest.mark.parametrize(
+    ("name", "says"), [("/dev/zero", "a line of more than 64 MiB"), ("/dev/urandom", "a third of its beginning")]
+)
+def test_a_log_without_end_is_one_line(name: str, says: str) -> None:
+    one_line(gfpmodel("explain", name, memory=3 << 30), says)
+
+
 @pytest.mark.parametrize("args", [("lint",), ("ops",), ("replay",), ("machine",), ("verdict", "--cells")])
 def test_a_closed_stdin_is_one_line(args: tuple[str, ...]) -> None:
     script = f"{' '.join(COMMAND)} {' '.join(args)} - <&-"
@@ -142,6 +149,8 @@ def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
         (("experiment", "cross_cpu", "--set", "rate=nan"), "expected a number below"),
         (("decode", "x" * 100_000), "bad mask"),
         (("verify", "x" * 5000), "no such file"),
+        (("verify", "-"), "-: no file: a recording is read more than once"),
+        (("verify", "/dev/null"), "/dev/null: no file"),
         (("lint", "x" * 5000), "File name too long"),
         (("machine", "x" * 5000), "File name too long"),
         (("row", "x" * 5000 + ".yaml"), "File name too long"),

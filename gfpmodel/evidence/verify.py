@@ -59,7 +59,9 @@ def verify_file(name: str) -> Verdict:
     """Verify one file."""
     path = Path(name)
     try:
-        if not is_file(path):
+        if name == "-" or (exists(path) and not path.is_file()):
+            raise InputError("no file: a recording is read more than once; write it to one first", name)
+        if not exists(path):
             raise InputError("no such file", name)
         for recognise, replay in READERS:
             if recognise(path):
@@ -73,9 +75,9 @@ def verify_file(name: str) -> Verdict:
         return Verdict(name, unusable=error)
 
 
-def is_file(path: Path) -> bool:
-    """Return whether a file is there; a name that cannot be one's is none."""
+def exists(path: Path) -> bool:
+    """Return whether something is there; a name that cannot be a file's is none."""
     try:
-        return path.is_file()
+        return path.exists()
     except (OSError, ValueError):
         return False

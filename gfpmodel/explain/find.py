@@ -34,6 +34,7 @@ LOOKED_FOR = (
 _BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
 WORDS = (*LOOKED_FOR, _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
 BLOCK = 1 << 18  #: bytes that are read at once
+ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
 
@@ -68,19 +69,30 @@ def log_lines(name: str) -> Iterator[str]:
         try:
             while data := file.read(BLOCK):
                 if not data.endswith(b"\n"):
-                    data += rest_of_line(file)
+                    data += rest_of_line(file, name)
+                if not lines and not is_text(data):
+                    raise InputError("no log: more than a third of its beginning is no text", name)
                 lines += data.count(b"\n")
                 yield data.decode("utf-8", "replace")
         except BROKEN as error:
             raise InputError(f"torn or damaged after this line: {error}", name, lines) from None
 
 
-def rest_of_line(file: BinaryIO) -> bytes:
+def rest_of_line(file: BinaryIO, name: str) -> bytes:
     """Return the rest of a line, of one that is too long the beginning of it; the whole line is read."""
     kept = rest = file.readline(LONGEST_LINE)
+    size = len(rest)
     while rest and not rest.endswith(b"\n"):
         rest = file.readline(BLOCK)
+        size += len(rest)
+        if size > ENDLESS:
+            raise InputError(f"a line of more than {ENDLESS >> 20} MiB: no log goes on behind it", name)
     return kept if kept.endswith(b"\n") or not rest else kept + b"\n"
+
+
+def is_text(data: bytes) -> bool:
+    """Return whether the beginning of a log can be read: noise has as many bytes that are no text as others."""
+    return 3 * data.decode("utf-8", "replace").count("\ufffd") <= len(data)
 
 
 def kind_of(line: str) -> str:

@@ -391,7 +391,8 @@ def __rmqueue(m: Mm, zone: int, order: int, migratetype: int, alloc_flags: int, 
     Models: mm/page_alloc.c:__rmqueue (v5.8).
     """
     page, taken = NULL, 0
-    if migratetype == st.MIGRATE_MOVABLE and zget(m, zone, st.NR_FREE_CMA) > zget(m, zone, st.NR_FREE) // 2:
+    # the type is asked last: it is the one answer here that a processor cannot foresee
+    if zget(m, zone, st.NR_FREE_CMA) > zget(m, zone, st.NR_FREE) // 2 and migratetype == st.MIGRATE_MOVABLE:
         page, taken = __rmqueue_smallest(m, zone, order, st.MIGRATE_CMA, 1)
     while page == NULL:
         page, taken = __rmqueue_smallest(m, zone, order, migratetype, most)

@@ -126,14 +126,18 @@ def row_of(trace: Any, number: int) -> Any:
 
 
 @inlined
-def append(trace: Trace, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> None:
-    """Append an event to the ring; a full ring loses its oldest one, as ftrace's does."""
+def append(trace: Trace, at: int, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> Any:
+    """Write an event as number ``at`` of the ring, if its kind is recorded; returns the number of the next one.
+
+    A full ring loses its oldest event, as ftrace's does.
+    """
     if trace is not None and trace[ENABLED] >> kind & 1:
-        row = row_of(trace, trace[EVENTS])
+        row = row_of(trace, at)
         trace[u64(row)] = trace[OP] | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
         trace[u64(row + 1)] = b << B_SHIFT | a & LOW
         trace[u64(row + 2)] = d << D_SHIFT | c
-        trace[EVENTS] += 1
+        at += 1
+    return at
 
 
 @inlined
@@ -165,7 +169,40 @@ def trace_event(
     m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
 ) -> None:
     """Record an event, if events are recorded: a machine without a ring has no code for it."""
-    append(m.trace, kind, zone, a, b, c, d, e, f)
+    set_next_event(m, append(m.trace, next_event(m), kind, zone, a, b, c, d, e, f))
+
+
+@inlined
+def record(
+    m: Mm, at: int, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
+) -> Any:
+    """Record one of several events between next_event() and set_next_event(), so that they are counted once."""
+    return append(m.trace, at, kind, zone, a, b, c, d, e, f)
+
+
+@inlined
+def next_event(m: Mm) -> Any:
+    """Return the number that the next event has, since the ring was cleared."""
+    return count_of(m.trace)
+
+
+@inlined
+def count_of(trace: Trace) -> Any:
+    """Return how many events were recorded."""
+    return trace[EVENTS] if trace is not None else 0
+
+
+@inlined
+def set_next_event(m: Mm, at: int) -> None:
+    """Note how many events were recorded."""
+    count_events(m.trace, at)
+
+
+@inlined
+def count_events(trace: Trace, number: int) -> None:
+    """Note how many events were recorded."""
+    if trace is not None:
+        trace[EVENTS] = number
 
 
 @inlined

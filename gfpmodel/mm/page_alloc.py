@@ -17,8 +17,12 @@ from gfpmodel.mm.buddy import (
     set_pageblock_migratetype,
 )
 from gfpmodel.mm.events import (
+    count_irq_off,
     local_irq_restore,
     local_irq_save,
+    next_event,
+    record,
+    set_next_event,
     spin_lock,
     spin_unlock,
     trace_event,
@@ -317,7 +321,7 @@ def gfp_to_alloc_flags_cma(m: Mm, migratetype: int) -> Any:
 
     Models: mm/page_alloc.c:current_alloc_flags (v5.10; v5.8 has it in two places, later gfp_to_alloc_flags_cma).
     """
-    return st.ALLOC_CMA if migratetype == st.MIGRATE_MOVABLE and zget(m, st.MACHINE, st.CMA_ON) else 0
+    return st.ALLOC_CMA if zget(m, st.MACHINE, st.CMA_ON) and migratetype == st.MIGRATE_MOVABLE else 0
 
 
 @inlined
@@ -465,10 +469,13 @@ def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int
     """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if the list is empty."""
     if zone < 0 or list_empty(m, per_cpu_pages(cpu, zone) + first):
         return NULL
-    local_irq_save(m, zone)
     page = take_first(m, zone, cpu, first)
-    local_irq_restore(m, zone)
-    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+    count_irq_off(m.trace)
+    at = next_event(m)
+    at = record(m, at, ev.IRQ_SAVE, zone)
+    at = record(m, at, ev.IRQ_RESTORE, zone)
+    at = record(m, at, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+    set_next_event(m, at)
     return page
 
 
@@ -517,10 +524,13 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
         return False
-    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    local_irq_save(m, zone)
     put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
-    local_irq_restore(m, zone)
+    count_irq_off(m.trace)
+    at = next_event(m)
+    at = record(m, at, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
+    at = record(m, at, ev.IRQ_SAVE, zone)
+    at = record(m, at, ev.IRQ_RESTORE, zone)
+    set_next_event(m, at)
     return True
 
 
@@ -564,7 +574,7 @@ def is_block_in_use(m: Mm, page: int, order: int) -> Any:
 @inlined
 def put_on_lru(m: Mm, page: int, gfp: int) -> None:
     """Let stealing count a movable page, as one that is in the page cache, if the run asks for it."""
-    if gfp & 1 << GFP_MOVABLE_SHIFT and zget(m, st.MACHINE, st.LRU_MOVABLE):
+    if zget(m, st.MACHINE, st.LRU_MOVABLE) and gfp & 1 << GFP_MOVABLE_SHIFT:
         set_flags(m, page, get_flags(m, page) | st.PG_LRU)
 
 

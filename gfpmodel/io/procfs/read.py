@@ -207,6 +207,9 @@ def read_proc(files: Iterable[str]) -> Proc:
             reader.line(text, number)
         if not reader.read:
             raise reader.unexpected(*(reader.foreign or ("nothing", 1)))
+    if proc.zones and not any(zone.line for zone in proc.zones.values()):
+        odd = f"; this machine's MAX_ORDER is {proc.orders}, the model's {MAX_ORDER}" * (proc.orders != MAX_ORDER)
+        raise InputError(f"lists without zones: give /proc/zoneinfo too, which says where they are{odd}", name)
     for zone in proc.zones.values():
         if "managed" not in zone.fields and "present" in zone.fields:
             zone.fields["managed"] = zone.fields["present"]
