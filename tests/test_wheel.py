@@ -36,7 +36,9 @@ def test_a_wheel_for_a_machine_has_its_libraries_where_the_loader_looks(tmp_path
 
 
 def test_a_wheel_has_a_library_for_every_entry() -> None:
-    assert {jit.room_of(name) for name in jit.ENTRIES} - {""} <= set(make_wheel.rooms())
+    rooms = {jit.room_of(name) for name in jit.ENTRIES} - {""}
+    shipped = {room for room in rooms if not room.endswith(" with a mistake")}  # other tests may have made mutants
+    assert shipped <= set(make_wheel.rooms())
     assert {"mm@v6.18", "mm@v7.1", "mm@v7.3"} <= set(make_wheel.rooms())
 
 

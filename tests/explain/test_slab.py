@@ -15,7 +15,7 @@ from gfpmodel.cli import cli
 from gfpmodel.explain import explain
 from gfpmodel.explain.slab import called, class_of
 
-BOOT59 = lzma.decompress(Path("tests/data/boot59/raw-reports.txt.xz").read_bytes()).decode()
+BOOT59 = lzma.decompress(Path("tests/data/reports-boot59.txt.xz").read_bytes()).decode()
 CELLS = [part.partition("\n")[::2] for part in re.split(r"^##### ", BOOT59, flags=re.MULTILINE)[1:]]
 
 
