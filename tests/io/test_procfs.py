@@ -409,7 +409,7 @@ def test_why_the_model_cannot_be_a_machine(name: str) -> None:
 def test_lists_without_zones_are_asked_for_their_zoneinfo(tmp_path: Path) -> None:
     path = tmp_path / "buddyinfo"
     path.write_text("Node 0, zone   Normal      1      2      2      2      2      6      4      5     53\n")
-    with pytest.raises(InputError, match="give /proc/zoneinfo too.*MAX_ORDER is 9, the model's 11"):
+    with pytest.raises(InputError, match=r"give /proc/zoneinfo too.*MAX_ORDER is 9, the model.s 11"):
         read_proc([str(path)])
 
 
