@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ Word = tuple[int, int, int, int]
 
 
 @dataclass
-class Replay:
+class Replay(ABC):
     """A file being replayed on a booted machine; a format says what its operations and snapshots are."""
 
     path: Path
@@ -148,25 +149,25 @@ class Replay:
             self._compare(line, got | self.result(line, pfns))
         self.done += len(pending)
 
+    @abstractmethod
     def words(self, line: Line) -> list[Word]:
         """Return the words of an operation, its own the last; raises InputError with file and line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self, line: Line, pfns: Iterator[int]) -> dict[str, Any]:
         """Return the result of an operation, if it has one, from those that come next."""
-        raise NotImplementedError
 
     def may_split(self, line: Line) -> bool:
         """Make single pages of the block of which an operation frees a part, if the format has that."""
         return False
 
+    @abstractmethod
     def zone(self, index: int, *, full: bool) -> dict[str, Any]:
         """Return a zone as a snapshot line writes it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def more_totals(self) -> dict[str, Any]:
         """Return the totals that only this format's header gives."""
-        raise NotImplementedError
 
     def run(self, line: Line) -> None:
         """Run an operation, now or with those that follow."""

@@ -59,10 +59,10 @@ def verify_file(name: str) -> Verdict:
     """Verify one file."""
     path = Path(name)
     try:
-        if name == "-" or (exists(path) and not path.is_file()):
-            raise InputError("no file: a recording is read more than once; write it to one first", name)
-        if not exists(path):
+        if name != "-" and not exists(path):
             raise InputError("no such file", name)
+        if name == "-" or not path.is_file():
+            raise InputError("no file: a recording is read more than once; write it to one first", name)
         for recognise, replay in READERS:
             if recognise(path):
                 return Verdict(name, *replay(path))

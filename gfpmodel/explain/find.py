@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import BinaryIO
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.releases import reported_release
-from gfpmodel.io.streams import BROKEN, open_bytes
+from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.io.text import LONGEST_LINE, split
 
 #: What begins a report, by its kind.
@@ -34,7 +35,6 @@ LOOKED_FOR = (
 _BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
 WORDS = (*LOOKED_FOR, _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
 BLOCK = 1 << 18  #: bytes that are read at once
-ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
 
@@ -53,9 +53,9 @@ class Found:
     boot: str | None = None
     lost: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def release(self) -> str | None:
-        """Return the release that the report itself names, else that of the boot before it."""
+        """Return the release that the report itself names, else that of the boot before it; asked once it is whole."""
         return next(filter(None, map(reported_release, self.lines)), None) or self.boot
 
 
@@ -70,10 +70,11 @@ def log_lines(name: str) -> Iterator[str]:
             while data := file.read(BLOCK):
                 if not data.endswith(b"\n"):
                     data += rest_of_line(file, name)
-                if not lines and not is_text(data):
+                text = data.decode("utf-8", "replace")
+                if not lines and 3 * text.count("\ufffd") > len(data):  # noise has as many bytes of either kind
                     raise InputError("no log: more than a third of its beginning is no text", name)
                 lines += data.count(b"\n")
-                yield data.decode("utf-8", "replace")
+                yield text
         except BROKEN as error:
             raise InputError(f"torn or damaged after this line: {error}", name, lines) from None
 
@@ -88,11 +89,6 @@ def rest_of_line(file: BinaryIO, name: str) -> bytes:
         if size > ENDLESS:
             raise InputError(f"a line of more than {ENDLESS >> 20} MiB: no log goes on behind it", name)
     return kept if kept.endswith(b"\n") or not rest else kept + b"\n"
-
-
-def is_text(data: bytes) -> bool:
-    """Return whether the beginning of a log can be read: noise has as many bytes that are no text as others."""
-    return 3 * data.decode("utf-8", "replace").count("\ufffd") <= len(data)
 
 
 def kind_of(line: str) -> str:

@@ -297,13 +297,12 @@ def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]
     return here or [words for words, _ in found], bool(here)
 
 
-def compared(it: LockReport) -> Comparison:
+def compared(it: LockReport, kernel: Kernel | None) -> Comparison:
     """Return the model's cases that print this report, and what to say of it in words.
 
     Where the call chain shows a call of slab or of kfree_rcu(), it is asked in every state that is known; where some
     cases take the lock in the very function that is printed, only these are kept.
     """
-    kernel = kernel_of(it)
     if kernel is None:
         return Comparison("the model cannot be asked: the kernel is not known (--kernel names it)")
     calls = called([*([it.wanted.where] if it.wanted else []), *it.calls])
@@ -324,9 +323,8 @@ def compared(it: LockReport) -> Comparison:
     )
 
 
-def ways_out(it: LockReport, cases: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+def ways_out(kernel: Kernel | None, cases: list[dict[str, str]]) -> Iterator[dict[str, str]]:
     """Yield the ways out that this book knows, each as a verdict on the report's kernel in the report's context."""
-    kernel = kernel_of(it)
     if kernel is None or not cases:
         return
     if "slab" in cases[0]:
@@ -365,7 +363,8 @@ def facts(found: Found) -> dict[str, Any]:
     """Return the explanation as plain data."""
     it = read_locks(found)
     by, lock = forbidding(it)
-    model = compared(it)
+    kernel = kernel_of(it)
+    model = compared(it, kernel)
     wanted = it.wanted
     need = f" of wait type {wanted.outer} ({TYPES.get(wanted.outer, '?')})" if wanted and wanted.outer else ""
     why = []
@@ -402,7 +401,7 @@ def facts(found: Found) -> dict[str, Any]:
         "cases": model.cases,
         "model": model.said,
         "verdict_agrees": model.agrees,
-        "otherwise": [f"{way['way']}: {way['verdict']}" for way in ways_out(it, model.cases)],
+        "otherwise": [f"{way['way']}: {way['verdict']}" for way in ways_out(kernel, model.cases)],
         "missing": it.missing,
         "remarks": list(found.lost),
         "unknown": ["which mask was asked for: a report of locks does not print it"],

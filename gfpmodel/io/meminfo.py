@@ -45,7 +45,6 @@ class MemInfo:
     zones: list[Zone] = field(default_factory=list)
     page_kb: int | None = None
     missing: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
 
     def zone(self, node: int, name: str) -> Zone | None:
         """Return a zone by node and name."""
@@ -60,7 +59,7 @@ def zone_of(line: str) -> tuple[int, str] | None:
 
 def read_mem_info(lines: Iterable[str]) -> MemInfo:
     """Read what lines hold of a Mem-Info block; lines of anything else are passed over."""
-    info = MemInfo()
+    info, twice = MemInfo(), []
     last: Zone | None = None
     for line in lines:
         if found := _ZONE.search(line):
@@ -69,7 +68,7 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
             if info.zone(last.node, last.name) is None:
                 info.zones.append(last)
             else:
-                info.twice.append(f"{last}: printed twice; lines of two reports may be mixed")
+                twice.append(f"{last}: printed twice; lines of two reports may be mixed")
         elif found := _RESERVE.search(line):
             if last and last.reserve is None:
                 last.reserve = tuple(map(int, found[1].split()))
@@ -81,7 +80,7 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
                 info.missing.append(f"node {found['node'] or 0} {found['zone']}: the line of its marks")
             else:
                 read_blocks(info, zone, found["rest"])
-    info.missing += [words for zone in info.zones for words in lacks(zone)] + info.twice
+    info.missing += [words for zone in info.zones for words in lacks(zone)] + twice
     return info
 
 

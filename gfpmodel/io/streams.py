@@ -17,6 +17,7 @@ from gfpmodel.files import STDIN, standard_input, unreadable
 GZIP, XZ, ZSTD, BZIP2 = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh"
 XZ_MEMORY = 1 << 28  #: a hostile header may ask for gigabytes
 PIECE = 1 << 20
+ENDLESS = 1 << 26  #: bytes of one line, after which no reader of lines goes on
 
 #: What a compressed stream that is torn or no such stream raises.
 BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)

@@ -18,7 +18,7 @@ def explained(text: str) -> dict[str, str]:
     if len(text) > LONGEST:
         command = "python -m gfpmodel explain FILE"
         raise InputError(f"{len(text)} characters; expected at most {LONGEST}: `{command}` reads logs of any length")
-    found = explain(text.replace("\r\n", "\n"))
+    found = explain(text)
     if not found:
         raise InputError(f"no report found; looked for: {', '.join(LOOKED_FOR)}")
     shown = found[:MOST]

@@ -169,7 +169,7 @@ def trace_event(
     m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
 ) -> None:
     """Record an event, if events are recorded: a machine without a ring has no code for it."""
-    set_next_event(m, append(m.trace, next_event(m), kind, zone, a, b, c, d, e, f))
+    set_next_event(m.trace, append(m.trace, next_event(m.trace), kind, zone, a, b, c, d, e, f))
 
 
 @inlined
@@ -181,28 +181,16 @@ def record(
 
 
 @inlined
-def next_event(m: Mm) -> Any:
-    """Return the number that the next event has, since the ring was cleared."""
-    return count_of(m.trace)
-
-
-@inlined
-def count_of(trace: Trace) -> Any:
-    """Return how many events were recorded."""
+def next_event(trace: Trace) -> Any:
+    """Return the number that the next event has: how many there were since the ring was cleared."""
     return trace[EVENTS] if trace is not None else 0
 
 
 @inlined
-def set_next_event(m: Mm, at: int) -> None:
-    """Note how many events were recorded."""
-    count_events(m.trace, at)
-
-
-@inlined
-def count_events(trace: Trace, number: int) -> None:
-    """Note how many events were recorded."""
+def set_next_event(trace: Trace, at: int) -> None:
+    """Note the number that the next event has."""
     if trace is not None:
-        trace[EVENTS] = number
+        trace[EVENTS] = at
 
 
 @inlined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from threading import RLock
 from typing import Any
@@ -45,7 +46,7 @@ def listed(values: Any) -> Any:
     return list(values) if isinstance(values, set | frozenset | range | tuple) else values
 
 
-class LaterOperations:
+class LaterOperations(ABC):
     """What a PageAllocator of v6.18 or later can do besides; one of v5.8 raises MisuseError for each of it."""
 
     machine: Machine
@@ -61,25 +62,25 @@ class LaterOperations:
     _first: int
     _prepared: Any
 
+    @abstractmethod
     def run(self, ops: NDArray[np.int64]) -> Results:
         """Run packed operations."""
-        raise NotImplementedError
 
-    def _words(self, zone: int) -> NDArray[np.int64]:
-        raise NotImplementedError
+    @abstractmethod
+    def _words(self, zone: int) -> NDArray[np.int64]: ...
 
-    def _zone(self, zone: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _zone(self, zone: int) -> int: ...
 
-    def _list(self, head: int) -> NDArray[np.int64]:
-        raise NotImplementedError
+    @abstractmethod
+    def _list(self, head: int) -> NDArray[np.int64]: ...
 
-    def _misuse(self, pfn: int, order: int) -> MisuseError:
-        raise NotImplementedError
+    @abstractmethod
+    def _misuse(self, pfn: int, order: int) -> MisuseError: ...
 
+    @abstractmethod
     def page_state(self, pfn: int) -> tuple[int, int]:
         """Return the state and order of a page."""
-        raise NotImplementedError
 
     def _has(self, what: str, *, bulk_free: bool = False) -> None:
         """Raise MisuseError unless this kernel has a call."""

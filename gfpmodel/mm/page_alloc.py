@@ -471,11 +471,11 @@ def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int
         return NULL
     page = take_first(m, zone, cpu, first)
     count_irq_off(m.trace)
-    at = next_event(m)
+    at = next_event(m.trace)
     at = record(m, at, ev.IRQ_SAVE, zone)
     at = record(m, at, ev.IRQ_RESTORE, zone)
     at = record(m, at, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
-    set_next_event(m, at)
+    set_next_event(m.trace, at)
     return page
 
 
@@ -526,11 +526,11 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
         return False
     put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
     count_irq_off(m.trace)
-    at = next_event(m)
+    at = next_event(m.trace)
     at = record(m, at, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
     at = record(m, at, ev.IRQ_SAVE, zone)
     at = record(m, at, ev.IRQ_RESTORE, zone)
-    set_next_event(m, at)
+    set_next_event(m.trace, at)
     return True
 
 

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from gfpmodel.io.ftrace import forms
 from gfpmodel.io.ftrace import state as st
 from gfpmodel.io.ftrace.scan import scan
-from gfpmodel.io.streams import BROKEN, open_bytes
+from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.mm import jit
 
 CHUNK, SMALL_CHUNK = 1 << 22, 1 << 14  #: bytes; the small one where the scanner runs interpreted
 PIECE = 1 << 16
 BYTES_A_LINE = 100  #: about
-ENDLESS = 1 << 26  #: bytes of one line, after which nothing more is read
 FOREIGN = 1 << 22  #: bytes of lines that no trace has, after which nothing more is read
 KNOWN_SHARE = 50  #: of so many lines a trace has at least one of a known form; noise, by chance, one of 180
 ROWS = 1 << 16
