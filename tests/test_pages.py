@@ -74,13 +74,17 @@ class Visit:
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.note_address(request.url))
         self.page.on("websocket", lambda socket: self.note_address(socket.url))
-        self.page.on("requestfailed", lambda request: self.faults.append(f"not loaded: {request.url}"))
+        self.page.on("requestfailed", lambda request: self.note_failure(request.url, request.failure))
         self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
         self.page.on("console", lambda message: self.note_console(message.type, message.text))
 
     def note_address(self, url: str) -> None:
         if not url.startswith((self.origin, "data:", "blob:")):
             self.faults.append(f"leaves the site: {url}")
+
+    def note_failure(self, url: str, why: str | None) -> None:
+        if why != "net::ERR_ABORTED":  # what still loads when the test leaves a page is given up: no fault of the page
+            self.faults.append(f"not loaded: {url} ({why})")
 
     def note_console(self, kind: str, text: str) -> None:
         if kind == "error":
