@@ -151,6 +151,7 @@ def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
         (("verify", "x" * 5000), "no such file"),
         (("verify", "-"), "-: no file: a recording is read more than once"),
         (("verify", "/dev/null"), "/dev/null: no file"),
+        (("verify", "/proc/self"), "/proc/self: a folder; expected a recording, or several: FOLDER/*"),
         (("lint", "x" * 5000), "File name too long"),
         (("machine", "x" * 5000), "File name too long"),
         (("row", "x" * 5000 + ".yaml"), "File name too long"),
