@@ -255,14 +255,18 @@ def of_one_node(it: Failure) -> Iterator[str]:
     yield f"{only}; which one it asked for is not printed: {' or '.join(nodes)}"
     failed = by_node(decisive(it))
     if len(failed) < len(nodes):
-        yield f"the others would have given a page, so that it was {' or '.join(failed)}, if nothing was freed since"
+        yield f"every other would have given a page, so that it was {' or '.join(failed)}, if nothing was freed since"
 
 
 def in_words(s: Sum, it: Failure) -> str:
     """Return one zone's arithmetic in words."""
     if s.test == "unknown" and not s.mark and not s.free:
         return "; ".join(["cannot be tested", *s.doubts, *s.remarks])
-    order = it.order or 0
+    order, free_of_marks = it.order or 0, it.asks is not None and it.asks.unlimited
+    types = f"no block of order {order} or more for this type ({s.blocks or 0} of other types)"
+    if free_of_marks and s.test != "unknown":
+        end = types if s.test == "block" else "there is one"
+        return "; ".join([f"{s.free} pages free; no mark is looked at", end, *s.doubts, *s.remarks])
     off = [f"{(1 << order) - 1} of the block"] * (order > 0)
     off += [f"{n} {name}" for n, name in ((s.highatomic, "HIGHATOMIC"), (s.cma, "CMA")) if n]
     useful = s.free - ((1 << order) - 1) - s.highatomic - s.cma
@@ -270,16 +274,11 @@ def in_words(s: Sum, it: Failure) -> str:
     has = f"{s.free} pages free" + (f" - {' - '.join(off)} = {useful}" if off else "")
     more = " or more" * bool(s.doubts)
     needs = f"must stay above {s.keep}{boost} + lowmem_reserve {s.reserve} = {s.keep + s.reserve}{more}"
-    if it.asks and it.asks.unlimited:
-        needs = "no mark is looked at"
-    room = useful - s.keep - s.reserve
+    above = f"whether it passes cannot be told: {useful - s.keep - s.reserve} pages are above that"
     ends = {
         "none": "passes",
-        "block": f"{'no' if s.doubts else 'passes the mark, but no'} block of order {order} or more for this type"
-        f" ({s.blocks or 0} of other types)",
-        "unknown": f"whether it passes cannot be told: {room} pages are above that"
-        if s.doubts
-        else "passes the mark; whether a block was there for this type is not printed",
+        "block": types if s.doubts else f"passes the mark, but {types}",
+        "unknown": above if s.doubts else "passes the mark; whether a block was there for this type is not printed",
     }
     end = ends.get(s.test, f"{s.short} pages short{more}: it failed by {s.test}")
     return "; ".join([f"{has}; {needs}", end, *s.doubts, *s.remarks])

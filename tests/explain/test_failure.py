@@ -181,7 +181,7 @@ def test_an_oom_names_its_nodes_at_its_end() -> None:
 # the rules of the reserves, kernel by kernel
 
 BOOSTED = {"boost": 500}
-RULES: list[tuple[str, str, int, dict[str, int], str, int]] = [
+RULES: list[tuple[str, str, int, dict[str, Any], str, int]] = [
     # min 1000 = 500 + 500 of boost; high: 500 remain, without the boost 250; harder besides: 375 and 188
     ("5.8.0", "GFP_ATOMIC", 300, BOOSTED, "mark", 76),  # no second test: 376 - 300
     ("5.9.1", "GFP_ATOMIC", 300, BOOSTED, "none", 0),  # 188 < 300
@@ -227,7 +227,7 @@ RULES: list[tuple[str, str, int, dict[str, int], str, int]] = [
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule[0]}-{rule[1]}")
-def test_the_rule_of_each_kernel(rule: tuple[str, str, int, dict[str, int], str, int]) -> None:
+def test_the_rule_of_each_kernel(rule: tuple[str, str, int, dict[str, Any], str, int]) -> None:
     kernel, names, free, fields, test, short = rule
     assert failed(report(kernel, names, zone(free, **fields))) == [(test, short)]
 
