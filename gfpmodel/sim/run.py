@@ -170,7 +170,8 @@ def simulate(run: Run, seed: int) -> Result:
     jit.expect("sim", int(run.expected_events()))
     if len(pages) and cache:
         hold(arrays, allocator, next(at for at, (flow, _) in enumerate(flows) if flow.name == cache.name), pages)
-    beyond = unaccounted(allocator, len(pages))  # in use at a start, by nobody who is in this run
+    held = chain.held_pages() if chain else 0
+    beyond = unaccounted(allocator, len(pages) + held)  # in use at a start, by nobody who is in this run
     loop.preload(world)
     start_flows(arrays, flows)
     while loop.run(world) and chain:
