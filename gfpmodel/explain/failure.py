@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from gfpmodel.explain.find import Found
 from gfpmodel.explain.nodes import Nodes, left_out, nodes_of
 from gfpmodel.explain.request import Asks, Context, asks_of, atomic_mask, context_of, releases_of, without_limits
 from gfpmodel.explain.zones import HIGHEST_ORDER, Sum, largest_order, zone_test
-from gfpmodel.gfp.meanings import meaning
+from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
 from gfpmodel.gfp.reading import Reading, read
 from gfpmodel.io.meminfo import MemInfo, read_mem_info, zone_sets
@@ -296,6 +297,15 @@ def failing(it: Failure) -> str | list[str]:
     return tests[0] if len(tests) == 1 else tests
 
 
+def may(it: Failure, reading: Reading) -> Meaning:
+    """Return what the mask asks for; how deep it may go by the rule of the release, which its table does not know."""
+    found = meaning(reading.mask, reading.layout)
+    if it.asks is None or found.watermark is None or reading.release.version < RULES_SINCE:
+        return found
+    left = Fraction(1, 1 + it.asks.high) * Fraction(3 if it.asks.harder else 4, 4)
+    return replace(found, watermark=Fraction(0) if it.asks.unlimited else left)
+
+
 def facts(it: Failure) -> dict[str, Any]:
     """Return the explanation as plain data: what was asked, why it failed, what would have happened otherwise."""
     asked: dict[str, Any] = {"order": it.order}
@@ -310,7 +320,7 @@ def facts(it: Failure) -> dict[str, Any]:
             "agrees": it.reading.agrees,
             "kernel": it.reading.layout.kernel,
             "grade": it.reading.release.grade,
-            "may": meaning(it.reading.mask, it.reading.layout).answers,
+            "may": may(it, it.reading).answers,
             "zone": it.asks.highest if it.asks else None,
         }
     missing = list(it.info.missing)

@@ -232,6 +232,21 @@ def test_the_rule_of_each_kernel(rule: tuple[str, str, int, dict[str, Any], str,
     assert failed(report(kernel, names, zone(free, **fields))) == [(test, short)]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "names", "says"),
+    [
+        ("6.1.80", "GFP_NOWAIT|__GFP_HIGH", "down to 1/2 of the min watermark"),
+        ("6.1.116", "GFP_NOWAIT|__GFP_HIGH", "down to 3/8 of the min watermark"),
+        ("5.15.171", "GFP_NOWAIT|__GFP_HIGH", "down to 3/8 of the min watermark"),
+        ("5.10.50", "__GFP_ATOMIC", "down to 3/4 of the min watermark"),
+        ("6.6.10", "GFP_KERNEL", "none: down to the min watermark"),
+        ("6.6.10", "GFP_KERNEL|__GFP_MEMALLOC", "all: no watermark is checked"),
+    ],
+)
+def test_what_the_request_may_is_by_the_same_rule(kernel: str, names: str, says: str) -> None:
+    assert report(kernel, names, zone(900))["asked"]["may"]["reserves"] == says
+
+
 def test_a_vendors_number_hides_the_point_release() -> None:
     """6.1.0-27-amd64 is some 6.1.y: before 6.1.116 the reserve is subtracted (800 pages), after it is not (1100)."""
     one = report("6.1.0-27-amd64", "GFP_NOWAIT", zone(1100, reserved_highatomic=300))
