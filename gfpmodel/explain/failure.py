@@ -52,8 +52,10 @@ class Failure:
 
     @property
     def beyond(self) -> int | None:
-        """Return the largest order if the request is beyond it, else None."""
+        """Return the largest order if the request is beyond it, else None; a list that was cut does not tell it."""
         listed = largest_order(self.info)
+        if listed is None and any(zone.blocks for zone in self.info.zones):
+            return None
         largest = HIGHEST_ORDER if listed is None else listed
         return largest if self.order is not None and self.order > largest else None
 

@@ -88,10 +88,10 @@ def test_without_a_list_the_usual_largest_block_is_taken_and_that_is_said() -> N
 
 
 def test_a_list_that_was_cut_tells_no_largest_block() -> None:
-    lines = zone(10_000, blocks=LARGE, kb=64)
-    one = report("6.6.10", "GFP_KERNEL|__GFP_COMP", lines, order=10)
-    assert failed(one) == [("unknown", 0)]
-    assert any("end of the line of free blocks" in line for line in one["missing"])
+    for order in (10, 11, 12):
+        one = report("6.6.10", "GFP_KERNEL|__GFP_COMP", zone(10_000, blocks=LARGE, kb=64), order=order)
+        assert failed(one) == [("unknown", 0)]
+        assert any("end of the line of free blocks" in line for line in one["missing"])
 
 
 # one node only
