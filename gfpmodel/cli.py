@@ -470,15 +470,35 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 @click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
 @click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")
 @click.option("--out", metavar="FILE", help="Where the table goes, .csv or .parquet; a killed run goes on from it.")
+@click.option(
+    "--machine",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Start from it: a report, or /proc files; may be repeated.",
+)
 @json_option
-def experiment(as_json: bool, **asked: Any) -> int:
+def experiment(as_json: bool, files: tuple[str, ...], **asked: Any) -> int:
     """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them.
 
-    Where a parameter is a proposal, a FILE.yaml with its row does, too.
+    Where a parameter is a proposal, a FILE.yaml with its row does, too.  With --machine the runs start from the machine
+    of a report or of /proc/zoneinfo with buddyinfo or pagetypeinfo: its zones, marks and free blocks, and its page
+    cache, which kswapd takes.
     """
     from gfpmodel.io.rows import file_row
     from gfpmodel.sim.command import Question, run
+    from gfpmodel.sim.start import Start
 
+    if files:
+        from gfpmodel.io.procfs import laid_out, page_cache, page_size, read_proc, unknown
+
+        proc = read_proc(files)
+        node, cache = proc.nodes()[0], page_cache(proc)
+        lacks = [words for words in unknown(proc, node, page_size(proc)) if not words.startswith("how many CPUs")]
+        lacks += ["how many CPUs there are: the experiment's"]
+        lacks += ["what of the memory in use is page cache: all of it is taken for that"] * (cache is None)
+        asked["start"] = Start(partial(laid_out, proc, node), cache)
+        asked["started"] = f"started from node {node} of {', '.join(files)}; not told: {'; '.join(lacks)}"
     text, facts = run(Question(**asked, file_row=file_row))
     emit(facts, text, as_json=as_json)
     return FINE

@@ -12,6 +12,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.mm import Rule
 from gfpmodel.sim.experiments import EXPERIMENTS
 from gfpmodel.sim.run import unit
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.sweeps import Sweep, parse_settings, run_sweep, summary
 
 
@@ -25,6 +26,8 @@ class Question:
     workers: int | None = None
     dask: str | None = None
     out: str | None = None
+    start: Start | None = None
+    started: str = ""  #: what is said of the start
     file_row: Callable[[str], Rule | None] = lambda _: None
 
 
@@ -42,7 +45,7 @@ def listing() -> tuple[str, dict[str, Any]]:
 def run(question: Question) -> tuple[str, dict[str, Any]]:
     """Answer a question, as text and as facts; raises InputError."""
     if question.name is None:
-        if question.settings or question.out or question.dask is not None:
+        if question.settings or question.out or question.dask is not None or question.start:
             raise InputError("experiment needs the NAME of one; without it, all are listed")
         return listing()
     if question.workers is not None and question.workers < 1:
@@ -50,11 +53,14 @@ def run(question: Question) -> tuple[str, dict[str, Any]]:
     if question.workers is not None and question.dask is not None:
         raise InputError("--workers and --dask exclude each other")
     name = question.name
-    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds)
+    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds, question.start)
     sweep.seconds()  # looks at the parameters, before a cluster is asked for
     with dask_executor(question.dask) if question.dask is not None else nullcontext() as executor:
         rows = run_sweep(sweep, executor, question.workers, question.out)
-    return describe(sweep, rows), {"experiment": name, "seeds": question.seeds, "points": facts(sweep, rows)}
+    said = {"experiment": name, "seeds": question.seeds, "points": facts(sweep, rows)}
+    if question.start:
+        return f"{question.started}\n{describe(sweep, rows)}", {**said, "start": question.started}
+    return describe(sweep, rows), said
 
 
 def facts(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.sim.run import Result, Run, simulate
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.workloads import MS, Draw, Flow, every
 
 Runs = dict[str, Run]
@@ -17,21 +18,25 @@ Record = dict[str, float]
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment: what is asked, its parameters' type, which runs it takes, and what is read off them."""
+    """An experiment: what is asked, its parameters' type, which runs it takes, and what is read off them.
+
+    ``given``: the parameters that a machine to start from decides; None where the experiment makes its own machine.
+    """
 
     name: str
     title: str
     parameters: type
     plan: Callable[[Any], Runs]
     read: Callable[[Any, Results], Record]
+    given: tuple[str, ...] | None = None
 
-    def results(self, parameters: Any, seed: int) -> dict[str, Result]:
-        """Return the result of every run by its name."""
-        return {name: simulate(run, seed) for name, run in self.plan(parameters).items()}
+    def results(self, parameters: Any, seed: int, start: Start | None = None) -> dict[str, Result]:
+        """Return the result of every run by its name, each started from a machine if one is given."""
+        return {name: simulate(replace(run, start=start), seed) for name, run in self.plan(parameters).items()}
 
-    def __call__(self, parameters: Any, seed: int) -> Record:
+    def __call__(self, parameters: Any, seed: int, start: Start | None = None) -> Record:
         """Run it; returns the record."""
-        return self.read(parameters, self.results(parameters, seed))
+        return self.read(parameters, self.results(parameters, seed, start))
 
 
 def pick(result: Result, *figures: str) -> Record:

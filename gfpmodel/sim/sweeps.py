@@ -26,7 +26,8 @@ from tqdm import tqdm
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.files import unreadable, whole
 from gfpmodel.mm import Rule, jit
-from gfpmodel.sim.experiments import experiment
+from gfpmodel.sim.experiments import EXPERIMENTS, experiment
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.statistics import Interval, figure
 
 Row = dict[str, Any]
@@ -45,14 +46,23 @@ PROBES = 100  #: points of a grid that are looked at to tell how long all would 
 class Sweep:
     """An experiment, the values of the parameters that vary or differ from their defaults, and how many seeds.
 
+    ``start``: the machine that every run starts from, if it is not the experiment's own.
     Raises InputError for unknown parameters, values that do not fit, and more points than anyone would wait for.
     """
 
     name: str
     grid: Mapping[str, tuple[Any, ...]]
     seeds: int = 1
+    start: Start | None = None
 
     def __post_init__(self) -> None:
+        given = experiment(self.name).given
+        if self.start and given is None:
+            able = ", ".join(name for name, found in EXPERIMENTS.items() if found.given is not None)
+            raise InputError(f"experiment {self.name} makes its own machine; {able} start from one")
+        for key in self.grid:
+            if self.start and key in (given or ()):
+                raise InputError(f"parameter {key} is what the machine gives; expected it without --set")
         if not 1 <= self.seeds <= MAX_POINTS:
             raise InputError(f"{self.seeds} seeds; expected 1 to {MAX_POINTS}")
         known = {field.name: field.type for field in fields(experiment(self.name).parameters)}
@@ -129,11 +139,16 @@ def parse_value(key: str, word: str, kind: type) -> Any:
     return value
 
 
-def run_point(name: str, parameters: Row, seed: int) -> Row:
-    """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call."""
+def run_point(name: str, parameters: Row, seed: int, start: Start | None = None) -> Row:
+    """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call.
+
+    With a start the parameters that it decides are left out of the row.
+    """
     found = experiment(name)
+    left_out = found.given if start and found.given else ()
     said = {key: value.name if isinstance(value, Rule) else value for key, value in parameters.items()}
-    return {**said, "seed": seed, **found(found.parameters(**parameters), seed)}
+    said = {key: value for key, value in said.items() if key not in left_out}
+    return {**said, "seed": seed, **found(found.parameters(**parameters), seed, start)}
 
 
 def run_sweep(
@@ -154,7 +169,7 @@ def run_sweep(
     left = [key for key in done.order if key not in done.rows]
     with done, progress(len(done.order), len(done.order) - len(left)) as bar:
         try:
-            for key, row in completed(sweep.name, left, executor, cores):
+            for key, row in completed(sweep, left, executor, cores):
                 done.add(key, row)
                 bar.update()
         except (BrokenExecutor, CancelledError) as error:
@@ -186,14 +201,17 @@ def progress(total: int, initial: int) -> Any:
     return tqdm(total=total, initial=initial, unit="point", disable=None, leave=False)
 
 
-def completed(name: str, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
+def completed(sweep: Sweep, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
     """Yield keys and rows as they complete."""
+    name, start = sweep.name, [sweep.start] * (sweep.start is not None)
     if executor is None and min(cores, len(keys)) <= 1:
         for key in keys:
-            yield key, run_point(name, *parse_key(key))
+            yield key, run_point(name, *parse_key(key), *start)
         return
     with pool(executor, min(cores, len(keys))) as workers:
-        futures: dict[Future[Row], str] = {workers.submit(run_point, name, *parse_key(key)): key for key in keys}
+        futures: dict[Future[Row], str] = {
+            workers.submit(run_point, name, *parse_key(key), *start): key for key in keys
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -260,7 +278,7 @@ class Done:
     def __init__(self, sweep: Sweep, file: Path | None) -> None:
         self.order = [make_key(*point) for point in sweep.points()]
         self.file = file
-        self.stamp = [sweep.name, jit.source_hash("sim")]
+        self.stamp = [sweep.name, jit.source_hash("sim"), *([sweep.start.checksum()] if sweep.start else [])]
         self.rows: dict[str, Row] = {}
         self._open: TextIO | None = None
         if file and file.exists():

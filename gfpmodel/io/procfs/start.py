@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gfpmodel.errors import InputError
 from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
 from gfpmodel.io.procfs.zone import Proc, ZoneInfo
 from gfpmodel.mm import Machine, PageAllocator, Snapshot, Zone, ZoneState
-from gfpmodel.mm.mmzone import is_pcp
+from gfpmodel.mm.mmzone import Sizes, is_pcp
 from gfpmodel.mm.rules import Rule
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_CMA, MIGRATE_MOVABLE, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
 
@@ -18,21 +20,47 @@ def start(proc: Proc, proposal: Rule | None = None, node: int | None = None, eve
 
     Raises InputError, also for a machine that the model cannot be: for misfits.
     """
+    machine, sizes, snapshot = laid_out(proc, node)
+    allocator = PageAllocator(machine, proposal, events)
+    if snapshot is not None:
+        allocator.restore(snapshot, sizes)
+    return allocator
+
+
+def laid_out(proc: Proc, node: int | None = None, cpus: int | None = None) -> tuple[Machine, Sizes, Snapshot | None]:
+    """Return a node as the model's machine, the kernel's own sizes, and its free blocks; None if those are not counted.
+
+    Arguments: what was read; the node (default: the first with memory); how many CPUs, if not as many as the files
+    have.  Raises InputError, also for a machine that the model cannot be: for misfits.
+    """
     node = proc.nodes()[0] if node is None else node
     if reasons := misfits(proc, node, page_size(proc)):
         raise InputError(f"node {node} cannot be run: {'; '.join(reasons)}")
     machine, sizes = machine_of(proc, node)
+    machine = replace(machine, cpus=machine.cpus if cpus is None else cpus)
     if (span := machine.zones[-1].end - machine.zones[0].start) > MOST_PAGES:
         raise InputError(f"the zones span {span} pages; a model of at most {MOST_PAGES} is started")
     for own in sizes.zones.values():
         if not is_pcp(own.batch, own.high):
             raise InputError(f"zone {own.zone.name}: high {own.high}, batch {own.batch}: no pcp of v5.8")
-    allocator = PageAllocator(machine, proposal, events)
     infos = {index: proc.zones[node, ZONE_NAMES[index]] for index in sizes.zones}
-    if all(z.free_counts() is not None for z in infos.values()):
-        states = tuple(zone_state(index, z, machine) for index, z in infos.items())
-        allocator.restore(Snapshot(states, ()), sizes)
-    return allocator
+    if any(z.free_counts() is None for z in infos.values()):
+        return machine, sizes, None
+    return machine, sizes, Snapshot(tuple(zone_state(index, z, machine) for index, z in infos.items()), ())
+
+
+def page_cache(proc: Proc, node: int | None = None) -> int | None:
+    """Return how many pages of a node are page cache, as its zones count them (active and inactive file pages).
+
+    None where they are not counted.
+    """
+    node = proc.nodes()[0] if node is None else node
+    found = []
+    for zone in proc.populated(node):
+        for kind in ("active_file", "inactive_file"):
+            names = (f"nr_zone_{kind}", f"nr_{kind}", kind)  # of a zone since v4.8, before, and in a report
+            found.append(next((zone.fields[name] for name in names if name in zone.fields), None))
+    return None if None in found else sum(n for n in found if n is not None)
 
 
 def buddy_holes(start: int, end: int) -> list[tuple[int, int]]:
