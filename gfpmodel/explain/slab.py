@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gfpmodel.errors import InputError
-from gfpmodel.locking.contexts import context
+from gfpmodel.explain.situation import place
 from gfpmodel.locking.kernels import SLAB_LOCKS, Kernel
 from gfpmodel.locking.slab_rows import FREES, GIVES, Call, Pages, Take, default_state, missing, row_of, states
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, verdict
@@ -82,7 +82,7 @@ def slab_cases(calls: Iterable[Call], kernel: Kernel, contexts: Iterable[str]) -
 def slab_case(kernel: Kernel, call: Call, mask: str | None, setup: Setup, where: str) -> Verdict | None:
     """Return the verdict on one case, None where it cannot be or is not known."""
     try:
-        return verdict(make_call(kernel, call, mask), context(where), setup, kernel)
+        return verdict(make_call(kernel, call, mask), place(where), setup, kernel)
     except InputError:
         return None
 
@@ -121,7 +121,7 @@ def slab_ways(case: dict[str, str], kernel: Kernel) -> Iterator[dict[str, str]]:
         state = case["slab"] if known else default_state(call, kernel, shrunk=True)
         try:
             request = make_call(kernel, call, mask)
-            where = context("task" if in_task else case["context"])
+            where = place("task" if in_task else case["context"])
             answer = verdict(request, where, Setup(case["pcp"], slab=state), kernel)
         except InputError as error:
             yield {"way": words, "verdict": f"not modelled: {error}"}

@@ -18,6 +18,9 @@ from gfpmodel.io.text import split
 
 TEXTS = {f.name: f.read_text(encoding="utf-8") for f in sorted(Path("tests/data/reports").glob("*.txt"))}
 NAMES = st.sampled_from(sorted(TEXTS))
+#: Of these the compiler's inlined functions have lines of their own, and nobody can tell that one of them is gone.
+SYMBOLISED = {name for name, text in TEXTS.items() if "[inline]" in text}
+PLAIN = st.sampled_from(sorted(TEXTS.keys() - SYMBOLISED))
 BARE = {name: [split(line)[1] for line in text.splitlines()] for name, text in TEXTS.items()}
 
 
@@ -78,7 +81,7 @@ def test_a_beginning_that_was_cut_off_is_said(name: str, data: st.DataObject) ->
 
 
 @settings(deadline=None, max_examples=150)
-@given(NAMES, st.data())
+@given(PLAIN, st.data())
 def test_lines_that_are_lost_are_said(name: str, data: st.DataObject) -> None:
     lines = BARE[name]
     (whole,) = explain("\n".join(lines))
