@@ -213,6 +213,7 @@ def read_locks(found: Found) -> LockReport:
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
         ("preempt_count", counts and it.count is None),
         ("RCU nest depth", counts and it.depth is None),
+        ("what may sleep", sleeping and not it.place),
         ("in_atomic() and irqs_disabled()", sleeping and it.atomic is None),
         ("the kernel's release", found.release is None),
     )

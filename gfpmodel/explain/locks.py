@@ -167,13 +167,19 @@ def ways_out(kernel: Kernel | None, cases: list[dict[str, str]]) -> Iterator[dic
     """Yield the ways out that this book knows, each as a verdict on the report's kernel in the report's context."""
     if kernel is None or not cases:
         return
-    if "slab" in cases[0]:
-        yield from slab_ways(cases[0], kernel)
+    if "slab" in (first := cases[0]):
+        yield from slab_ways(kernel, first["request"], first["slab"], first["pcp"], first["context"])
     if where := next((one["context"] for one in cases if "slab" not in one), None):
         yield from page_ways(kernel, where)
 
 
-def page_ways(kernel: Kernel, where: str) -> Iterator[dict[str, str]]:
+@lru_cache(maxsize=256)
+def page_ways(kernel: Kernel, where: str) -> tuple[dict[str, str], ...]:
+    """Return the ways out of a request for pages."""
+    return tuple(asked_page_ways(kernel, where))
+
+
+def asked_page_ways(kernel: Kernel, where: str) -> Iterator[dict[str, str]]:
     """Yield the ways out of a request for pages."""
     ways = (
         ("GFP_ATOMIC", "gfp", "GFP_ATOMIC|__GFP_NOWARN"),

@@ -110,19 +110,23 @@ def outcome(answer: Verdict) -> str:
     return f"{answer.result}; {', '.join(map(str, answer.reports)) or 'nothing is reported'}"
 
 
-def slab_ways(case: dict[str, str], kernel: Kernel) -> Iterator[dict[str, str]]:
-    """Yield the ways out of a case, each as a verdict: in that state where the call has it, else as it usually is."""
-    kind = "allocation" if case["request"] in GIVES else "free" if case["request"] in FREES else "rcu"
+@lru_cache(maxsize=256)
+def slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> tuple[dict[str, str], ...]:
+    """Return the ways out of a case of slab, each as a verdict."""
+    return tuple(asked_slab_ways(kernel, request, slab, pcp, where))
+
+
+def asked_slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> Iterator[dict[str, str]]:
+    """Yield the ways out of a case: in that state where the call has it, else as it usually is."""
+    kind = "allocation" if request in GIVES else "free" if request in FREES else "rcu"
     for words, call, mask, in_task in WAYS[kind]:
         if reason := missing(call, kernel):
             yield {"way": words, "verdict": reason}
             continue
-        known = case["slab"] in states(call, kernel)
-        state = case["slab"] if known else default_state(call, kernel, shrunk=True)
+        state = slab if slab in states(call, kernel) else default_state(call, kernel, shrunk=True)
         try:
-            request = make_call(kernel, call, mask)
-            where = place("task" if in_task else case["context"])
-            answer = verdict(request, where, Setup(case["pcp"], slab=state), kernel)
+            asked = make_call(kernel, call, mask)
+            answer = verdict(asked, place("task" if in_task else where), Setup(pcp, slab=state), kernel)
         except InputError as error:
             yield {"way": words, "verdict": f"not modelled: {error}"}
             continue
