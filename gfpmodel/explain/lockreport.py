@@ -19,6 +19,7 @@ _SUBCLASS = re.compile(r"(?<=.)/\d$")
 #: Functions that a source puts between a lock and who takes it; only the name of such a line is never the taker's.
 _INLINED = re.compile(r"_*(?:raw_|rt_)*(?:spin|read|write|rcu|local|mutex|class|seqcount|lockdep)_\w*|_*lock_acquire")
 _HELD = re.compile(r"^#(\d+): ")
+_BROKEN = ("}, at:", "invalid context at")  #: what is never a line's end
 _COUNTED = re.compile(r"^(\d{1,3}) locks? held by |^locks held by .*: (\d{1,3}),")
 _NONE_HELD = re.compile(r"^no locks held by |^locks held by .*: 0,")
 _WANTS = re.compile(r" is trying to (?:acquire )?lock:$| is trying to acquire:$| takes:$|changed the state of lock:$")
@@ -35,6 +36,20 @@ _CHAIN = re.compile(r"^(?:Call [Tt]race|Backtrace): ?|^(?:\[<[0-9a-f]+>\] )?\(?u
 _CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
 _MARK = re.compile(r"^(?:# ?)?(</?(?:IRQ|NMI)>)")  #: where x86's chain changes to an interrupt's stack and back
 _RT = re.compile(r"\bPREEMPT[_ ]\{?RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
+#: What a function in a call chain belongs to; the innermost that is known says whose request it was.
+OWNERS = {
+    "kfree_rcu": re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf"),
+    "stackdepot": re.compile(r"_?_?stack_depot_|depot_"),
+    "page_owner": re.compile(r".*page_owner|add_stack_record"),
+    "memcg": re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup"),
+    "slab": re.compile(
+        r"_{0,3}(?:k[mzv]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
+    ),
+    "page allocator": re.compile(
+        r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
+        r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
+    ),
+}
 #: The reports that name a lock which somebody wants.
 WANTING = (
     "invalid_wait_context",
@@ -124,11 +139,15 @@ class Reader:
     wants: bool = False
     number: str = ""
     off: bool = False
-    placeless: bool = False
+    broken: str = ""
     chain: int = 0
 
     def line(self, line: str) -> None:
-        """Read the next line."""
+        """Read the next line; one that a mailer broke before a place is read with the next."""
+        line, self.broken = f"{self.broken} {line}".lstrip(), ""
+        if line.endswith(_BROKEN):
+            self.broken = line
+            return
         if _CHAIN.match(line):
             self.chain += 1
         if self.chain:
@@ -143,7 +162,6 @@ class Reader:
             self.it.off_at, self.off = next(iter(_CALL.findall(line)), ""), False
         else:
             self.wants = bool(_WANTS.search(line)) or self.wants
-            self.placeless = self.placeless or line.endswith("}, at:")
             self.off = line.startswith("Preemption disabled at:")
             read_state(self.it, line)
 
@@ -202,7 +220,7 @@ def read_locks(found: Found) -> LockReport:
     counts = sleeping and version_of(found.release) >= EXPECTED_SINCE
     needed = (
         ("the lock that was wanted", found.kind in WANTING and it.wanted is None),
-        ("where a lock was taken", reader.placeless),
+        ("where a lock was taken", reader.broken.endswith(_BROKEN[0])),
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the context", found.kind == "inconsistent_lock_state" and it.irqs is None),
         ("how the lock was used", found.kind == "inconsistent_lock_state" and it.usages is None),

@@ -10,7 +10,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
-from gfpmodel.explain.lockreport import LockReport, read_locks
+from gfpmodel.explain.lockreport import OWNERS, LockReport, read_locks
 from gfpmodel.explain.situation import Situation, kernel_of, place
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, class_of, differing, outcome, slab_cases, slab_ways
 from gfpmodel.explain.waits import LOCKS_BY, Lock
@@ -21,27 +21,12 @@ from gfpmodel.locking.reports import PRINTED, Report
 from gfpmodel.locking.slab_rows import missing
 from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
 
-#: What a function in a call chain belongs to; the innermost that is known says whose request it was.
-OWNERS = (
-    ("kfree_rcu", re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf")),
-    ("stackdepot", re.compile(r"_?_?stack_depot_|depot_")),
-    ("page_owner", re.compile(r".*page_owner|add_stack_record")),
-    ("memcg", re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup")),
-    (
-        "slab",
-        re.compile(r"_{0,3}(?:k[mzv]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"),
-    ),
-    (
-        "page allocator",
-        re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|free_unref|free_pcppages|get_free_pages)"),
-    ),
-)
 #: The cases of the page allocator: requests and lists' states of every kind that takes another lock.
 CASES = (
     *((name, pcp, False) for name in ("Z0", "K0", "Z1", "K1") for pcp in ("dry", "warm")),
     *((name, "dry", False) for name in ("N0", "A0")),
     *(("N0", "boostwm", False), ("FREE", "full", False), ("FREE", "warm", False)),
-    *(("Z0", pcp, True) for pcp in ("warm", "dry")),
+    *((name, pcp, True) for name in ("Z0", "N0") for pcp in ("warm", "dry")),
 )  #: the name of the request, the state of the lists, and whether page_owner is on
 
 
@@ -72,7 +57,7 @@ def owner(it: LockReport) -> str:
     """Return whose request the call chain was: the innermost known, with the function; empty if none is."""
     places = it.wanted.places if it.wanted else []
     for call in (*places, *it.calls):
-        for name, pattern in OWNERS:
+        for name, pattern in OWNERS.items():
             if pattern.match(call):
                 return f"{name} ({call})"
     return ""
@@ -224,8 +209,9 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         yield f"preemption was first switched off in {it.off_at}"
     if it.usages:
         old, new = it.usages
-        which = "the second may interrupt the first" if new.startswith("IN-") else "the first may interrupt the second"
-        yield f"the lock was used as {old} before, and as {new} now: {which}"
+        used, held = ("second", "first") if new.startswith("IN-") else ("first", "second")
+        how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
+        yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
     whose = owner(it)
     yield f"the request is that of {whose}" if whose else "the call chain shows no allocation that is known here"
 

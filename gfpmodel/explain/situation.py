@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import LockReport
+from gfpmodel.explain.lockreport import OWNERS, LockReport
 from gfpmodel.explain.waits import CONTEXTS_BY, Lock, kinds_of, tells_apart
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.contexts import THREADABLE, Context, stack
@@ -47,6 +47,11 @@ _BEGINS = (
         ),
     ),
 )
+
+
+def is_requests(lock: Lock) -> bool:
+    """Return whether a request for pages took a lock itself, on its way to the one that is reported."""
+    return any(OWNERS["page allocator"].match(where) for where in lock.places)
 
 
 def place(where: str) -> Context:
@@ -227,7 +232,7 @@ class Situation:
         held = f"{lock.name}{self.kind_words(lock)}, held since {lock.where}" if lock else ""
         if "task" not in self.levels:
             return f"the context itself, {self.words()}" + (f"; {held} forbids it, too" if held else ""), lock
-        return held or self.off_words(), lock
+        return held or (f"what is switched off: {off}" if (off := self.off_words()) else ""), lock
 
     def kind_words(self, lock: Lock) -> str:
         """Return a lock's types, and what it is taken for where they do not tell."""
@@ -256,10 +261,12 @@ class Situation:
         """Yield the contexts of the model that a report's context and held locks may be.
 
         A report does not say which locks the interrupted task took and which the interrupt: each cut is tried.  Where a
-        lock may be of two kinds, both are.  ``own`` are names of locks that the call takes itself.
+        lock may be of two kinds, both are.  What the request itself took is no part of it: locks that the page
+        allocator's functions took, and those of the names ``own``.
         """
         for pick in (0, -1):
-            stack = [word for lock in self.it.held if lock.name not in own and (word := self.item(lock, pick))]
+            held = [lock for lock in self.it.held if not (lock.name in own or is_requests(lock))]
+            stack = [word for lock in held if (word := self.item(lock, pick))]
             for level in self.levels:
                 if level == "task":
                     yield ">".join([*stack, *self.off_items(stack)]) or level

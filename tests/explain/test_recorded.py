@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
 from pathlib import Path
@@ -10,7 +11,11 @@ import pytest
 
 from gfpmodel.explain import explain
 from gfpmodel.explain.locks import CASES
+from gfpmodel.explain.situation import LEVELS
+from gfpmodel.locking import MISMATCHES, Kernel, make_kernel
+from gfpmodel.locking.cells import cell, read_cells
 from gfpmodel.locking.contexts import ITEMS, STACKS
+from gfpmodel.locking.reports import PRINTED, Report
 
 TEXT = lzma.decompress(Path("tests/data/reports-boot58-raw.txt.xz").read_bytes()).decode()
 CELLS = [part.partition("\n")[::2] for part in re.split(r"^(?:\(5.10-rt17\) )?##### ", TEXT, flags=re.MULTILINE)[1:]]
@@ -78,3 +83,33 @@ def test_the_cases_tell_locks_apart() -> None:
     (one,) = explain(body.replace("&zone->lock", "&other->lock"))
     assert one["cases"] == []
     assert len(CASES) == len(set(CASES))
+
+
+DATA = Path("book/data")
+LATER = {"verdicts-6.18N.csv": make_kernel("v6.18"), "verdicts-6.18R.csv": make_kernel("v6.18", {"PREEMPT_RT": True})}
+REPORTED = [
+    pytest.param(row, kernel, id=f"{file}:{line}")
+    for file, kernel in LATER.items()
+    for line, row in read_cells(io.StringIO((DATA / file).read_text()), file)
+    if (row["lockdep_report"] != "no" or row["might_sleep_report"] != "no") and (file, line) not in MISMATCHES
+]
+
+
+def console(report: Report) -> str:
+    """Return what a console shows of a report that `tests/locking` compares with the recorded cell, and its banner."""
+    kernel = report.kernel
+    model = "PREEMPT_RT" if kernel.rt else "PREEMPT(full)"
+    banner = f"CPU: 0 UID: 0 PID: 1 Comm: caller Not tainted {kernel.release} #1 {model}"
+    return f"{report.text()}\n{banner}\nCall Trace:\n {report.where}+0x10/0x80\n"
+
+
+@pytest.mark.parametrize(("row", "kernel"), REPORTED)
+def test_v6_18_is_read_back(row: dict[str, str], kernel: Kernel) -> None:
+    """A cell's report gives the cell's lock and its level, and the model prints the same."""
+    found = cell(row, kernel)
+    for report in found.reports:
+        (one,) = explain(console(report))
+        assert one["kind"] == report.kind
+        assert report.lock is None or one["lock"] == PRINTED.get(report.lock.name, report.lock.name)
+        assert one["verdict_agrees"], one["model"]
+        assert LEVELS[report.level] in one["context"]
