@@ -23,6 +23,7 @@ from gfpmodel.locking.classes import (
     wait_number,
 )
 from gfpmodel.locking.kernels import NESTING_SINCE, Kernel, lock_kinds
+from gfpmodel.locking.reports import PRINTED
 
 #: What locks of a wait type are, and what a context of that type is; LD_WAIT_MAX is a task's own, no lock's.
 LOCKS = {
@@ -87,7 +88,7 @@ class Lock:
 @lru_cache(maxsize=64)
 def known_kinds(kernel: Kernel | None) -> dict[str, Kind]:
     """Return the kinds of the locks that the model knows on a kernel, by the names that are printed."""
-    kinds = {} if kernel is None else {name: kind for name, (kind, _) in lock_kinds(kernel).items()}
+    kinds = {} if kernel is None else {PRINTED.get(name, name): kind for name, (kind, _) in lock_kinds(kernel).items()}
     return {**kinds, "rcu_read_lock": "rcu", "rcu_read_lock_bh": "rcu"}
 
 
