@@ -32,15 +32,15 @@ CASES = (
 
 #: What the reports ask that are named only: their answer is in the code that took the locks, not in a request.
 ASKS = {
-    "circular_locking": "in which order two tasks take their locks",
-    "recursive_locking": "whether a task may take a lock of a class that it holds",
-    "irq_lock_inversion": "in which order a task and an interrupt take their locks",
-    "irq_lock_order": "in which order a task and an interrupt take their locks",
-    "rcu_usage": "whether RCU protects what is read",
-    "unlock_balance": "who releases a lock that nobody holds",
-    "lock_held_at_exit": "who returns to user space without releasing a lock",
-    "freed_lock": "who frees the memory of a lock that is held",
-    "work_leaks": "which work item ends with a lock held or preemption off",
+    "circular_locking": "the order in which two tasks take their locks",
+    "recursive_locking": "a task that takes a lock of a class which it holds",
+    "irq_lock_inversion": "the order in which a task and an interrupt take their locks",
+    "irq_lock_order": "the order in which a task and an interrupt take their locks",
+    "rcu_usage": "what is read without RCU's protection",
+    "unlock_balance": "the release of a lock that nobody holds",
+    "lock_held_at_exit": "a return to user space with a lock held",
+    "freed_lock": "memory that is freed with a lock held in it",
+    "work_leaks": "a work item that ends with a lock held or preemption off",
 }
 
 
@@ -125,9 +125,7 @@ def compared(it: LockReport, at: Situation) -> Comparison:
     """
     kernel = at.kernel
     if asks := ASKS.get(it.found.kind):
-        return Comparison(
-            f"not asked: the report is about {asks}; this book says in which contexts memory may be asked for"
-        )
+        return Comparison(f"not asked: the report is about {asks}, which is no question of a request for memory")
     if kernel is None:
         return Comparison("the model cannot be asked: the kernel is not known (--kernel names it)")
     calls = called([*(it.wanted.places if it.wanted else []), *it.calls])

@@ -11,7 +11,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import OWNERS, LockReport
 from gfpmodel.explain.waits import CONTEXTS_BY, Lock, kinds_of, tells_apart
 from gfpmodel.locking.classes import LockClass
-from gfpmodel.locking.contexts import THREADABLE, Context, stack
+from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.lockdep import SOFTIRQ_OFFSET
 from gfpmodel.locking.reports import WAIT_TYPES_SINCE
@@ -26,7 +26,7 @@ ITEMS_OF = {
     "rcu_sched": "rcu_sched",
 }
 SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
-SPINNING = (*SPINNING_RT, "spin")
+SPINNING = (*SPINNING_RT, "spin", "zone_lock")
 LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
 PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
 #: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
@@ -284,13 +284,15 @@ class Situation:
             return "" if lock.where.startswith("rt_") else word
         if word == "raw" and (self.irqs_off if self.it.irqs_off is not None else lock.usage[0] == "."):
             word = "raw_irqsave"
+        if lock.name == ZONE_LOCK and word:
+            return "zone_lock"  # of one zone, and the request may take another's
         return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
 
     def off_items(self, stack: list[str]) -> Iterator[str]:
         """Yield what a task has switched off beside what its locks do."""
         words = [word.partition(":")[0] for word in stack]
         spinning = sum(word in SPINNING_RT if self.kernel and self.kernel.rt else word in SPINNING for word in words)
-        if self.irqs_off and "raw_irqsave" not in words:
+        if self.irqs_off and not {"raw_irqsave", "zone_lock"} & set(words):
             yield "irqoff"
         if self.bh_off:
             yield "bhoff"
