@@ -12,8 +12,8 @@ from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
 from gfpmodel.explain.lockreport import OWNERS, LockReport, read_locks
 from gfpmodel.explain.situation import Situation, kernel_of, place
-from gfpmodel.explain.slab import OWN_LOCKS, Case, called, class_of, differing, outcome, slab_cases, slab_ways
-from gfpmodel.explain.waits import LOCKS_BY, Lock
+from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, outcome, slab_cases, slab_ways
+from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel

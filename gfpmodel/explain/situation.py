@@ -9,7 +9,7 @@ from functools import cached_property
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import OWNERS, LockReport
-from gfpmodel.explain.waits import CONTEXTS_BY, Lock, kinds_of, tells_apart
+from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, tells_apart
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
 from gfpmodel.locking.kernels import Kernel, make_kernel
@@ -284,7 +284,7 @@ class Situation:
             return "" if lock.where.startswith("rt_") else word
         if word == "raw" and (self.irqs_off if self.it.irqs_off is not None else lock.usage[0] == "."):
             word = "raw_irqsave"
-        if lock.name == ZONE_LOCK and word:
+        if class_of(lock.name) == ZONE_LOCK and word:
             return "zone_lock"  # of one zone, and the request may take another's
         return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
 

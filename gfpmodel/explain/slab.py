@@ -52,11 +52,6 @@ WAYS: dict[str, tuple[tuple[str, Call, str | None, bool], ...]] = {
 }
 
 
-def class_of(name: str) -> str:
-    """Return a lock's name without the number of its class: lockdep counts by first use, and no two boots alike."""
-    return re.sub(r"(?<=^&s->lock_key)#\d+$", "", name)
-
-
 def called(functions: Iterable[str]) -> list[Call]:
     """Return the calls of slab that a call chain, innermost first, shows; the innermost comes first."""
     found = (next((calls for pattern, calls in FUNCTIONS if pattern.match(name)), ()) for name in functions)

@@ -60,6 +60,20 @@ _TAKES_SLEEPING = re.compile(r"_*(?:ww_)?mutex_(?:lock|trylock)|down_(?:read|wri
 _TAKES_SPIN = re.compile(r"_*(?:raw_)?(?:spin|read|write)_lock|rt_(?:spin|read|write)_lock|do_raw_")
 
 
+_SPINLOCK = re.compile(r"^&\((?P<lock>.+)\)->rlock(?=#\d+$|$)")  #: how spin_lock_init() named its locks before v5.7
+SPINS_OR_SLEEPS: tuple[Kind, Kind] = ("spinlock_t", "mutex")
+_NUMBER = re.compile(r"(?<=^&s->lock_key)#\d+$")
+
+
+def class_of(name: str) -> str:
+    """Return a lock's name without what tells no class.
+
+    That is the number of a cache's class, as lockdep counts by first use, and no two boots alike; and what v5.6 and
+    earlier put around the name of a spinlock_t.
+    """
+    return _NUMBER.sub("", _SPINLOCK.sub(r"\g<lock>", name))
+
+
 @dataclass
 class Lock:
     """A lock as lockdep prints it; ``outer`` and ``inner`` are None before v5.7.
@@ -127,7 +141,7 @@ def tells_apart(
     if base == LD_WAIT_SLEEP:
         return False
     known = known_kinds(kernel)
-    said = [answer for lock in locks if (answer := nesting_of(lock, known.get(lock.name))) is not None]
+    said = [answer for lock in locks if (answer := nesting_of(lock, known.get(class_of(lock.name)))) is not None]
     if not said and wanted and wanted.outer == LD_WAIT_CONFIG and (by := taken_by(calls)) is not None:
         said = [by]
     if not said and kernel and kernel.version >= NESTING_SINCE:
@@ -148,7 +162,7 @@ def kinds_of(lock: Lock, nesting: bool | None, kernel: Kernel | None) -> Iterato
 
     Of the kinds that share a number one stands for all: they allow and forbid the same.
     """
-    known = known_kinds(kernel).get(lock.name)
+    known = known_kinds(kernel).get(class_of(lock.name))
     if lock.name.startswith("rcu_read_lock_sched"):
         yield "rcu_sched"
     elif is_map(lock):
@@ -156,14 +170,17 @@ def kinds_of(lock: Lock, nesting: bool | None, kernel: Kernel | None) -> Iterato
     elif known == "rcu" or (known and (nesting is None or lock.inner is None)):
         yield known
     elif lock.inner is None:
-        if not SLEEPING.search(lock.name):
-            yield "spinlock_t"
-        yield "mutex"
+        yield from kinds_by_name(lock.name)
     elif lock.inner == LD_WAIT_SPIN:
         yield "raw_spinlock_t"
     else:
         for option in (True, False) if nesting is None else (nesting,):
-            both: tuple[Kind, Kind] = ("spinlock_t", "mutex")
-            for kind in both:
-                if wait_number(WAIT_TYPES[kind][0], option) == lock.inner:
-                    yield kind
+            yield from (kind for kind in SPINS_OR_SLEEPS if wait_number(WAIT_TYPES[kind][0], option) == lock.inner)
+
+
+def kinds_by_name(name: str) -> Iterator[Kind]:
+    """Yield the kinds that a lock may be before v5.7, when only a spinlock_t's own name told it."""
+    if not SLEEPING.search(name):
+        yield "spinlock_t"
+    if not _SPINLOCK.match(name):
+        yield "mutex"

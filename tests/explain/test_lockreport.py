@@ -253,3 +253,20 @@ def test_a_caller_that_holds_a_zones_lock(types: str) -> None:
     assert one["forbidden_by"] == "&zone->lock"
     assert one["verdict_agrees"]
     assert {case["context"] for case in one["cases"]} == {"zone_lock"}
+
+
+@pytest.mark.parametrize(
+    ("held", "by", "doubtful"),
+    [
+        (("(&a->mutex){+.+.}", "(&(&a->lock)->rlock){+.+.}"), "&(&a->lock)->rlock", False),
+        (("(&(&a->lock)->rlock){+.+.}", "(&a->ctl){+.+.}"), "&(&a->lock)->rlock", False),
+        (("(&a->ctl){+.+.}",), "&a->ctl", True),
+        (("(&a->mutex){+.+.}",), None, False),
+        (("((&a->timer)){+.-.}, at: call_timer_fn+0x1/0x2",), None, False),
+    ],
+)
+def test_before_v5_7_a_name_is_all_there_is(held: tuple[str, ...], by: str | None, doubtful: bool) -> None:
+    """A report prints no types: a spinlock_t has a name of its own, and what may be one is said to be in doubt."""
+    one = one_of(sleeping("5.4.100", OLD.format(0), *held))
+    assert one["forbidden_by"] == by
+    assert any("if it is no lock that sleeps" in said for said in one["why"]) == doubtful
