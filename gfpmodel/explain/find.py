@@ -181,11 +181,12 @@ class Log:
             at = len(text) + 1 if stop < 0 else stop + 1
 
     def marked(self, number: int, raw: str) -> list[Found]:
-        """Take a line with the words of a title; returns the reports that end with it."""
+        """Take a line with the words of a title; returns those that end with it: with a boot, all that are open."""
         begins = kind_of(raw)
+        if not begins and _BOOT in raw and (release := reported_release(raw)):
+            ended, self.open, self.boot = self.open, [], release
+            return ended
         if not begins and not self.open:
-            if _BOOT in raw:
-                self.boot = reported_release(raw) or self.boot
             if _CUT_HEAD not in raw:
                 return []
             begins = "mem-info"
