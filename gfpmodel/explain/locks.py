@@ -11,7 +11,7 @@ from typing import Any
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
 from gfpmodel.explain.lockreport import OWNERS, LockReport, read_locks
-from gfpmodel.explain.situation import Situation, kernel_of, place
+from gfpmodel.explain.situation import Situation, kernel_of, place, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, outcome, slab_cases, slab_ways
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of
 from gfpmodel.locking.cells import read_request
@@ -105,7 +105,7 @@ def page_cases(it: LockReport, at: Situation, kernel: Kernel) -> Iterator[Case]:
     for where in dict.fromkeys(at.contexts()):
         for name, pcp, owner_on in CASES:
             setup = Setup(pcp, page_owner=owner_on, contended=it.scheduled)  # a lock that is free puts nobody to sleep
-            if one := case(kernel, name, setup, where):
+            if one := case(kernel, name, setup, unnamed(where, kernel)):
                 words = {"request": name, "pcp": pcp, "context": where, "page_owner": "on" if owner_on else "off"}
                 yield {**words, "result": one.result}, one
 
@@ -151,9 +151,9 @@ def ways_out(kernel: Kernel | None, cases: list[dict[str, str]]) -> Iterator[dic
     if kernel is None or not cases:
         return
     if "slab" in (first := cases[0]):
-        yield from slab_ways(kernel, first["request"], first["slab"], first["pcp"], first["context"])
+        yield from slab_ways(kernel, first["request"], first["slab"], first["pcp"], unnamed(first["context"], kernel))
     if where := next((one["context"] for one in cases if "slab" not in one), None):
-        yield from page_ways(kernel, where)
+        yield from page_ways(kernel, unnamed(where, kernel))
 
 
 @lru_cache(maxsize=256)

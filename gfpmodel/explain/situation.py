@@ -9,7 +9,7 @@ from functools import cached_property
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import OWNERS, LockReport
-from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, tells_apart
+from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, known_kinds, tells_apart
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
 from gfpmodel.locking.kernels import Kernel, make_kernel
@@ -47,6 +47,17 @@ _BEGINS = (
         ),
     ),
 )
+
+
+def unnamed(where: str, kernel: Kernel) -> str:
+    """Return a context with numbers for the names of locks that no request takes: to the model it is the same.
+
+    So many reports ask for few verdicts, and two locks of one class may be held, as a nested one is.
+    """
+    known = known_kinds(kernel)
+    words = [word.partition(":") for word in re.split("(?<!-)>", where)]
+    names = (name if not name or name in known else number for number, (_, _, name) in enumerate(words))
+    return ">".join(f"{kind}{colon}{name}" for (kind, colon, _), name in zip(words, names, strict=True))
 
 
 def is_requests(lock: Lock) -> bool:

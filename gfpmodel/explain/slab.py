@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.situation import place
+from gfpmodel.explain.situation import place, unnamed
 from gfpmodel.locking.kernels import SLAB_LOCKS, Kernel
 from gfpmodel.locking.slab_rows import FREES, GIVES, Call, Pages, Take, default_state, missing, row_of, states
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, verdict
@@ -67,7 +67,7 @@ def slab_cases(calls: Iterable[Call], kernel: Kernel, contexts: Iterable[str]) -
             for state in states(call, kernel):
                 for pcp in ("dry", "warm") if asks_for_pages(call, state, kernel) else ("dry",):
                     for mask in MASKS if call == "kmalloc" else (None,):
-                        one = slab_case(kernel, call, mask, Setup(pcp, slab=state), where)
+                        one = slab_case(kernel, call, mask, Setup(pcp, slab=state), unnamed(where, kernel))
                         if one:
                             words = {"request": call, "slab": state, "pcp": pcp, "context": where}
                             yield words | ({"gfp": mask} if mask else {}) | {"result": one.result}, one

@@ -9,6 +9,7 @@ import pytest
 from gfpmodel.explain import explain
 from gfpmodel.explain.find import OUTSIDE
 from gfpmodel.explain.locks import ASKS
+from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
 
 CHAIN = ("__might_resched", "__kmalloc", "example")
@@ -270,3 +271,17 @@ def test_before_v5_7_a_name_is_all_there_is(held: tuple[str, ...], by: str | Non
     one = one_of(sleeping("5.4.100", OLD.format(0), *held))
     assert one["forbidden_by"] == by
     assert any("if it is no lock that sleeps" in said for said in one["why"]) == doubtful
+
+
+def test_names_of_locks_that_no_request_takes_change_no_verdict() -> None:
+    """Two of one class may be held, and a log of many names asks the model as often as one of few."""
+    held = ("(&a->lock){+.+.}-{3:3}", "(&a->lock/1){+.+.}-{3:3}", "(&b->lock){+.+.}-{2:2}")
+    one = one_of(sleeping("6.6.10", state(3), *held))
+    asked = slab_case.cache_info().misses
+    other = one_of(sleeping("6.6.10", state(3), *(lock.replace("->lock", "->other") for lock in held)))
+    assert one["verdict_agrees"]
+    assert other["verdict_agrees"]
+    assert [case["context"] for case in other["cases"]] == [
+        case["context"].replace("->lock", "->other") for case in one["cases"]
+    ]
+    assert slab_case.cache_info().misses == asked
