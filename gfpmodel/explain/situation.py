@@ -41,8 +41,8 @@ _BEGINS = (
     (
         "hardirq",
         re.compile(
-            r"(?:asm_)?(?:common_interrupt|sysvec_\w+)$|do_IRQ$|_*handle_irq_event\w*$|hrtimer_interrupt$|irq_work_run|irq_enter(?:_rcu)?$"
-            r"|gic_handle_irq$|(?:asm_|smp_)?apic_timer_interrupt$|el1h?_(?:64_)?irq\w*$|generic_handle_\w*irq$"
+            r"(?:asm_)?(?:common_interrupt|sysvec_\w+)$|do_IRQ$|_*handle_irq_event\w*$|hrtimer_interrupt$|irq_work_run"
+            r"|irq_enter(?:_rcu)?$|gic_handle_irq$|(?:asm_|smp_)?apic_timer_interrupt$|el1h?_(?:64_)?irq\w*$|generic_handle_\w*irq$"
             r"|(?:__sysvec|smp|generic_smp)_call_function_single\w*$|__irq_svc$|handle_domain_irq$"
         ),
     ),
@@ -89,14 +89,15 @@ def kernel_of(it: LockReport) -> Kernel | None:
         return None
 
 
-def levels_in_chain(it: LockReport) -> tuple[str, ...]:
+def levels_in_chain(it: LockReport, rt: bool) -> tuple[str, ...]:
     """Return the levels that a call chain may mean, that of a task if it shows no other.
 
-    The function that was the first to switch preemption off may be an interrupt's, too.
+    The function that was the first to switch preemption off may be an interrupt's, too.  PREEMPT_RT (``rt``) runs
+    softirqs in a task.
     """
     for call in (*it.calls, it.off_at):
         for level, pattern in _BEGINS:
-            if pattern.match(call):
+            if pattern.match(call) and not (rt and level == "softirq"):
                 return (level,)
     if it.interrupts:
         return ("nmi",) if "NMI" in it.interrupts else ("softirq", "hardirq")
@@ -140,7 +141,7 @@ class Situation:
             return ("hardirq",) if it.irqs[0] else ("softirq",) if it.irqs[1] else ("task",)
         if it.count:
             return (self.counted_level(),)
-        return levels_in_chain(it) if it.atomic else ("task",)
+        return levels_in_chain(it, bool(self.kernel and self.kernel.rt)) if it.atomic else ("task",)
 
     def counted_level(self) -> str:
         """Return the level that preempt_count shows."""

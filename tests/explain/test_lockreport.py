@@ -100,6 +100,11 @@ def test_before_the_count_was_printed_the_chain_says_the_level(chain: tuple[str,
     assert one["missing"] == []
 
 
+def test_preempt_rt_runs_a_softirq_in_a_task() -> None:
+    one = one_of(sleeping("5.10.0-rt17", OLD.format(0), chain=(*CHAIN, "__do_softirq", "run_ksoftirqd")))
+    assert one["context"] == "a task with preemption off"
+
+
 def test_an_rcu_section_forbids_sleeping_too() -> None:
     one = one_of(sleeping("6.6.10", state(0, depth=1), "(rcu_read_lock){....}-{1:2}"))
     assert (one["context"], one["forbidden_by"]) == ("a task with an RCU section open", "rcu_read_lock")
