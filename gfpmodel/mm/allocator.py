@@ -38,6 +38,7 @@ from gfpmodel.mm.ops import (
     slots_of,
 )
 from gfpmodel.mm.page_alloc import (
+    GFP_MOVABLE_SHIFT,
     NO_RESULT,
     OP_ALLOC,
     OP_ARG_SHIFT,
@@ -304,7 +305,7 @@ class PageAllocator(LaterOperations):
     def _run(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool) -> int:
         """Run operations that were checked."""
         jit.expect("mm", stop - start)
-        self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
+        self._words(st.MACHINE)[st.LRU_MASK] = bool(lru_movable) << GFP_MOVABLE_SHIFT
         columns = (ops, results.pfns, results.irq_off)
         stopped = int(self._engine.run_ops(self.arrays, *columns, start, stop))
         self.ops_run += stopped - start

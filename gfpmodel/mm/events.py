@@ -120,19 +120,28 @@ def trace_op(trace: Trace, op: int, cpu: int) -> None:
 
 
 @inlined
-def row_of(trace: Any, number: int) -> Any:
-    """Return where an event's row begins, by its number since the ring was cleared."""
-    return HEADER + WIDTH * (number & (trace[CAPACITY] - 1))
+def row_of(number: int, last: int) -> Any:
+    """Return where an event's row begins, by its number since the ring was cleared; ``last`` is that of the last row."""
+    return HEADER + WIDTH * (number & last)
 
 
 @inlined
-def append(trace: Trace, at: int, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> Any:
-    """Write an event as number ``at`` of the ring, if its kind is recorded; returns the number of the next one.
+def last_row(trace: Any) -> Any:
+    """Return the number of the last row."""
+    return trace[CAPACITY] - 1
 
-    A full ring loses its oldest event, as ftrace's does.
+
+@inlined
+def append(
+    trace: Trace, at: int, enabled: int, last: int, kind: int, zone: int,
+    a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0,
+) -> Any:  # fmt: skip
+    """Write an event as number ``at`` of the ring, if its kind is enabled; returns the number of the next one.
+
+    ``enabled`` and ``last`` are what enabled_kinds() returns.  A full ring loses its oldest event, as ftrace's does.
     """
-    if trace is not None and trace[ENABLED] >> kind & 1:
-        row = row_of(trace, at)
+    if trace is not None and enabled >> kind & 1:
+        row = row_of(at, last)
         trace[u64(row)] = trace[OP] | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
         trace[u64(row + 1)] = b << B_SHIFT | a & LOW
         trace[u64(row + 2)] = d << D_SHIFT | c
@@ -143,25 +152,25 @@ def append(trace: Trace, at: int, kind: int, zone: int, a: int, b: int, c: int, 
 @inlined
 def kind_of(trace: Any, number: int) -> Any:
     """Return the kind of an event."""
-    return trace[u64(row_of(trace, number))] >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1
+    return trace[u64(row_of(number, last_row(trace)))] >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1
 
 
 @inlined
 def zone_of(trace: Any, number: int) -> Any:
     """Return the zone of an event."""
-    return (trace[u64(row_of(trace, number))] & (1 << KIND_SHIFT) - 1) - 1
+    return (trace[u64(row_of(number, last_row(trace)))] & (1 << KIND_SHIFT) - 1) - 1
 
 
 @inlined
 def first_field(trace: Any, number: int) -> Any:
     """Return the first further field of an event."""
-    return (trace[u64(row_of(trace, number) + 1)] & LOW ^ SIGN) - SIGN
+    return (trace[u64(row_of(number, last_row(trace)) + 1)] & LOW ^ SIGN) - SIGN
 
 
 @inlined
 def third_field(trace: Any, number: int) -> Any:
     """Return the third further field of an event."""
-    return trace[u64(row_of(trace, number) + 2)] & C_MASK
+    return trace[u64(row_of(number, last_row(trace)) + 2)] & C_MASK
 
 
 @inlined
@@ -169,15 +178,20 @@ def trace_event(
     m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
 ) -> None:
     """Record an event, if events are recorded: a machine without a ring has no code for it."""
-    set_next_event(m.trace, append(m.trace, next_event(m.trace), kind, zone, a, b, c, d, e, f))
+    enabled, last = enabled_kinds(m.trace)
+    set_next_event(m.trace, append(m.trace, next_event(m.trace), enabled, last, kind, zone, a, b, c, d, e, f))
 
 
 @inlined
-def record(
-    m: Mm, at: int, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
-) -> Any:
-    """Record one of several events between next_event() and set_next_event(), so that they are counted once."""
-    return append(m.trace, at, kind, zone, a, b, c, d, e, f)
+def is_traced(trace: Trace) -> Any:
+    """Return whether events are recorded."""
+    return trace is not None
+
+
+@inlined
+def enabled_kinds(trace: Trace) -> Any:
+    """Return which kinds of events are recorded, a bit for each, and the number of the ring's last row."""
+    return (trace[ENABLED], last_row(trace)) if trace is not None else (0, 0)
 
 
 @inlined
@@ -263,14 +277,14 @@ class Event(NamedTuple):
 class Ring:
     """The preallocated ring of the last events.
 
-    Arguments: how many events it holds (rounded up to a power of two), and which kinds are recorded.
-    Raises InputError.
+    Arguments: how many events it holds (rounded up to a power of two, four at least, as a hit's are not written in
+    their order), and which kinds are recorded.  Raises InputError.
     """
 
     def __init__(self, capacity: int = 1 << 12, kinds: tuple[int, ...] = ALL_KINDS) -> None:
         capacity = within(capacity, "events", 0, MAX_EVENTS, InputError)
         kinds = tuple(within(kind, "kind of event", 0, len(KINDS) - 1, InputError) for kind in kinds)
-        self.capacity = 1 << max(capacity - 1, 1).bit_length()
+        self.capacity = 1 << max(capacity - 1, 3).bit_length()
         self.array = np.zeros(HEADER + WIDTH * self.capacity, np.int64)
         self.array[CAPACITY] = self.capacity
         self.array[ENABLED] = sum(1 << kind for kind in set(kinds))

@@ -17,11 +17,13 @@ from gfpmodel.mm.buddy import (
     set_pageblock_migratetype,
 )
 from gfpmodel.mm.events import (
+    append,
     count_irq_off,
+    enabled_kinds,
+    is_traced,
     local_irq_restore,
     local_irq_save,
     next_event,
-    record,
     set_next_event,
     spin_lock,
     spin_unlock,
@@ -74,6 +76,7 @@ MAX_RECLAIM_RETRIES = 16
 OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN = 0, 1, 2, 3
 OP_ORDER_SHIFT, OP_CPU_SHIFT, OP_ARG_SHIFT = 2, 8, 24
 NO_RESULT = 0xFFFFFFFF
+MOST_HITS = 1024  #: in a row: what they did is still in the cache when their events are recorded
 
 
 @entry
@@ -431,6 +434,15 @@ def alloc_pages_slowpath(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
 
 
 @inlined
+def gfp_migratetype(m: Mm, gfp: int) -> Any:
+    """Return the type that a mask asks for.
+
+    Models: include/linux/gfp.h:gfp_migratetype (v5.8).
+    """
+    return gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+
+
+@inlined
 def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
     """Return what a mask asks for: its rule, its known bits, the migratetype, the highest zone, and the flags.
 
@@ -439,7 +451,7 @@ def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
     """
     rule = st.RULES + (st.RULE_WORDS if gfp & zget(m, st.MACHINE, st.RULE_BIT) else 0)
     gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+    migratetype = gfp_migratetype(m, gfp)
     highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
     highest = min(highest, zget(m, st.MACHINE, rule + st.MAX_ZONE))
     alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | alloc_flags_nofragment(m, highest, gfp)
@@ -451,8 +463,8 @@ def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
 def hit_zone(m: Mm, gfp: int) -> Any:
     """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
 
-    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
-    Pages that come and go on a cpu's lists do not change the answer.
+    Returns that zone, -1 if the request has to go the long way, and the first list it looks at.  Pages that come and
+    go on a cpu's lists do not change the answer.
     """
     rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
     zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
@@ -461,22 +473,47 @@ def hit_zone(m: Mm, gfp: int) -> Any:
         mark = zget(m, zone, st.WMARK + (alloc_flags & st.ALLOC_WMARK_MASK)) + zget(m, zone, st.BOOST)
         if zget(m, zone, st.ZONE_FLAGS) or first > last or not has_plenty(m, zone, mark, highest, alloc_flags):
             zone = -1
-    return zone, first, gfp, migratetype
+    return zone, first
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
     """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if the list is empty."""
     if zone < 0 or list_empty(m, per_cpu_pages(cpu, zone) + first):
         return NULL
-    page = take_first(m, zone, cpu, first)
+    return take_first(m, zone, cpu, first)
+
+
+@inlined
+def record_section(m: Mm, at: int, enabled: int, last: int, zone: int, cpu: int) -> Any:
+    """Record what a hit does around its look at the lists: interrupts go off and on."""
     count_irq_off(m.trace)
-    at = next_event(m.trace)
-    at = record(m, at, ev.IRQ_SAVE, zone)
-    at = record(m, at, ev.IRQ_RESTORE, zone)
-    at = record(m, at, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
-    set_next_event(m.trace, at)
-    return page
+    at = append(m.trace, at, enabled, last, ev.IRQ_SAVE, zone)
+    return append(m.trace, at, enabled, last, ev.IRQ_RESTORE, zone)
+
+
+@inlined
+def record_hit(m: Mm, at: int, enabled: int, last: int, cpu: int, page: int, gfp: int, frees: bool) -> Any:
+    """Record the events of a hit from number ``at`` on; returns the number of the next one.
+
+    A free has its tracepoint before the lists are looked at, a request (with this mask) behind: which of the two it is
+    only says where the events go and what they say, so that no processor has to foresee it.
+    """
+    zone, pfn = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT, page_to_pfn(m, page)
+    gfp &= zget(m, st.MACHINE, st.ALLOWED)
+    kind, of_zone = (ev.MM_PAGE_FREE, zone) if frees else (ev.MM_PAGE_ALLOC, ev.NO_PAGE)
+    migratetype, gfp = (0, 0) if frees else (gfp_migratetype(m, gfp), gfp)
+    counts = enabled >> kind & 1
+    end = record_section(m, at + (counts if frees else 0), enabled, last, zone, cpu)
+    append(m.trace, at if frees else end, enabled, last, kind, of_zone, pfn, 0, migratetype, gfp)
+    return end + (0 if frees else counts)
+
+
+@inlined
+def trace_hit(m: Mm, cpu: int, page: int, gfp: int, frees: bool) -> None:
+    """Record the events of one hit."""
+    enabled, last = enabled_kinds(m.trace)
+    set_next_event(m.trace, record_hit(m, next_event(m.trace), enabled, last, cpu, page, gfp, frees))
 
 
 @compiled
@@ -500,9 +537,12 @@ def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
 @inlined
 def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Allocate 2**order pages; returns the first, or NULL."""
-    zone, first, known, migratetype = hit_zone(m, gfp)
-    page = alloc_hit(m, cpu, zone, first, known, migratetype) if order == 0 else NULL
-    return page if page != NULL else alloc_pages_nodemask(m, cpu, gfp, order)
+    zone, first = hit_zone(m, gfp)
+    page = alloc_hit(m, cpu, zone, first) if order == 0 else NULL
+    if page == NULL:
+        return alloc_pages_nodemask(m, cpu, gfp, order)
+    trace_hit(m, cpu, page, gfp, False)
+    return page
 
 
 @compiled
@@ -525,12 +565,6 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
     if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
         return False
     put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
-    count_irq_off(m.trace)
-    at = next_event(m.trace)
-    at = record(m, at, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    at = record(m, at, ev.IRQ_SAVE, zone)
-    at = record(m, at, ev.IRQ_RESTORE, zone)
-    set_next_event(m.trace, at)
     return True
 
 
@@ -554,7 +588,9 @@ def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
 @inlined
 def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages that are in use."""
-    if order > 0 or not free_hit(m, cpu, page):
+    if order == 0 and free_hit(m, cpu, page):
+        trace_hit(m, cpu, page, 0, True)
+    else:
         __free_pages(m, cpu, page, order)
 
 
@@ -574,37 +610,28 @@ def is_block_in_use(m: Mm, page: int, order: int) -> Any:
 @inlined
 def put_on_lru(m: Mm, page: int, gfp: int) -> None:
     """Let stealing count a movable page, as one that is in the page cache, if the run asks for it."""
-    if zget(m, st.MACHINE, st.LRU_MOVABLE) and gfp & 1 << GFP_MOVABLE_SHIFT:
+    if gfp & zget(m, st.MACHINE, st.LRU_MASK):
         set_flags(m, page, get_flags(m, page) | st.PG_LRU)
 
 
 @compiled
-def run_hits(
-    m: Mm,
-    ops: NDArray[np.int64],
-    results: NDArray[np.uint32],
-    irq_off: NDArray[np.uint16],
-    number: int,
-    stop: int,
-    done: int,
-) -> Any:
+def run_hits(m: Mm, ops: NDArray[np.int64], results: NDArray[np.uint32], number: int, stop: int, done: int) -> Any:
     """Run operations as long as each is one page from this cpu's list or to it, as most are.
 
-    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
-    so that what it needs stays in the processor's registers.
+    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop and
+    no event, so that what it needs stays in the processor's registers.
     """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    asked, zone, first, gfp, migratetype = -1, -1, 0, 0, 0
+    asked, zone, first = -1, -1, 0
     while number < stop:
         op = ops[u64(number)]
         cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
         kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
-        trace_op(m.trace, number, cpu)
         if kind == OP_ALLOC:
             if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
                 asked = argument
-                zone, first, gfp, migratetype = hit_zone(m, asked)
-            page = alloc_hit(m, cpu, zone, first, gfp, migratetype)
+                zone, first = hit_zone(m, asked)
+            page = alloc_hit(m, cpu, zone, first)
             if page == NULL:
                 break
             put_on_lru(m, page, argument)
@@ -616,9 +643,37 @@ def run_hits(
                 break
         else:
             break
-        write_irq_off(m.trace, irq_off, number)
         number += 1
     return number, done
+
+
+@compiled
+def trace_hits(
+    m: Mm,
+    ops: NDArray[np.int64],
+    results: NDArray[np.uint32],
+    irq_off: NDArray[np.uint16],
+    number: int,
+    stop: int,
+    done: int,
+) -> None:
+    """Record the events of the hits from ``number`` to ``stop``: what each asked for and its page say them all."""
+    if not is_traced(m.trace):
+        return
+    offset = zget(m, st.MACHINE, st.PFN_OFFSET)
+    enabled, last = enabled_kinds(m.trace)
+    at = next_event(m.trace)
+    while number < stop:
+        op = ops[u64(number)]
+        cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
+        frees = op & 3 != OP_ALLOC
+        page = i64(results[u64(argument if frees else done)]) - offset
+        trace_op(m.trace, number, cpu)
+        at = record_hit(m, at, enabled, last, cpu, page, argument, frees)
+        write_irq_off(m.trace, irq_off, number)
+        done += 0 if frees else 1
+        number += 1
+    set_next_event(m.trace, at)
 
 
 @inlined
@@ -649,10 +704,12 @@ def run_ops(
     """
     number, done = start, zget(m, st.MACHINE, st.LAST_RESULT)
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    while True:
-        number, done = run_hits(m, ops, results, irq_off, number, stop, done)
-        if number == stop:
-            break
+    while number < stop:
+        first, before, end = number, done, min(stop, number + MOST_HITS)
+        number, done = run_hits(m, ops, results, number, end, done)
+        trace_hits(m, ops, results, irq_off, first, number, before)
+        if number == end:
+            continue
         op = ops[u64(number)]
         kind = op & 3
         order = op >> OP_ORDER_SHIFT & 0x3F

@@ -111,7 +111,7 @@ ZONE_BOOSTED_WATERMARK, ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1, 2, 4
 
 # The words of the machine, read and written as those of a fifth zone.
 MACHINE = MAX_NR_ZONES
-PAGEBLOCK_ORDER, TYPE_OF_REQUEST, BOOST_FACTOR, ALLOWED, CMA_ON, VERBATIM, LRU_MOVABLE = 0, 1, 2, 3, 4, 5, 6
+PAGEBLOCK_ORDER, TYPE_OF_REQUEST, BOOST_FACTOR, ALLOWED, CMA_ON, VERBATIM, LRU_MASK = 0, 1, 2, 3, 4, 5, 6
 PFN_OFFSET, FIRST_PAGE, PAGES_END, FIRST_ZONE, LAST_RESULT, RULE_BIT = 7, 8, 9, 10, 14, 15
 HIGHEST_ZONE = 16  # sixteen words: the highest zone index for the low four bits of a mask
 RULES = 32  # two request rules of eight words each

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import __rmqueue_smallest
-from gfpmodel.mm.events import trace_event
+from gfpmodel.mm.events import append, trace_event
 from gfpmodel.mm.jit import compiled, i64, inlined, u64
 from gfpmodel.mm.page_alloc import (
     GFP_DIRECT_RECLAIM,
     GFP_HIGH,
     GFP_KSWAPD_RECLAIM,
     GFP_MEMALLOC,
-    GFP_MOVABLE_SHIFT,
     GFP_NOMEMALLOC,
     GFP_NORETRY,
     GFP_ZONEMASK,
     MAX_RECLAIM_RETRIES,
     NO_RESULT,
     alloc_pages_nodemask,
+    gfp_migratetype,
     gfp_to_alloc_flags_cma,
     prepare_alloc_pages,
     scanned_lists,
@@ -350,7 +350,7 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
         results[u64(empty)] = NO_RESULT
     if amount > 1:
         masked = gfp & zget(m, st.MACHINE, st.ALLOWED)
-        migratetype = masked >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+        migratetype = gfp_migratetype(m, masked)
         highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (masked & GFP_ZONEMASK))
         at = alloc_pages_bulk_pcp(m, cpu, masked, migratetype, highest, results, done, stop)
     if at == done and amount > 0:
@@ -365,7 +365,7 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
 def hit_zone(m: Mm, gfp: int) -> Any:
     """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
 
-    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
+    Returns that zone, -1 if the request has to go the long way, and the first list it looks at.
     """
     rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
     zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
@@ -377,21 +377,24 @@ def hit_zone(m: Mm, gfp: int) -> Any:
         odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
         if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
             zone = -1
-    return zone, first, gfp, migratetype
+    return zone, first
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
     """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if it is empty or held."""
     pcp = per_cpu_pages(cpu, zone)
     if zone < 0 or list_empty(m, pcp + first) or pget(m, pcp, st.PCP_HELD):
         return NULL
-    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
     halve_free_count(m, pcp)
-    page = take_first(m, zone, pcp, first, 0)
-    pcp_spin_unlock(m, zone, cpu)
-    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
-    return page
+    return take_first(m, zone, pcp, first, 0)
+
+
+@inlined
+def record_section(m: Mm, at: int, enabled: int, last: int, zone: int, cpu: int) -> Any:
+    """Record what a hit does around its look at the lists: their lock is tried and released."""
+    at = append(m.trace, at, enabled, last, ev.PCP_TRYLOCK, zone, cpu, 1)
+    return append(m.trace, at, enabled, last, ev.PCP_UNLOCK, zone, cpu)
 
 
 @inlined
@@ -411,8 +414,5 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
         or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
     ):
         return False
-    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
     put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
-    pcp_spin_unlock(m, zone, cpu)
     return True
