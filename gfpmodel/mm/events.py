@@ -112,16 +112,22 @@ MAX_EVENTS = 1 << 24  #: 384 MiB of ring
 
 
 @inlined
-def trace_op(trace: Trace, op: int, cpu: int) -> None:
-    """Say which operation of this run, on which cpu, the next events belong to."""
-    if trace is not None:
-        trace[OP] = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
-        trace[IRQ_OFF] = 0
+def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> Any:
+    """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off.
+
+    Returns what the first word of an event says of that.
+    """
+    if trace is None:
+        return 0
+    word = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
+    trace[OP] = word
+    trace[IRQ_OFF] = irq_off
+    return word
 
 
 @inlined
 def row_of(number: int, last: int) -> Any:
-    """Return where an event's row begins, by its number since the ring was cleared; ``last`` is that of the last row."""
+    """Return where an event's row begins, by its number since the ring was cleared and that of the last row."""
     return HEADER + WIDTH * (number & last)
 
 
@@ -133,16 +139,17 @@ def last_row(trace: Any) -> Any:
 
 @inlined
 def append(
-    trace: Trace, at: int, enabled: int, last: int, kind: int, zone: int,
+    trace: Trace, at: int, header: Any, kind: int, zone: int,
     a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0,
 ) -> Any:  # fmt: skip
     """Write an event as number ``at`` of the ring, if its kind is enabled; returns the number of the next one.
 
-    ``enabled`` and ``last`` are what enabled_kinds() returns.  A full ring loses its oldest event, as ftrace's does.
+    ``header`` is what header_of() returned.  A full ring loses its oldest event, as ftrace's does.
     """
+    op, enabled, last = header
     if trace is not None and enabled >> kind & 1:
         row = row_of(at, last)
-        trace[u64(row)] = trace[OP] | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
+        trace[u64(row)] = op | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
         trace[u64(row + 1)] = b << B_SHIFT | a & LOW
         trace[u64(row + 2)] = d << D_SHIFT | c
         at += 1
@@ -178,20 +185,16 @@ def trace_event(
     m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
 ) -> None:
     """Record an event, if events are recorded: a machine without a ring has no code for it."""
-    enabled, last = enabled_kinds(m.trace)
-    set_next_event(m.trace, append(m.trace, next_event(m.trace), enabled, last, kind, zone, a, b, c, d, e, f))
+    set_next_event(m.trace, append(m.trace, next_event(m.trace), header_of(m.trace), kind, zone, a, b, c, d, e, f))
 
 
 @inlined
-def is_traced(trace: Trace) -> Any:
-    """Return whether events are recorded."""
-    return trace is not None
+def header_of(trace: Trace) -> Any:
+    """Return what an event needs of the header: the word of its operation, a bit for each kind recorded, the last row.
 
-
-@inlined
-def enabled_kinds(trace: Trace) -> Any:
-    """Return which kinds of events are recorded, a bit for each, and the number of the ring's last row."""
-    return (trace[ENABLED], last_row(trace)) if trace is not None else (0, 0)
+    Who records many events reads it once: compiled code reads it again after each event that it writes.
+    """
+    return (trace[OP], trace[ENABLED], last_row(trace)) if trace is not None else (0, 0, 0)
 
 
 @inlined
@@ -233,10 +236,10 @@ def local_irq_restore(m: Mm, zone: int) -> None:
 
 
 @inlined
-def count_irq_off(trace: Trace) -> None:
-    """Count a section with interrupts off."""
+def count_irq_off(trace: Trace, sections: int = 1) -> None:
+    """Count sections with interrupts off."""
     if trace is not None:
-        trace[IRQ_OFF] += 1
+        trace[IRQ_OFF] += sections
 
 
 @inlined
@@ -277,14 +280,14 @@ class Event(NamedTuple):
 class Ring:
     """The preallocated ring of the last events.
 
-    Arguments: how many events it holds (rounded up to a power of two, four at least, as a hit's are not written in
-    their order), and which kinds are recorded.  Raises InputError.
+    Arguments: how many events it holds (rounded up to a power of two), and which kinds are recorded.
+    Raises InputError.
     """
 
     def __init__(self, capacity: int = 1 << 12, kinds: tuple[int, ...] = ALL_KINDS) -> None:
         capacity = within(capacity, "events", 0, MAX_EVENTS, InputError)
         kinds = tuple(within(kind, "kind of event", 0, len(KINDS) - 1, InputError) for kind in kinds)
-        self.capacity = 1 << max(capacity - 1, 3).bit_length()
+        self.capacity = 1 << max(capacity - 1, 1).bit_length()
         self.array = np.zeros(HEADER + WIDTH * self.capacity, np.int64)
         self.array[CAPACITY] = self.capacity
         self.array[ENABLED] = sum(1 << kind for kind in set(kinds))

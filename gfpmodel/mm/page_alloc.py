@@ -19,8 +19,7 @@ from gfpmodel.mm.buddy import (
 from gfpmodel.mm.events import (
     append,
     count_irq_off,
-    enabled_kinds,
-    is_traced,
+    header_of,
     local_irq_restore,
     local_irq_save,
     next_event,
@@ -76,7 +75,6 @@ MAX_RECLAIM_RETRIES = 16
 OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN = 0, 1, 2, 3
 OP_ORDER_SHIFT, OP_CPU_SHIFT, OP_ARG_SHIFT = 2, 8, 24
 NO_RESULT = 0xFFFFFFFF
-MOST_HITS = 1024  #: in a row: what they did is still in the cache when their events are recorded
 
 
 @entry
@@ -477,43 +475,45 @@ def hit_zone(m: Mm, gfp: int) -> Any:
 
 
 @inlined
+def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+    """Return whether this cpu's list has a page for a request that hit_zone() has judged."""
+    return zone >= 0 and not list_empty(m, per_cpu_pages(cpu, zone) + first)
+
+
+@inlined
 def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if the list is empty."""
-    if zone < 0 or list_empty(m, per_cpu_pages(cpu, zone) + first):
-        return NULL
+    """Take a page for a request that is a hit."""
     return take_first(m, zone, cpu, first)
 
 
 @inlined
-def record_section(m: Mm, at: int, enabled: int, last: int, zone: int, cpu: int) -> Any:
+def hits_irq_off() -> Any:
+    """Return how many sections with interrupts off a hit has."""
+    return 1
+
+
+@inlined
+def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
     """Record what a hit does around its look at the lists: interrupts go off and on."""
-    count_irq_off(m.trace)
-    at = append(m.trace, at, enabled, last, ev.IRQ_SAVE, zone)
-    return append(m.trace, at, enabled, last, ev.IRQ_RESTORE, zone)
+    at = append(m.trace, at, header, ev.IRQ_SAVE, zone)
+    return append(m.trace, at, header, ev.IRQ_RESTORE, zone)
 
 
 @inlined
-def record_hit(m: Mm, at: int, enabled: int, last: int, cpu: int, page: int, gfp: int, frees: bool) -> Any:
-    """Record the events of a hit from number ``at`` on; returns the number of the next one.
-
-    A free has its tracepoint before the lists are looked at, a request (with this mask) behind: which of the two it is
-    only says where the events go and what they say, so that no processor has to foresee it.
-    """
-    zone, pfn = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT, page_to_pfn(m, page)
+def record_alloc_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, gfp: int) -> Any:
+    """Record a request with this mask that was a hit, from number ``at`` on; returns the number of the next event."""
     gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    kind, of_zone = (ev.MM_PAGE_FREE, zone) if frees else (ev.MM_PAGE_ALLOC, ev.NO_PAGE)
-    migratetype, gfp = (0, 0) if frees else (gfp_migratetype(m, gfp), gfp)
-    counts = enabled >> kind & 1
-    end = record_section(m, at + (counts if frees else 0), enabled, last, zone, cpu)
-    append(m.trace, at if frees else end, enabled, last, kind, of_zone, pfn, 0, migratetype, gfp)
-    return end + (0 if frees else counts)
+    at = record_section(m, at, header, zone, cpu)
+    migratetype = gfp_migratetype(m, gfp)
+    return append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
 
 
 @inlined
-def trace_hit(m: Mm, cpu: int, page: int, gfp: int, frees: bool) -> None:
-    """Record the events of one hit."""
-    enabled, last = enabled_kinds(m.trace)
-    set_next_event(m.trace, record_hit(m, next_event(m.trace), enabled, last, cpu, page, gfp, frees))
+def record_free_hit(m: Mm, at: int, header: Any, cpu: int, page: int) -> Any:
+    """Record a free that was a hit, from number ``at`` on; returns the number of the next event."""
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
+    return record_section(m, at, header, zone, cpu)
 
 
 @compiled
@@ -538,10 +538,12 @@ def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
 def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Allocate 2**order pages; returns the first, or NULL."""
     zone, first = hit_zone(m, gfp)
-    page = alloc_hit(m, cpu, zone, first) if order == 0 else NULL
-    if page == NULL:
+    if order > 0 or not is_hit(m, cpu, zone, first):
         return alloc_pages_nodemask(m, cpu, gfp, order)
-    trace_hit(m, cpu, page, gfp, False)
+    page = alloc_hit(m, cpu, zone, first)
+    count_irq_off(m.trace, hits_irq_off())
+    at = record_alloc_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, gfp)
+    set_next_event(m.trace, at)
     return page
 
 
@@ -589,7 +591,8 @@ def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
 def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages that are in use."""
     if order == 0 and free_hit(m, cpu, page):
-        trace_hit(m, cpu, page, 0, True)
+        count_irq_off(m.trace, hits_irq_off())
+        set_next_event(m.trace, record_free_hit(m, next_event(m.trace), header_of(m.trace), cpu, page))
     else:
         __free_pages(m, cpu, page, order)
 
@@ -598,6 +601,12 @@ def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
 def is_a_page(m: Mm, page: int) -> Any:
     """Return whether a row is that of a page."""
     return zget(m, st.MACHINE, st.FIRST_PAGE) <= page < zget(m, st.MACHINE, st.PAGES_END)
+
+
+@inlined
+def is_a_row(m: Mm, page: int) -> Any:
+    """Return whether a number from 0 on is that of a row; a list's head has no flags, as a page that nobody uses."""
+    return page < zget(m, st.MACHINE, st.PAGES_END)
 
 
 @inlined
@@ -615,40 +624,7 @@ def put_on_lru(m: Mm, page: int, gfp: int) -> None:
 
 
 @compiled
-def run_hits(m: Mm, ops: NDArray[np.int64], results: NDArray[np.uint32], number: int, stop: int, done: int) -> Any:
-    """Run operations as long as each is one page from this cpu's list or to it, as most are.
-
-    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop and
-    no event, so that what it needs stays in the processor's registers.
-    """
-    offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    asked, zone, first = -1, -1, 0
-    while number < stop:
-        op = ops[u64(number)]
-        cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
-        kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
-        if kind == OP_ALLOC:
-            if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
-                asked = argument
-                zone, first = hit_zone(m, asked)
-            page = alloc_hit(m, cpu, zone, first)
-            if page == NULL:
-                break
-            put_on_lru(m, page, argument)
-            results[u64(done)] = page + offset
-            done += 1
-        elif kind == OP_FREE_HANDLE:
-            page = i64(results[u64(argument)]) - offset  # of an allocation that returned NULL, this is no page
-            if not is_a_page(m, page) or not free_hit(m, cpu, page):
-                break
-        else:
-            break
-        number += 1
-    return number, done
-
-
-@compiled
-def trace_hits(
+def run_hits(
     m: Mm,
     ops: NDArray[np.int64],
     results: NDArray[np.uint32],
@@ -656,24 +632,42 @@ def trace_hits(
     number: int,
     stop: int,
     done: int,
-) -> None:
-    """Record the events of the hits from ``number`` to ``stop``: what each asked for and its page say them all."""
-    if not is_traced(m.trace):
-        return
+) -> Any:
+    """Run operations as long as each is one page from this cpu's list or to it, as most are.
+
+    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
+    so that what it needs stays in the processor's registers, the number of the next event too.
+    """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    enabled, last = enabled_kinds(m.trace)
-    at = next_event(m.trace)
+    at, (_, enabled, last) = next_event(m.trace), header_of(m.trace)
+    asked, zone, first = -1, -1, 0
     while number < stop:
         op = ops[u64(number)]
         cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
-        frees = op & 3 != OP_ALLOC
-        page = i64(results[u64(argument if frees else done)]) - offset
-        trace_op(m.trace, number, cpu)
-        at = record_hit(m, at, enabled, last, cpu, page, argument, frees)
+        kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
+        header = trace_op(m.trace, number, cpu, hits_irq_off()), enabled, last
+        if kind == OP_ALLOC:
+            if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
+                asked = argument
+                zone, first = hit_zone(m, asked)
+            if not is_hit(m, cpu, zone, first):
+                break
+            page = alloc_hit(m, cpu, zone, first)
+            put_on_lru(m, page, argument)
+            results[u64(done)] = page + offset
+            done += 1
+            at = record_alloc_hit(m, at, header, cpu, zone, page, argument)
+        elif kind == OP_FREE_HANDLE:
+            page = i64(results[u64(argument)]) - offset & st.ANY_ROW
+            if not is_a_row(m, page) or not free_hit(m, cpu, page):
+                break
+            at = record_free_hit(m, at, header, cpu, page)
+        else:
+            break
         write_irq_off(m.trace, irq_off, number)
-        done += 0 if frees else 1
         number += 1
     set_next_event(m.trace, at)
+    return number, done
 
 
 @inlined
@@ -704,12 +698,10 @@ def run_ops(
     """
     number, done = start, zget(m, st.MACHINE, st.LAST_RESULT)
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    while number < stop:
-        first, before, end = number, done, min(stop, number + MOST_HITS)
-        number, done = run_hits(m, ops, results, number, end, done)
-        trace_hits(m, ops, results, irq_off, first, number, before)
-        if number == end:
-            continue
+    while True:
+        number, done = run_hits(m, ops, results, irq_off, number, stop, done)
+        if number == stop:
+            break
         op = ops[u64(number)]
         kind = op & 3
         order = op >> OP_ORDER_SHIFT & 0x3F

@@ -64,6 +64,7 @@ ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
 # A row of `pages`.
 ROW = 2
 NEXT, PREV = 0, 1
+ANY_ROW = 0xFFFFFFFF  #: the bits of a row's number; what is below the first is beyond the last with them
 
 # The flags of a page: order, state, zone, and the migratetype that the kernel caches in page->index.  A free block's
 # say its order, state and zone and nothing else, so that one comparison tells whether a buddy can be merged with.

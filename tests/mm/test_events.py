@@ -72,7 +72,7 @@ def test_a_full_ring_keeps_the_last_events() -> None:
 
 
 def test_the_capacity_is_a_power_of_two() -> None:
-    assert [Ring(n).capacity for n in (1, 2, 3, 8, 9)] == [4, 4, 4, 8, 16]
+    assert [Ring(n).capacity for n in (1, 2, 3, 8, 9)] == [2, 2, 4, 8, 16]
 
 
 def test_events_do_not_change_what_happens() -> None:

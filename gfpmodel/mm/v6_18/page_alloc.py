@@ -381,20 +381,32 @@ def hit_zone(m: Mm, gfp: int) -> Any:
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if it is empty or held."""
+def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+    """Return whether this cpu's list has a page for a request that hit_zone() has judged, and nobody holds its lock."""
     pcp = per_cpu_pages(cpu, zone)
-    if zone < 0 or list_empty(m, pcp + first) or pget(m, pcp, st.PCP_HELD):
-        return NULL
-    halve_free_count(m, pcp)
-    return take_first(m, zone, pcp, first, 0)
+    return zone >= 0 and not list_empty(m, pcp + first) and pget(m, pcp, st.PCP_HELD) == 0
 
 
 @inlined
-def record_section(m: Mm, at: int, enabled: int, last: int, zone: int, cpu: int) -> Any:
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+    """Take a page for a request that is a hit."""
+    pcp = per_cpu_pages(cpu, zone)
+    page = take_first(m, zone, pcp, first, 0)
+    halve_free_count(m, pcp)
+    return page
+
+
+@inlined
+def hits_irq_off() -> Any:
+    """Return how many sections with interrupts off a hit has: none, its lock is only tried."""
+    return 0
+
+
+@inlined
+def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
     """Record what a hit does around its look at the lists: their lock is tried and released."""
-    at = append(m.trace, at, enabled, last, ev.PCP_TRYLOCK, zone, cpu, 1)
-    return append(m.trace, at, enabled, last, ev.PCP_UNLOCK, zone, cpu)
+    at = append(m.trace, at, header, ev.PCP_TRYLOCK, zone, cpu, 1)
+    return append(m.trace, at, header, ev.PCP_UNLOCK, zone, cpu)
 
 
 @inlined

@@ -336,9 +336,9 @@ def put_first(m: Mm, zone: int, pcp: int, page: int, pindex: int, order: int, fl
     set_flags(m, page, st.ON_PCP | order | zone << st.ZONE_SHIFT)
     list_add(m, page, pcp + pindex)
     pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) + (1 << order))
-    low = 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER
-    keeps = st.PCPF_PREV_FREE_HIGH_ORDER if low else 0
-    pput(m, pcp, st.PCP_FLAGS, flags & ~st.PCPF_PREV_FREE_HIGH_ORDER | keeps)
+    marks = st.PCPF_PREV_FREE_HIGH_ORDER if 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER else 0
+    if flags & st.PCPF_PREV_FREE_HIGH_ORDER != marks:
+        pput(m, pcp, st.PCP_FLAGS, flags ^ st.PCPF_PREV_FREE_HIGH_ORDER)
     free_count = pget(m, pcp, st.PCP_FREE_COUNT)
     if free_count < pget(m, pcp, st.PCP_BATCH) << PCP_BATCH_SCALE_MAX:
         pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))
