@@ -25,7 +25,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "gfpmodel"
 FEW, MANY, TIMED, ROUNDS = 1_000, 11_000, 20_000_000, 9
-CHOICE = "rule = RULES + (RULE_WORDS if gfp & zget(zones, MACHINE, RULE_BIT) else 0)"
+CHOICE = "rule = st.RULES + (st.RULE_WORDS if gfp & zget(m, st.MACHINE, st.RULE_BIT) else 0)"
 ENGINE = """
 import sys
 import numpy as np
@@ -96,7 +96,7 @@ def engine_row(folder: Path) -> Row:
     text = source.read_text()
     if text.count(CHOICE) != 1:
         raise SystemExit(f"{source.name} has no longer the line that this takes out: {CHOICE}")
-    source.write_text(text.replace(CHOICE, "rule = RULES"))
+    source.write_text(text.replace(CHOICE, "rule = st.RULES"))
     each = {}
     for name, tree in trees.items():
         engine = {"GFPMODEL_CACHE": str(tree / "cache"), "GFPMODEL_ENGINE": "here"}
