@@ -31,7 +31,7 @@ import sys
 import numpy as np
 from gfpmodel.mm import Machine, PageAllocator, Zone, jit, pack_ops
 from gfpmodel.mm import state as st
-from gfpmodel.mm.page_alloc import OP_ALLOC, OP_FREE_HANDLE, run_ops
+from gfpmodel.mm.run import OP_ALLOC, OP_FREE_HANDLE, run_ops
 assert jit.way() == "here"
 n, times = 1000, int(sys.argv[1]) // 1000
 kinds, arguments = np.tile([OP_ALLOC, OP_FREE_HANDLE], n), np.full(2 * n, 0xCC0)

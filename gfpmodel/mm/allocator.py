@@ -37,8 +37,10 @@ from gfpmodel.mm.ops import (
     op_word,
     slots_of,
 )
-from gfpmodel.mm.page_alloc import (
-    GFP_MOVABLE_SHIFT,
+from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT
+from gfpmodel.mm.picture import picture
+from gfpmodel.mm.rules import ORDINARY, Rule
+from gfpmodel.mm.run import (
     NO_RESULT,
     OP_ALLOC,
     OP_ARG_SHIFT,
@@ -48,11 +50,9 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
 )
-from gfpmodel.mm.picture import picture
-from gfpmodel.mm.rules import ORDINARY, Rule
 from gfpmodel.mm.snapshot import PcpState, Snapshot, ZoneState, check_sizes, check_snapshot
 from gfpmodel.mm.state import Mm
-from gfpmodel.mm.v6_18.ops import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
+from gfpmodel.mm.v6_18.run import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 320 MiB

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import __rmqueue_smallest
-from gfpmodel.mm.events import append, trace_event
+from gfpmodel.mm.events import trace_event
 from gfpmodel.mm.jit import compiled, i64, inlined, u64
 from gfpmodel.mm.page_alloc import (
     GFP_DIRECT_RECLAIM,
@@ -21,36 +21,19 @@ from gfpmodel.mm.page_alloc import (
     GFP_NORETRY,
     GFP_ZONEMASK,
     MAX_RECLAIM_RETRIES,
-    NO_RESULT,
     alloc_pages_nodemask,
     gfp_migratetype,
     gfp_to_alloc_flags_cma,
-    prepare_alloc_pages,
-    scanned_lists,
     should_reclaim_retry,
     wakeup_kswapd,
 )
-from gfpmodel.mm.state import NULL, Mm, get_flags, list_empty, page_to_pfn, set_flags, zget, zput
+from gfpmodel.mm.run import NO_RESULT
+from gfpmodel.mm.state import NULL, Mm, page_to_pfn, set_flags, zget, zput
 from gfpmodel.mm.v6_18.buddy import RMQUEUE_NORMAL, __rmqueue
 from gfpmodel.mm.v6_18.highatomic import reserve_after_buddy, reserve_after_scan, unreserve_highatomic_pageblock
-from gfpmodel.mm.v6_18.locks import (
-    lock_zone,
-    pcp_spin_trylock,
-    pcp_spin_unlock,
-    per_cpu_pages,
-    pget,
-    spin_unlock_irqrestore,
-)
-from gfpmodel.mm.v6_18.pcp import (
-    __rmqueue_pcplist,
-    halve_free_count,
-    pcp_allowed_order,
-    pcp_migratetype,
-    put_first,
-    rmqueue_pcplist,
-    take_first,
-)
-from gfpmodel.mm.v6_18.watermark import has_plenty, zone_watermark_fast
+from gfpmodel.mm.v6_18.locks import lock_zone, pcp_spin_trylock, pcp_spin_unlock, per_cpu_pages, spin_unlock_irqrestore
+from gfpmodel.mm.v6_18.pcp import __rmqueue_pcplist, pcp_allowed_order, rmqueue_pcplist
+from gfpmodel.mm.v6_18.watermark import zone_watermark_fast
 
 # a block from a zone
 
@@ -356,75 +339,3 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
     if at == done and amount > 0:
         page = alloc_pages_nodemask(m, cpu, gfp, 0)
         results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
-
-
-# what most requests and frees are
-
-
-@inlined
-def hit_zone(m: Mm, gfp: int) -> Any:
-    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
-
-    Returns that zone, -1 if the request has to go the long way, and the first list it looks at.
-    """
-    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
-    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
-    first, last = scanned_lists(m, rule, migratetype)
-    if zone >= 0:
-        flags = zget(m, zone, st.ZONE_FLAGS)
-        mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
-        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
-        odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
-        if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
-            zone = -1
-    return zone, first
-
-
-@inlined
-def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Return whether this cpu's list has a page for a request that hit_zone() has judged, and nobody holds its lock."""
-    pcp = per_cpu_pages(cpu, zone)
-    return zone >= 0 and not list_empty(m, pcp + first) and pget(m, pcp, st.PCP_HELD) == 0
-
-
-@inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Take a page for a request that is a hit."""
-    pcp = per_cpu_pages(cpu, zone)
-    page = take_first(m, zone, pcp, first, 0)
-    halve_free_count(m, pcp)
-    return page
-
-
-@inlined
-def hits_irq_off() -> Any:
-    """Return how many sections with interrupts off a hit has: none, its lock is only tried."""
-    return 0
-
-
-@inlined
-def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
-    """Record what a hit does around its look at the lists: their lock is tried and released."""
-    at = append(m.trace, at, header, ev.PCP_TRYLOCK, zone, cpu, 1)
-    return append(m.trace, at, header, ev.PCP_UNLOCK, zone, cpu)
-
-
-@inlined
-def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
-    flags = get_flags(m, page)
-    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
-    pcp = per_cpu_pages(cpu, zone)
-    high = pget(m, pcp, st.PCP_HIGH)
-    if (
-        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
-        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
-        or high < pget(m, pcp, st.PCP_HIGH_MIN)
-        or high > pget(m, pcp, st.PCP_HIGH_MAX)
-        or pget(m, pcp, st.PCP_HELD)
-        or zget(m, st.MACHINE, st.BUSY)
-        or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
-    ):
-        return False
-    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
-    return True

@@ -9,7 +9,6 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import __free_one_page
 from gfpmodel.mm.events import trace_event
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import zone_watermark_ok
 from gfpmodel.mm.pcp import list_add_run
 from gfpmodel.mm.state import (
     NULL,
@@ -38,6 +37,7 @@ from gfpmodel.mm.v6_18.locks import (
     spin_lock_irqsave,
     spin_unlock_irqrestore,
 )
+from gfpmodel.mm.watermark import zone_watermark_ok
 
 PCP_BATCH_SCALE_MAX = 5  #: CONFIG_PCP_BATCH_SCALE_MAX
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
+from gfpmodel.mm.free import is_block_in_use
 from gfpmodel.mm.jit import compiled, i64, inlined, u64
-from gfpmodel.mm.page_alloc import GFP_ZONEMASK, NO_RESULT, gfp_migratetype, is_block_in_use
+from gfpmodel.mm.page_alloc import GFP_ZONEMASK, gfp_migratetype
+from gfpmodel.mm.run import NO_RESULT
 from gfpmodel.mm.state import NULL, Mm, page_to_pfn, zget, zput
 from gfpmodel.mm.v6_18.free import free_pages_nolock
 from gfpmodel.mm.v6_18.highatomic import unreserve_highatomic_pageblock
