@@ -37,7 +37,10 @@ from gfpmodel.mm.ops import (
     op_word,
     slots_of,
 )
-from gfpmodel.mm.page_alloc import (
+from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT
+from gfpmodel.mm.picture import picture
+from gfpmodel.mm.rules import ORDINARY, Rule
+from gfpmodel.mm.run import (
     NO_RESULT,
     OP_ALLOC,
     OP_ARG_SHIFT,
@@ -47,11 +50,9 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
 )
-from gfpmodel.mm.picture import picture
-from gfpmodel.mm.rules import ORDINARY, Rule
 from gfpmodel.mm.snapshot import PcpState, Snapshot, ZoneState, check_sizes, check_snapshot
 from gfpmodel.mm.state import Mm
-from gfpmodel.mm.v6_18.ops import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
+from gfpmodel.mm.v6_18.run import ARGUMENT_MASK, ARGUMENT_ORDER_SHIFT
 
 ALIGNMENT = 1 << (st.MAX_ORDER - 1)  # of the rows: that of the largest block
 BIG_MACHINE = 1 << 25  # rows: 320 MiB
@@ -304,7 +305,7 @@ class PageAllocator(LaterOperations):
     def _run(self, ops: NDArray[np.int64], results: Results, start: int, stop: int, lru_movable: bool) -> int:
         """Run operations that were checked."""
         jit.expect("mm", stop - start)
-        self._words(st.MACHINE)[st.LRU_MOVABLE] = bool(lru_movable)
+        self._words(st.MACHINE)[st.LRU_MASK] = bool(lru_movable) << GFP_MOVABLE_SHIFT
         columns = (ops, results.pfns, results.irq_off)
         stopped = int(self._engine.run_ops(self.arrays, *columns, start, stop))
         self.ops_run += stopped - start

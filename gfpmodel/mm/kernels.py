@@ -14,15 +14,17 @@ from typing import Any
 from gfpmodel.errors import GeometryError, InputError
 from gfpmodel.mm import checks, jit, mmzone, v7_1, v7_3
 from gfpmodel.mm import state as st
+from gfpmodel.mm.free import free_boot_range, init_cma_reserved_pageblocks
 from gfpmodel.mm.gates import shown
 from gfpmodel.mm.mmzone import Machine, Sizes
-from gfpmodel.mm.page_alloc import free_boot_range, init_cma_reserved_pageblocks, run_ops, zone_watermark_ok
-from gfpmodel.mm.v6_18 import buddy, free, highatomic, locks, ops, page_alloc, pcp, watermark
+from gfpmodel.mm.run import run_ops
+from gfpmodel.mm.v6_18 import buddy, free, highatomic, hits, locks, page_alloc, pcp, run, watermark
 from gfpmodel.mm.v6_18 import checks as checks_6_18
 from gfpmodel.mm.v6_18 import mmzone as mmzone_6_18
+from gfpmodel.mm.watermark import zone_watermark_ok
 
 FIRST = "v5.8-rc3"  #: whose functions are those that stand in the files
-V6_18 = (buddy, locks, pcp, watermark, highatomic, page_alloc, free, ops, checks_6_18)
+V6_18 = (buddy, locks, pcp, watermark, highatomic, page_alloc, free, hits, run, checks_6_18)
 
 
 def forms(modules: tuple[ModuleType, ...]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from gfpmodel.mm import events as ring
 from gfpmodel.mm import state as mm
+from gfpmodel.mm.hits import alloc_pages, free_pages
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import alloc_pages, free_pages
 from gfpmodel.mm.state import Mm, zput
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st

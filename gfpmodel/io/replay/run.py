@@ -29,21 +29,11 @@ from gfpmodel.mm.checks import count_list
 from gfpmodel.mm.events import Ring
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
-from gfpmodel.mm.page_alloc import (
-    GFP_MOVABLE_SHIFT,
-    GFP_ZONEMASK,
-    NO_RESULT,
-    OP_ALLOC,
-    OP_ARG_SHIFT,
-    OP_CPU_SHIFT,
-    OP_ORDER_SHIFT,
-    gfp_to_alloc_flags,
-    has_suitable_block,
-    run_ops,
-    zone_watermark_fast,
-)
+from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT, GFP_ZONEMASK, gfp_to_alloc_flags
 from gfpmodel.mm.rules import ORDINARY
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_ORDER_SHIFT, run_ops
 from gfpmodel.mm.state import Mm, Silent, Traced
+from gfpmodel.mm.watermark import has_suitable_block, zone_watermark_fast
 from gfpmodel.proposals import proposal
 
 #: The rows that are asked unless others are named.
