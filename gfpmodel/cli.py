@@ -424,9 +424,10 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
 @click.option(
     "--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report."
 )
-@click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
+@click.option("--kernel", default=None, help="Whose masks and lists they are; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
 @click.option("--serve", **ROW, help="What if: every caller tries this row first.")
+@click.option("--lists", metavar="KERNEL", help="What if: another of the model's allocators than the nearest.")
 @click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
 @click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
 @click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")

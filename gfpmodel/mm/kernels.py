@@ -120,6 +120,18 @@ def check_machine(row: Rules, machine: Machine) -> None:
             raise GeometryError(f"{name} is {shown(getattr(machine, name))}; {row.name} has no such thing{instead}")
 
 
+def add_forms(module: ModuleType) -> None:
+    """Let a file of a room above have the form of its functions on the lists of all later kernels."""
+    for row in filter(lambda row: row.later, ROWS.values()):
+        jit.FORMS[row.name].update(forms((module,)))
+
+
+def on_each(function: Any) -> None:
+    """Make an entry of a room above one of each later kernel, too: `jit.of_kernel` has it by the kernel's name."""
+    for row in filter(lambda row: row.later, ROWS.values()):
+        jit.of_kernel(function, row.name)
+
+
 def rules_of(kernel: str) -> Rules:
     """Return a kernel's row; raises InputError that names the rows, for the nearest is never taken silently."""
     if not isinstance(kernel, str) or kernel not in ROWS:
