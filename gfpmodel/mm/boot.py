@@ -128,12 +128,18 @@ class Booted:
         words[st.WMARK : st.WMARK + 3] = sizes.wmark
         words[st.RESERVE : st.RESERVE + st.MAX_NR_ZONES] = sizes.lowmem_reserve
         if self.rules.later:
-            lists = PcpState(0, 0, sizes.batch, 0, 0, sizes.pcp_flags, sizes.high_min, sizes.high_max)
+            held = int(not self.uses_lists)
+            lists = PcpState(0, 0, sizes.batch, 0, 0, sizes.pcp_flags, sizes.high_min, sizes.high_max, held)
             for cpu in range(self.machine.cpus):
                 self._set_pcp(cpu, index, lists)
         else:
             self._counts[:, index, st.HIGH] = sizes.high
             self._counts[:, index, st.BATCH] = sizes.batch
+
+    @property
+    def uses_lists(self) -> bool:
+        """Return whether anybody gets the lock of the per-cpu lists: not on a UP kernel since v7.1."""
+        return self.machine.smp or self.rules.up_lists
 
     def _words(self, zone: int) -> NDArray[np.int64]:
         return self._zones[zone * st.ZONE_WORDS : (zone + 1) * st.ZONE_WORDS]

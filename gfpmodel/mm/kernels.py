@@ -39,7 +39,8 @@ def forms(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
 class Rules:
     """A kernel's row: its name, the files of its forms, what boot computes, and the shape of its per-cpu lists.
 
-    ``boosts_kdump`` says whether watermarks are boosted in a kdump kernel, ``entries`` has what Python calls.
+    ``boosts_kdump`` says whether watermarks are boosted in a kdump kernel, ``up_lists`` whether a kernel for a single
+    cpu uses its lists: where not, the trylock of their lock is defined to fail.  ``entries`` has what Python calls.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Rules:
     pcp_lists: int = st.MIGRATE_PCPTYPES
     pcp_rows: int = st.PCP_ROWS
     boosts_kdump: bool = True
+    up_lists: bool = True
     bulk_free: bool = False  #: has free_pages_bulk()
     entries: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -93,12 +95,13 @@ ROWS = {
     for row in (
         Rules(FIRST),
         Rules("v6.18", V6_18, mmzone_6_18.boot_sizes, **LISTS),  # type: ignore[arg-type]
-        Rules("v7.1", (*V6_18, v7_1), mmzone_6_18.boot_sizes, **LISTS),  # type: ignore[arg-type]
+        Rules("v7.1", (*V6_18, v7_1), mmzone_6_18.boot_sizes, up_lists=False, **LISTS),  # type: ignore[arg-type]
         Rules(
             "v7.3",
             (*V6_18, v7_1, v7_3),
             mmzone_6_18.boot_sizes,
             boosts_kdump=False,
+            up_lists=False,
             bulk_free=True,
             **LISTS,  # type: ignore[arg-type]
         ),
