@@ -467,6 +467,7 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE...]", help="A parameter; may be repeated.")
+@click.option("--kernel", default="v5.8-rc3", show_default=True, help="Whose lists: v5.8-rc3, v6.18, v7.1 or v7.3.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds, from 0.")
 @click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
 @click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")

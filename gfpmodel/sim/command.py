@@ -10,6 +10,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm import Rule
+from gfpmodel.mm.kernels import FIRST
 from gfpmodel.sim.experiments import EXPERIMENTS
 from gfpmodel.sim.run import unit
 from gfpmodel.sim.sweeps import Sweep, parse_settings, run_sweep, summary
@@ -21,6 +22,7 @@ class Question:
 
     name: str | None = None
     settings: tuple[str, ...] = ()
+    kernel: str = FIRST
     seeds: int = 5
     workers: int | None = None
     dask: str | None = None
@@ -50,11 +52,16 @@ def run(question: Question) -> tuple[str, dict[str, Any]]:
     if question.workers is not None and question.dask is not None:
         raise InputError("--workers and --dask exclude each other")
     name = question.name
-    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds)
+    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds, question.kernel)
     sweep.seconds()  # looks at the parameters, before a cluster is asked for
     with dask_executor(question.dask) if question.dask is not None else nullcontext() as executor:
         rows = run_sweep(sweep, executor, question.workers, question.out)
-    return describe(sweep, rows), {"experiment": name, "seeds": question.seeds, "points": facts(sweep, rows)}
+    return describe(sweep, rows), {
+        "experiment": name,
+        "kernel": sweep.kernel,
+        "seeds": question.seeds,
+        "points": facts(sweep, rows),
+    }
 
 
 def facts(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,7 +85,8 @@ def known(value: float) -> float | None:
 
 def describe(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> str:
     """Return the summary as text: a block for each point of the grid, mean and 95 % interval of each figure."""
-    lines = [f"{sweep.name}: {len(rows)} points, {sweep.seeds} seeds; mean [95 % confidence interval]"]
+    where = "" if sweep.kernel == FIRST else f" on {sweep.kernel}'s lists"
+    lines = [f"{sweep.name}{where}: {len(rows)} points, {sweep.seeds} seeds; mean [95 % confidence interval]"]
     for varied, figures in summary(sweep, rows):
         if varied:
             lines.append(" ".join(f"{key}={value}" for key, value in varied.items()))

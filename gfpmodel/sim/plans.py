@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gfpmodel.errors import InputError
+from gfpmodel.mm.kernels import FIRST
+from gfpmodel.sim.kernel import on_kernel
 from gfpmodel.sim.run import Result, Run, simulate
 from gfpmodel.sim.workloads import MS, Draw, Flow, every
 
@@ -25,13 +27,17 @@ class Experiment:
     plan: Callable[[Any], Runs]
     read: Callable[[Any, Results], Record]
 
-    def results(self, parameters: Any, seed: int) -> dict[str, Result]:
-        """Return the result of every run by its name."""
-        return {name: simulate(run, seed) for name, run in self.plan(parameters).items()}
+    def runs(self, parameters: Any, kernel: str = FIRST) -> Runs:
+        """Return the runs by their names, on the lists of a kernel; raises InputError."""
+        return {name: on_kernel(run, kernel) for name, run in self.plan(parameters).items()}
 
-    def __call__(self, parameters: Any, seed: int) -> Record:
+    def results(self, parameters: Any, seed: int, kernel: str = FIRST) -> dict[str, Result]:
+        """Return the result of every run by its name; raises InputError."""
+        return {name: simulate(run, seed) for name, run in self.runs(parameters, kernel).items()}
+
+    def __call__(self, parameters: Any, seed: int, kernel: str = FIRST) -> Record:
         """Run it; returns the record."""
-        return self.read(parameters, self.results(parameters, seed))
+        return self.read(parameters, self.results(parameters, seed, kernel))
 
 
 def pick(result: Result, *figures: str) -> Record:

@@ -13,11 +13,12 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
+from gfpmodel.mm.kernels import FIRST, add_forms, on_each
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.mm.state import Traced
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.sim import loop
+from gfpmodel.sim import later, loop
 from gfpmodel.sim import state as st
 from gfpmodel.sim.chain import (
     WORK,
@@ -36,6 +37,10 @@ from gfpmodel.sim.rng import DISTRIBUTIONS, MAX_MEAN, below, seeded
 from gfpmodel.sim.state import World
 from gfpmodel.sim.statistics import quantile
 from gfpmodel.sim.workloads import MS, SECOND, US, Flow, Workload
+
+add_forms(later)
+on_each(loop.preload)
+on_each(loop.run)
 
 TYPES = {
     "unmovable": mm.MIGRATE_UNMOVABLE,
@@ -79,7 +84,8 @@ class Run:
     ``lock`` is how the zone lock behaves: spin, raw (on PREEMPT_RT), or sleeping (PREEMPT_RT as it is).
     ``duration`` and ``task_period`` are in ns; the periodic task of each CPU stands for cyclictest, 0 is none.
     ``samples`` rows are taken for the time series.  ``costs`` fixes costs by name (ns) instead of drawing them.
-    ``chain`` is whose kfree_rcu() the flows of that kind call.  Raises InputError.
+    ``chain`` is whose kfree_rcu() the flows of that kind call; ``kernel`` whose allocator all run on, to which the
+    machine and the proposal must fit (`gfpmodel.sim.kernel`).  Raises InputError.
     """
 
     machine: Machine
@@ -92,6 +98,7 @@ class Run:
     samples: int = 0
     costs: Mapping[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    kernel: str = FIRST
 
     def __post_init__(self) -> None:
         if self.lock not in st.LOCKS:
@@ -151,16 +158,17 @@ def simulate(run: Run, seed: int) -> Result:
     Raises InputError for what cannot be run, AssertionError if pages went missing.
     """
     row = None if run.proposal is None else proposal(run.proposal)
-    allocator = PageAllocator(run.machine, row)
+    allocator = PageAllocator(run.machine, row, kernel=run.kernel)
     flows = placed(run.workload, run.machine.cpus)
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
-    jit.expect("sim", int(run.expected_events()))
-    loop.preload(world)
+    preload, go_on = (jit.of_kernel(one, run.kernel) for one in (loop.preload, loop.run))
+    jit.expect(jit.room_of(go_on.name), int(run.expected_events()))
+    preload(world)
     start_flows(arrays, flows)
-    while loop.run(world) and chain:
+    while go_on(world) and chain:
         world = grow(chain, world)
     check(allocator, chain, arrays)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]
