@@ -19,7 +19,7 @@ from gfpmodel.sim.state import World
 
 #: What the loop needs to see of a request.
 KINDS_SEEN = (ring.UNLOCK, ring.REFILL_DONE, ring.BULK_FREE, ring.MOVE_BLOCK, ring.WAKE_KSWAPD, ring.TRYLOCK,
-              ring.PCP_REFILL, ring.PCP_BULK_FREE)  # fmt: skip
+              ring.PCP_REFILL, ring.PCP_BULK_FREE, ring.PCP_TRYLOCK)  # fmt: skip
 
 
 # time on a cpu
