@@ -135,6 +135,11 @@ def on_each(function: Any) -> None:
         jit.of_kernel(function, row.name)
 
 
+def room_on(room: str, kernel: str) -> str:
+    """Return whose library has a room's entries with a kernel's rules."""
+    return f"{room}@{kernel}" if ROWS[kernel].later else room
+
+
 def rules_of(kernel: str) -> Rules:
     """Return a kernel's row; raises InputError that names the rows, for the nearest is never taken silently."""
     if not isinstance(kernel, str) or kernel not in ROWS:

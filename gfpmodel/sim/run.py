@@ -13,7 +13,7 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
-from gfpmodel.mm.kernels import FIRST, add_forms, on_each
+from gfpmodel.mm.kernels import FIRST, add_forms, on_each, room_on
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.mm.state import Traced
 from gfpmodel.proposals import proposal
@@ -165,7 +165,7 @@ def simulate(run: Run, seed: int) -> Result:
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
     preload, go_on = (jit.of_kernel(one, run.kernel) for one in (loop.preload, loop.run))
-    jit.expect(jit.room_of(go_on.name), int(run.expected_events()))
+    jit.expect(room_on("sim", run.kernel), int(run.expected_events()))
     preload(world)
     start_flows(arrays, flows)
     while go_on(world) and chain:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.files import unreadable, whole
 from gfpmodel.mm import Rule, jit
-from gfpmodel.mm.kernels import FIRST, rules_of
+from gfpmodel.mm.kernels import FIRST, room_on, rules_of
 from gfpmodel.sim.experiments import experiment
 from gfpmodel.sim.statistics import Interval, figure
 
@@ -87,7 +87,7 @@ class Sweep:
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
         runs = [run for p in probes for run in experiment(self.name).runs(p, self.kernel).values()]
-        way = jit.way("sim" if self.kernel == FIRST else f"sim@{self.kernel}")
+        way = jit.way(room_on("sim", self.kernel))
         one = sum(run.expected_events() / EVENTS_A_SECOND[way] + SECONDS_A_RUN for run in runs) / len(probes)
         return one * len(self)
 

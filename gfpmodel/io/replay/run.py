@@ -40,7 +40,7 @@ from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
 from gfpmodel.mm.events import Ring
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
-from gfpmodel.mm.kernels import add_forms, on_each
+from gfpmodel.mm.kernels import add_forms, on_each, room_on
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
 from gfpmodel.mm.page_alloc import (
     GFP_MOVABLE_SHIFT,
@@ -328,7 +328,7 @@ class Runner:
         self.results = np.zeros(recording.allocations, np.uint32)
         samples = max(min(SAMPLES, MAX_SAMPLED // self.lists), 2)
         self.sample_every = max(len(recording.operations) // samples, 1)
-        jit.expect(jit.room_of(self.run_ops.name), len(recording.operations) * (1 + len(outcome.rows)))
+        jit.expect(room_on("io", kernel), len(recording.operations) * (1 + len(outcome.rows)))
         self.allocator._begin_run(None)
 
     def _row_mask(self, row: Rule) -> int:
