@@ -424,9 +424,10 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
 @click.option(
     "--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report."
 )
-@click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
+@click.option("--kernel", default=None, help="Whose masks and lists they are; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
 @click.option("--serve", **ROW, help="What if: every caller tries this row first.")
+@click.option("--lists", metavar="KERNEL", help="What if: another of the model's allocators than the nearest.")
 @click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
 @click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
 @click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")
@@ -466,6 +467,7 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE...]", help="A parameter; may be repeated.")
+@click.option("--kernel", default="v5.8-rc3", show_default=True, help="Whose lists: v5.8-rc3, v6.18, v7.1 or v7.3.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds, from 0.")
 @click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
 @click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")

@@ -10,7 +10,8 @@ from gfpmodel.errors import InputError
 from gfpmodel.explain import LOOKED_FOR, render
 from gfpmodel.explain.answer import OF_PAGES, explain_report
 from gfpmodel.explain.find import Found, reports
-from gfpmodel.explain.locks import kernel_of, read_locks
+from gfpmodel.explain.lockreport import read_locks
+from gfpmodel.explain.situation import kernel_of
 from gfpmodel.locking import Kernel, make_kernel
 from gfpmodel.locking.cells import MASKS, NAME
 from gfpmodel.locking.slab_rows import Pages, Take, row_of

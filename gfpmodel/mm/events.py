@@ -175,9 +175,21 @@ def first_field(trace: Any, number: int) -> Any:
 
 
 @inlined
+def second_field(trace: Any, number: int) -> Any:
+    """Return the second further field of an event."""
+    return trace[u64(row_of(trace, number) + 1)] >> B_SHIFT
+
+
+@inlined
 def third_field(trace: Any, number: int) -> Any:
     """Return the third further field of an event."""
     return trace[u64(row_of(number, last_row(trace)) + 2)] & C_MASK
+
+
+@inlined
+def fourth_field(trace: Any, number: int) -> Any:
+    """Return the fourth further field of an event."""
+    return trace[u64(row_of(trace, number) + 2)] >> D_SHIFT
 
 
 @inlined

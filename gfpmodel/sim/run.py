@@ -13,11 +13,12 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
+from gfpmodel.mm.kernels import FIRST, add_forms, on_each, room_on
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.mm.state import Traced
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.sim import loop
+from gfpmodel.sim import later, loop
 from gfpmodel.sim import state as st
 from gfpmodel.sim.chain import (
     WORK,
@@ -37,6 +38,10 @@ from gfpmodel.sim.start import Start, hold, started, takes_over, without_preload
 from gfpmodel.sim.state import World
 from gfpmodel.sim.statistics import quantile
 from gfpmodel.sim.workloads import MS, SECOND, US, Flow, Workload
+
+add_forms(later)
+on_each(loop.preload)
+on_each(loop.run)
 
 TYPES = {
     "unmovable": mm.MIGRATE_UNMOVABLE,
@@ -80,7 +85,8 @@ class Run:
     ``lock`` is how the zone lock behaves: spin, raw (on PREEMPT_RT), or sleeping (PREEMPT_RT as it is).
     ``duration`` and ``task_period`` are in ns; the periodic task of each CPU stands for cyclictest, 0 is none.
     ``samples`` rows are taken for the time series.  ``costs`` fixes costs by name (ns) instead of drawing them.
-    ``chain`` is whose kfree_rcu() the flows of that kind call.  With a ``start`` its machine and what is in use there
+    ``chain`` is whose kfree_rcu() the flows of that kind call; ``kernel`` whose allocator all run on, to which the
+    machine and the proposal must fit (`gfpmodel.sim.kernel`).  With a ``start`` its machine and what is in use there
     take the place of ``machine`` (but for its CPUs) and of a page cache that fills it.  Raises InputError.
     """
 
@@ -94,6 +100,7 @@ class Run:
     samples: int = 0
     costs: Mapping[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    kernel: str = FIRST
     start: Start | None = None
 
     def __post_init__(self) -> None:
@@ -161,20 +168,21 @@ def simulate(run: Run, seed: int) -> Result:
         allocator, pages = started(run.start, cpus, row, wanted=cache is not None)
         workload = without_preload(workload)
     else:
-        allocator, pages = PageAllocator(run.machine, row), np.zeros(0, np.int64)
+        allocator, pages = PageAllocator(run.machine, row, kernel=run.kernel), np.zeros(0, np.int64)
     flows = placed(workload, cpus)
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
-    jit.expect("sim", int(run.expected_events()))
+    preload, go_on = (jit.of_kernel(one, run.kernel) for one in (loop.preload, loop.run))
+    jit.expect(room_on("sim", run.kernel), int(run.expected_events()))
     if len(pages) and cache:
         hold(arrays, allocator, next(at for at, (flow, _) in enumerate(flows) if flow.name == cache.name), pages)
     held = chain.held_pages() if chain else 0
     beyond = unaccounted(allocator, len(pages) + held)  # in use at a start, by nobody who is in this run
-    loop.preload(world)
+    preload(world)
     start_flows(arrays, flows)
-    while loop.run(world) and chain:
+    while go_on(world) and chain:
         world = grow(chain, world)
     check(allocator, chain, arrays, beyond)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]

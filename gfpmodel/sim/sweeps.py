@@ -26,6 +26,7 @@ from tqdm import tqdm
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.files import unreadable, whole
 from gfpmodel.mm import Rule, jit
+from gfpmodel.mm.kernels import FIRST, room_on, rules_of
 from gfpmodel.sim.experiments import EXPERIMENTS, experiment
 from gfpmodel.sim.start import Start
 from gfpmodel.sim.statistics import Interval, figure
@@ -44,7 +45,7 @@ PROBES = 100  #: points of a grid that are looked at to tell how long all would 
 
 @dataclass(frozen=True)
 class Sweep:
-    """An experiment, the values of the parameters that vary or differ from their defaults, and how many seeds.
+    """An experiment, the values of the parameters that vary or differ from their defaults, how many seeds, whose lists.
 
     ``start``: the machine that every run starts from, if it is not the experiment's own.
     Raises InputError for unknown parameters, values that do not fit, and more points than anyone would wait for.
@@ -53,9 +54,15 @@ class Sweep:
     name: str
     grid: Mapping[str, tuple[Any, ...]]
     seeds: int = 1
+    kernel: str = FIRST
     start: Start | None = None
 
     def __post_init__(self) -> None:
+        rules_of(self.kernel)
+        if self.start and self.kernel != FIRST:
+            raise InputError(
+                f"a machine to start from is one of {FIRST}'s lists; expected it without --kernel {self.kernel}"
+            )
         given = experiment(self.name).given
         if self.start and given is None:
             able = ", ".join(name for name, found in EXPERIMENTS.items() if found.given is not None)
@@ -93,8 +100,9 @@ class Sweep:
         """Return about how long all points take one core; every kind of point looked at is checked on the way."""
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
-        runs = [run for p in probes for run in experiment(self.name).plan(p).values()]
-        one = sum(run.expected_events() / EVENTS_A_SECOND[jit.way("sim")] + SECONDS_A_RUN for run in runs) / len(probes)
+        runs = [run for p in probes for run in experiment(self.name).runs(p, self.kernel).values()]
+        way = jit.way(room_on("sim", self.kernel))
+        one = sum(run.expected_events() / EVENTS_A_SECOND[way] + SECONDS_A_RUN for run in runs) / len(probes)
         return one * len(self)
 
 
@@ -139,16 +147,18 @@ def parse_value(key: str, word: str, kind: type) -> Any:
     return value
 
 
-def run_point(name: str, parameters: Row, seed: int, start: Start | None = None) -> Row:
+def run_point(name: str, parameters: Row, seed: int, kernel: str = FIRST, start: Start | None = None) -> Row:
     """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call.
 
-    With a start the parameters that it decides are left out of the row.
+    A row of the first kernel does not name it: it is the one that all files are of.  With a start the parameters that
+    it decides are left out of the row.
     """
     found = experiment(name)
     left_out = found.given if start and found.given else ()
     said = {key: value.name if isinstance(value, Rule) else value for key, value in parameters.items()}
     said = {key: value for key, value in said.items() if key not in left_out}
-    return {**said, "seed": seed, **found(found.parameters(**parameters), seed, start)}
+    where = {} if kernel == FIRST else {"kernel": kernel}
+    return {**said, **where, "seed": seed, **found(found.parameters(**parameters), seed, kernel, start)}
 
 
 def run_sweep(
@@ -206,11 +216,11 @@ def completed(sweep: Sweep, keys: Sequence[str], executor: Executor | None, core
     name, start = sweep.name, [sweep.start] * (sweep.start is not None)
     if executor is None and min(cores, len(keys)) <= 1:
         for key in keys:
-            yield key, run_point(name, *parse_key(key), *start)
+            yield key, run_point(name, *parse_key(key), sweep.kernel, *start)
         return
     with pool(executor, min(cores, len(keys))) as workers:
         futures: dict[Future[Row], str] = {
-            workers.submit(run_point, name, *parse_key(key), *start): key for key in keys
+            workers.submit(run_point, name, *parse_key(key), sweep.kernel, *start): key for key in keys
         }
         try:
             for future in as_completed(futures):
@@ -278,7 +288,12 @@ class Done:
     def __init__(self, sweep: Sweep, file: Path | None) -> None:
         self.order = [make_key(*point) for point in sweep.points()]
         self.file = file
-        self.stamp = [sweep.name, jit.source_hash("sim"), *([sweep.start.checksum()] if sweep.start else [])]
+        self.stamp = [
+            sweep.name,
+            sweep.kernel,
+            jit.source_hash("sim"),
+            *([sweep.start.checksum()] if sweep.start else []),
+        ]
         self.rows: dict[str, Row] = {}
         self._open: TextIO | None = None
         if file and file.exists():
@@ -374,7 +389,7 @@ def write_table(rows: Sequence[Row], file: Path) -> None:
 def summary(sweep: Sweep, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Interval]]]:
     """Return, for every point of the grid, the parameters that vary, and every figure over the seeds."""
     varied = [key for key, values in sweep.grid.items() if len(values) > 1]
-    given = {field.name for field in fields(experiment(sweep.name).parameters)} | {"seed"}
+    given = {field.name for field in fields(experiment(sweep.name).parameters)} | {"seed", "kernel"}
     out = []
     for at in range(0, len(rows), sweep.seeds):
         group = rows[at : at + sweep.seeds]

@@ -44,7 +44,7 @@ def start_of(*files: str) -> Start:
 
 def run_once(name: str, start: Start | None, **parameters: Any) -> Result:
     found = experiment(name)
-    return found.results(found.parameters(duration_ms=2, **parameters), 0, start)["run"]
+    return found.results(found.parameters(duration_ms=2, **parameters), 0, start=start)["run"]
 
 
 def test_a_run_begins_with_what_the_report_says_is_free(report: str) -> None:
@@ -134,7 +134,7 @@ def test_a_table_goes_on_with_its_own_machine_only(report: str, tmp_path: Path) 
     out = tmp_path / "t.csv"
     points = Path(f"{out}.points")
     grid = {"duration_ms": (1,)}
-    rows = run_sweep(Sweep("reserves", grid, 1, start_of(report)), None, 1, out)
+    rows = run_sweep(Sweep("reserves", grid, 1, start=start_of(report)), None, 1, out)
     assert "pages" not in rows[0]
     assert not points.exists()
     other = tmp_path / "other.txt"
