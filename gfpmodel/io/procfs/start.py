@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.procfs.geometry import machine_of, misfits, page_size
@@ -75,6 +76,40 @@ def buddy_holes(start: int, end: int) -> list[tuple[int, int]]:
     return holes
 
 
+class Holes:
+    """What is left of a zone while blocks of one order after another are laid into it."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.serial = count()
+        self.left: list[list[tuple[int, int]]] = [[] for _ in range(MAX_ORDER)]
+        for start, size in buddy_holes(zone.start, zone.end):
+            self.left[size].append((next(self.serial), start))
+        self.passed: list[list[tuple[int, int]]] = [[] for _ in range(MAX_ORDER)]
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with another order: a hole that no block of the last one could take is one again, in its place."""
+        for size, passed in enumerate(self.passed):
+            self.left[size] = sorted(self.left[size] + passed)
+        self.passed = [[] for _ in range(MAX_ORDER)]
+        self.taken: set[int] = set()
+
+    def take(self, order: int) -> int | None:
+        """Take a block out of the last of the smallest holes that are large enough; None if there is none."""
+        for size in range(order, MAX_ORDER):
+            while self.left[size]:
+                serial, start = self.left[size].pop()
+                pfn = start + (1 << size) - (1 << order)
+                if order < MAX_ORDER - 1 and pfn ^ (1 << order) in self.taken:
+                    self.passed[size].append((serial, start))
+                    continue
+                self.taken.add(pfn)
+                for left in range(order, size):
+                    self.left[left].append((next(self.serial), start + (1 << size) - (2 << left)))
+                return pfn
+        return None
+
+
 def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[list[int]]], list[int]]:
     """Lay a zone's free blocks into it, largest first, each into the smallest hole that it fits and at its end.
 
@@ -84,16 +119,14 @@ def lay_out(info: ZoneInfo, zone: Zone, block_order: int) -> tuple[list[list[lis
     first = zone.start >> block_order
     blocks = [MIGRATE_MOVABLE] * ((zone.end - 1 >> block_order) + 1 - first)
     lists: list[list[list[int]]] = [[[] for _ in MIGRATE_NAMES] for _ in range(MAX_ORDER)]
-    holes: list[list[int]] = [[] for _ in range(MAX_ORDER)]
-    for start, size in buddy_holes(zone.start, zone.end):
-        holes[size].append(start)
+    holes = Holes(zone)
     for order in reversed(range(MAX_ORDER)):
-        taken: set[int] = set()
+        holes.begin()
         for t, by_order in (info.free_counts() or {}).items():
             if by_order[order] > zone.spanned:
                 raise too_full(info, zone)
             for _ in range(by_order[order]):
-                if (pfn := take_hole(holes, order, taken)) is None:
+                if (pfn := holes.take(order)) is None:
                     raise too_full(info, zone)
                 lists[order][t].append(pfn)
                 for block in range(pfn >> block_order, (pfn + (1 << order) - 1 >> block_order) + 1):
@@ -105,21 +138,6 @@ def too_full(info: ZoneInfo, zone: Zone) -> InputError:
     """Return the error for free blocks that a zone has no room for."""
     message = f"the free blocks of zone {info.name} cannot be laid into its {zone.spanned} pages"
     return InputError(message, info.file, info.line)
-
-
-def take_hole(holes: list[list[int]], order: int, taken: set[int]) -> int | None:
-    """Take a block out of the smallest hole that is large enough, and give back what is left; None if there is none."""
-    for size in range(order, MAX_ORDER):
-        for at in reversed(range(len(holes[size]))):
-            pfn = holes[size][at] + (1 << size) - (1 << order)
-            if order < MAX_ORDER - 1 and pfn ^ (1 << order) in taken:
-                continue
-            start = holes[size].pop(at)
-            taken.add(pfn)
-            for left in range(order, size):
-                holes[left].append(start + (1 << size) - (2 << left))
-            return pfn
-    return None
 
 
 def zone_state(index: int, info: ZoneInfo, machine: Machine) -> ZoneState:
