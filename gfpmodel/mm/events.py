@@ -177,7 +177,7 @@ def first_field(trace: Any, number: int) -> Any:
 @inlined
 def second_field(trace: Any, number: int) -> Any:
     """Return the second further field of an event."""
-    return trace[u64(row_of(trace, number) + 1)] >> B_SHIFT
+    return trace[u64(row_of(number, last_row(trace)) + 1)] >> B_SHIFT
 
 
 @inlined
@@ -189,7 +189,7 @@ def third_field(trace: Any, number: int) -> Any:
 @inlined
 def fourth_field(trace: Any, number: int) -> Any:
     """Return the fourth further field of an event."""
-    return trace[u64(row_of(trace, number) + 2)] >> D_SHIFT
+    return trace[u64(row_of(number, last_row(trace)) + 2)] >> D_SHIFT
 
 
 @inlined
