@@ -15,7 +15,6 @@ _LOCK = re.compile(
     r"(?:(?P<address>[0-9a-fx]{8,20}) )?\((?P<name>.{1,80}?)\)\{(?P<usage>[-+.?]{4,6})\}"
     rf"(?:-\{{(?P<outer>\d):(?P<inner>\d)\}})?, at: {_FUNCTION}"
 )
-_SUBCLASS = re.compile(r"(?<=.)/\d$")
 #: Functions that a source puts between a lock and who takes it; only the name of such a line is never the taker's.
 _INLINED = re.compile(r"_*(?:raw_|rt_)*(?:spin|read|write|rcu|local|mutex|class|seqcount|lockdep)_\w*|_*lock_acquire")
 _HELD = re.compile(r"^#(\d+): ")
@@ -118,7 +117,7 @@ def read_lock(text: str) -> Lock | None:
     if not found:
         return None
     types = [int(found[n]) if found[n] else None for n in ("outer", "inner")]
-    return Lock(_SUBCLASS.sub("", found["name"]), found["usage"], types[0], types[1], [found["function"]])
+    return Lock(found["name"], found["usage"], types[0], types[1], [found["function"]])
 
 
 def same_lock(lock: Lock | None, again: Lock) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
 from gfpmodel.explain.lockreport import OWNERS, LockReport, read_locks
-from gfpmodel.explain.situation import Situation, kernel_of, place, unnamed
+from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, kernel_of, place, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, outcome, slab_cases, slab_ways
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of
 from gfpmodel.locking.cells import read_request
@@ -201,6 +201,9 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         yield f"{it.place} may sleep; the caller may not: {words}"
     if it.scheduled and it.count:
         yield f"the task went to sleep with preempt_count {it.count[0]:#x}: {words}"
+    if times := at.irqs_off_times:
+        how_often = {1: "once", 2: "twice"}.get(times, f"{times} times")
+        yield f"{times * IRQ_DISABLE_OFFSET:#x} of preempt_count: interrupts were switched off {how_often}"
     if by:
         yield f"forbidden by {by}"
     if it.off_at:

@@ -29,6 +29,7 @@ SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
 SPINNING = (*SPINNING_RT, "spin", "zone_lock")
 LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
 PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
+IRQ_DISABLE_OFFSET, IRQ_DISABLE_BITS = 0x10000, 0xFF  #: of preempt_count since v7.3: interrupts switched off
 #: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
 _BEGINS = (
     ("nmi", re.compile(r"(?:asm_)?(?:exc_)?nmi$|do_nmi$|nmi_handle$|default_do_nmi$|end_repeat_nmi$")),
@@ -47,6 +48,9 @@ _BEGINS = (
         ),
     ),
 )
+
+
+_ENDS_ITEM = re.compile("(?<!-)>")  #: what would end an item of a stack; no C name of a lock has it
 
 
 def unnamed(where: str, kernel: Kernel) -> str:
@@ -156,9 +160,18 @@ class Situation:
         return self.levels[0]
 
     @property
+    def irqs_off_times(self) -> int:
+        """Return how often interrupts were switched off by who counts it in preempt_count, as v7.3 does.
+
+        Models: include/linux/preempt.h (v7.3): the bits between those of softirqs and of hard interrupts.
+        """
+        counts = self.kernel is not None and self.kernel.hardirq_offset > IRQ_DISABLE_OFFSET
+        return self.bits // IRQ_DISABLE_OFFSET & IRQ_DISABLE_BITS if counts else 0
+
+    @property
     def irqs_off(self) -> bool:
         """Return whether interrupts are off."""
-        return bool(self.it.irqs_off or (self.it.irqs and not self.it.irqs[2]))
+        return bool(self.it.irqs_off or (self.it.irqs and not self.it.irqs[2]) or self.irqs_off_times)
 
     @property
     def own_count(self) -> int:
@@ -277,7 +290,7 @@ class Situation:
         allocator's functions took, and those of the names ``own``.
         """
         for pick in (0, -1):
-            held = [lock for lock in self.it.held if not (lock.name in own or is_requests(lock))]
+            held = [lock for lock in self.it.held if not (class_of(lock.name) in own or is_requests(lock))]
             stack = [word for lock in held if (word := self.item(lock, pick))]
             for level in self.levels:
                 if level == "task":
@@ -298,7 +311,8 @@ class Situation:
             word = "raw_irqsave"
         if class_of(lock.name) == ZONE_LOCK and word:
             return "zone_lock"  # of one zone, and the request may take another's
-        return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
+        name = _ENDS_ITEM.sub("_", class_of(lock.name))
+        return f"{word}:{name}" if word and name != "softirq_ctrl.lock" else ""
 
     def off_items(self, stack: list[str]) -> Iterator[str]:
         """Yield what a task has switched off beside what its locks do."""

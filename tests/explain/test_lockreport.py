@@ -290,3 +290,28 @@ def test_names_of_locks_that_no_request_takes_change_no_verdict() -> None:
         case["context"].replace("->lock", "->other") for case in one["cases"]
     ]
     assert slab_case.cache_info().misses == asked
+
+
+def test_since_v7_3_the_count_has_how_often_interrupts_were_switched_off() -> None:
+    text = "BUG: scheduling while atomic: worker/71/0x00010002\n1 lock held by worker/71:\n" + (
+        " #0: ffff888000000001 (&a->lock){....}-{2:2}, at: example+0x10/0x80\nCPU: 1 PID: 71 Comm: worker Not tainted "
+        "%s #1\nCall Trace:\n __schedule+0x1/0x2\n __mutex_lock.isra.0+0x1/0x2\n example+0x10/0x80\n"
+    )
+    new, old = one_of(text % "7.3.4"), one_of(text % "6.18.4")
+    assert new["context"] == "a task with interrupts off and preemption off"
+    assert any("0x10000 of preempt_count: interrupts were switched off once" in line for line in new["why"])
+    assert old["context"] == "a hard interrupt with preemption off"
+    assert not any("switched off once" in line for line in old["why"])
+
+
+@pytest.mark.parametrize("name", ["&h->lock<b>", "a\x1b]0;b\x07c<d>->lock", "x>y", "a:b>c"])
+def test_a_name_that_no_c_source_has_is_compared_all_the_same(name: str) -> None:
+    """The held lock's type is what counts; its name is shown without what a terminal would obey."""
+    one = wanting("6.12.9", "(&zone->lock){-.-.}-{3:3}", 5, f"({name}){{....}}-{{2:2}}", "__rmqueue_pcplist")
+    assert one["verdict_agrees"]
+    assert one["forbidden_by"] == name
+
+
+def test_a_subclass_is_shown_as_printed() -> None:
+    one = wanting("6.12.9", "(&rq->lock#8/1){-.-.}-{3:3}", 5, "(&a->lock#2/1){....}-{2:2}")
+    assert (one["lock"], one["held"], one["forbidden_by"]) == ("&rq->lock#8/1", ["&a->lock#2/1"], "&a->lock#2/1")
