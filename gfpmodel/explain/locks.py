@@ -206,6 +206,9 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         yield f"{times * IRQ_DISABLE_OFFSET:#x} of preempt_count: interrupts were switched off {how_often}"
     if by:
         yield f"forbidden by {by}"
+    if len(every := at.all_forbidding()) > 1:
+        named = ", ".join(f"{lock.name}{at.kind_words(lock)}" for lock in every)
+        yield f"each of the locks held forbids it: {named}; to let go of one of them alone cures nothing"
     if it.off_at:
         yield f"preemption was first switched off in {it.off_at}"
     if it.usages:
@@ -258,6 +261,7 @@ def facts(found: Found) -> dict[str, Any]:
         "context_base": it.base,
         "held": [one.name for one in it.held],
         "forbidden_by": lock.name if lock else None,
+        "forbidden_by_all": [one.name for one in at.all_forbidding()],
         "why": list(why_reported(it, at, by)),
         "cases": model.cases,
         "model": model.said,

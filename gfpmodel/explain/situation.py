@@ -259,6 +259,32 @@ class Situation:
             return f"the context itself, {self.words()}" + (f"; {held} forbids it, too" if held else ""), lock
         return held or (f"what is switched off: {off}" if (off := self.off_words()) else ""), lock
 
+    def all_forbidding(self) -> list[Lock]:
+        """Return every held lock that forbids what was wanted, the first taken first.
+
+        Of an interrupt's report those of the task below are among them: it does not say where the interrupt began.
+        """
+        kind, need = self.it.found.kind, self.it.wanted.outer if self.it.wanted else None
+        if kind == "invalid_wait_context":
+            return [lock for lock in self.it.held if lock.inner and need is not None and lock.inner < need]
+        if kind not in ("sleeping_function", "scheduling_while_atomic"):
+            return []
+        found = [lock for lock in self.it.held if self.keeps_awake(lock)]
+        return [lock for lock in found if self.spins(lock) is not None] or found
+
+    def keeps_awake(self, lock: Lock) -> bool:
+        """Return whether nobody may sleep who holds a lock, or where it cannot be told.
+
+        An RCU section is in one of the two counts: which one, and whether the scheduler looks at it, is the kernel's
+        choice.  A sleeping spinlock of PREEMPT_RT may be waited for in one.
+        """
+        counted = self.preempt_off or (self.it.count is None and self.it.atomic) or "task" not in self.levels
+        if not lock.name.startswith("rcu_read_lock"):
+            return bool(counted) and self.spins(lock) is not False
+        if self.it.scheduled or self.it.wanted:
+            return False
+        return bool(counted) or self.in_rcu or self.it.depth is None
+
     def kind_words(self, lock: Lock) -> str:
         """Return a lock's types, and what it is taken for where they do not tell."""
         types = f" ({lock.types})" if lock.inner is not None else ""

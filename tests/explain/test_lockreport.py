@@ -315,3 +315,51 @@ def test_a_name_that_no_c_source_has_is_compared_all_the_same(name: str) -> None
 def test_a_subclass_is_shown_as_printed() -> None:
     one = wanting("6.12.9", "(&rq->lock#8/1){-.-.}-{3:3}", 5, "(&a->lock#2/1){....}-{2:2}")
     assert (one["lock"], one["held"], one["forbidden_by"]) == ("&rq->lock#8/1", ["&a->lock#2/1"], "&a->lock#2/1")
+
+
+BOTH = "to let go of one of them alone cures nothing"
+
+
+@pytest.mark.parametrize(
+    ("lock", "base", "held", "names"),
+    [
+        ("{3:3}", 5, ("(&o->raw){....}-{2:2}", "(&i->raw){....}-{2:2}"), ["&o->raw", "&i->raw"]),
+        ("{4:4}", 5, ("(&o->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}"), ["&o->lock", "rcu_read_lock"]),
+        ("{4:4}", 5, ("(&o->raw){....}-{2:2}", "(&m){+.+.}-{4:4}", "(&i->lock){....}-{3:3}"), ["&o->raw", "&i->lock"]),
+        ("{3:3}", 5, ("(&o->lock){+.+.}-{3:3}", "(&i->raw){....}-{2:2}"), ["&i->raw"]),
+        ("{3:3}", 2, ("((&timer)){+.-.}-{0:0}", "(&i->raw){....}-{2:2}"), ["&i->raw"]),
+    ],
+)
+def test_every_lock_that_forbids_to_wait_is_named(
+    lock: str, base: int, held: tuple[str, ...], names: list[str]
+) -> None:
+    text = "\n".join(
+        [
+            "[ BUG: Invalid wait context ]",
+            "6.12.9 #1 Not tainted",
+            "worker/71 is trying to lock:",
+            f"ffff888000000009 (&w->ctl){{+.+.}}-{lock}, at: example+0x80/0x700",
+            f"context-{{{base}:{base}}}",
+            f"{len(held)} locks held by worker/71:",
+            *(f" #{n}: ffff88800000000{n} {one}, at: example+0x10/0x80" for n, one in enumerate(held)),
+            "Call Trace:\n example+0x10/0x80",
+        ]
+    )
+    one = one_of(text)
+    assert one["forbidden_by_all"] == names
+    assert any(BOTH in line and all(name in line for name in names) for line in one["why"]) == (len(names) > 1)
+
+
+@pytest.mark.parametrize(
+    ("held", "counts", "names"),
+    [
+        (("(&o->lock){+.+.}-{3:3}", "(&i->raw){....}-{2:2}"), state(2), ["&o->lock", "&i->raw"]),
+        (("(&o->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}"), state(1, depth=1), ["&o->lock", "rcu_read_lock"]),
+        (("(&m){+.+.}-{4:4}", "(rcu_read_lock){....}-{1:2}"), state(0, depth=1), ["rcu_read_lock"]),
+        (("(&m){+.+.}-{4:4}", "(&o->lock){+.+.}-{3:3}"), state(1), ["&o->lock"]),
+    ],
+)
+def test_every_lock_that_forbids_to_sleep_is_named(held: tuple[str, ...], counts: str, names: list[str]) -> None:
+    one = one_of(sleeping("6.6.10", counts, *held))
+    assert one["forbidden_by_all"] == names
+    assert any(BOTH in line and all(name in line for name in names) for line in one["why"]) == (len(names) > 1)
