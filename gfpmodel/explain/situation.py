@@ -74,8 +74,16 @@ def place(where: str) -> Context:
     return stack([] if where == "task" else re.split("(?<!-)>", where), where)
 
 
-def kernel_of(it: LockReport) -> Kernel | None:
-    """Return the kernel that printed a report, with the options that its text shows; None if it is unknown."""
+def is_interrupts(function: str) -> bool:
+    """Return whether a function is one by which an interrupt begins."""
+    return any(pattern.match(function) for _, pattern in _BEGINS)
+
+
+def kernel_of(it: LockReport, told: bool | None = None) -> Kernel | None:
+    """Return the kernel that printed a report, with the options that its text shows; None if it is unknown.
+
+    Argument: whether PROVE_RAW_LOCK_NESTING is on, for a report that does not tell.
+    """
     release = it.found.release
     if release is None:
         return None
@@ -86,6 +94,7 @@ def kernel_of(it: LockReport) -> Kernel | None:
         if plain.version < WAIT_TYPES_SINCE:
             return plain
         nesting = tells_apart(it.base, it.locks, it.wanted, it.calls, plain)
+        nesting = told if nesting is None else nesting
         if nesting is None:
             return plain
         return make_kernel(release, {**config, "PROVE_RAW_LOCK_NESTING": nesting})
@@ -108,18 +117,31 @@ def levels_in_chain(it: LockReport, rt: bool) -> tuple[str, ...]:
     return ("task",) if it.calls else ("task", "softirq", "hardirq")
 
 
+def situation(it: LockReport, told: bool | None = None) -> Situation:
+    """Return a report with its kernel; ``told`` is PROVE_RAW_LOCK_NESTING as other reports tell it."""
+    return Situation(it, kernel_of(it, told), told)
+
+
 @dataclass
 class Situation:
-    """A report with its kernel: what the numbers in it mean."""
+    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`."""
 
     it: LockReport
     kernel: Kernel | None
+    told: bool | None = None
+
+    def options(self) -> list[Situation]:
+        """Return the situations that a report may mean: two where PROVE_RAW_LOCK_NESTING is not told."""
+        if self.nesting is not None or self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
+            return [self]
+        return [situation(self.it, option) for option in (False, True)]
 
     @cached_property
     def nesting(self) -> bool | None:
         """Return whether PROVE_RAW_LOCK_NESTING is on, None if the report does not tell."""
         it = self.it
-        return tells_apart(it.base, it.locks, it.wanted, it.calls, self.kernel)
+        own = tells_apart(it.base, it.locks, it.wanted, it.calls, self.kernel)
+        return self.told if own is None else own
 
     @property
     def bits(self) -> int:

@@ -353,7 +353,7 @@ def test_every_lock_that_forbids_to_wait_is_named(
 @pytest.mark.parametrize(
     ("held", "counts", "names"),
     [
-        (("(&o->lock){+.+.}-{3:3}", "(&i->raw){....}-{2:2}"), state(2), ["&o->lock", "&i->raw"]),
+        (("(&o->raw){+.+.}-{2:2}", "(&i->raw){....}-{2:2}"), state(2), ["&o->raw", "&i->raw"]),
         (("(&o->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}"), state(1, depth=1), ["&o->lock", "rcu_read_lock"]),
         (("(&m){+.+.}-{4:4}", "(rcu_read_lock){....}-{1:2}"), state(0, depth=1), ["rcu_read_lock"]),
         (("(&m){+.+.}-{4:4}", "(&o->lock){+.+.}-{3:3}"), state(1), ["&o->lock"]),
@@ -363,3 +363,86 @@ def test_every_lock_that_forbids_to_sleep_is_named(held: tuple[str, ...], counts
     one = one_of(sleeping("6.6.10", counts, *held))
     assert one["forbidden_by_all"] == names
     assert any(BOTH in line and all(name in line for name in names) for line in one["why"]) == (len(names) > 1)
+
+
+ALLOCATES, FREES = ("__might_resched", "__alloc_pages", "example"), ("free_pcppages_bulk", "free_unref_page", "example")
+UNTOLD = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=ALLOCATES)
+BOTH_WAYS = (
+    "GFP_ATOMIC: without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
+    "with it: page; invalid wait context on &zone->lock in __rmqueue_pcplist"
+)
+
+
+def test_an_option_that_is_not_told_is_answered_both_ways() -> None:
+    one = one_of(UNTOLD)
+    assert one["otherwise"][0] == BOTH_WAYS
+    assert one["otherwise"][-1] == "allocate before, in a task: page; nothing is reported"
+    assert any("PROVE_RAW_LOCK_NESTING" in said for said in one["unknown"])
+
+
+def at_seconds(text: str, start: float) -> str:
+    """Return a text with dmesg's time stamps."""
+    return "".join(f"[{start + n / 1e3:12.6f}] {line}\n" for n, line in enumerate(text.splitlines()))
+
+
+TELLS = "\n".join(
+    [
+        "[ BUG: Invalid wait context ]",
+        "6.6.10 #1 Not tainted",
+        "worker/71 is trying to lock:",
+        "ffff888000000002 (&a->ctl){+.+.}-{3:3}, at: example+0x80/0x700",
+        "context-{5:5}",
+        "1 lock held by worker/71:",
+        " #0: ffff888000000001 (&a->lock){....}-{2:2}, at: example+0x10/0x80",
+        "Call Trace:\n example+0x10/0x80\n",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (at_seconds(UNTOLD, 5) + at_seconds(TELLS, 6), True),
+        (at_seconds(TELLS, 5) + at_seconds(UNTOLD, 6), True),
+        (at_seconds(TELLS, 6) + at_seconds(UNTOLD, 5), False),  # another boot
+        (at_seconds(UNTOLD, 6) + at_seconds(TELLS, 5), False),
+        (TELLS + UNTOLD, False),  # nothing says that they are of one boot
+        ("Linux version 6.6.10 (a@b)\n" + TELLS + UNTOLD, True),
+        ("Linux version 6.6.10 (a@b)\n" + TELLS + "Linux version 6.6.10 (a@b)\n" + UNTOLD, False),
+        (at_seconds(TELLS.replace("6.6.10", "6.6.11"), 5) + at_seconds(UNTOLD, 6), False),
+        (at_seconds(TELLS.replace("{5:5}", "{4:4}"), 5) + at_seconds(UNTOLD, 6), None),
+    ],
+)
+def test_another_report_of_the_same_boot_may_tell_the_option(text: str, told: bool | None) -> None:
+    (one,) = [one for one in explain(text) if one["kind"] == "sleeping_function"]
+    atomic = "page; nothing is reported" if told is None else "page; invalid wait context on &zone->lock"
+    assert one["otherwise"][0].startswith(f"GFP_ATOMIC: {atomic}") == (told is not False)
+    assert any("another report of this boot" in said for said in one["remarks"]) == (told is not False)
+    assert (one["otherwise"][0] == BOTH_WAYS) == (told is False)
+
+
+@pytest.mark.parametrize(
+    "function", ["free_pcppages_bulk", "free_unref_page_commit", "__free_pages_ok", "free_one_page"]
+)
+def test_the_other_ways_of_a_page_free_are_frees(function: str) -> None:
+    one = wanting("6.18.3", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", function, "example")
+    assert [words.partition(":")[0] for words in one["otherwise"]] == ["free_pages_nolock()", "free later, in a task"]
+    assert not any("mask" in said for said in one["unknown"])
+
+
+def test_a_free_that_an_allocation_makes_is_the_allocations() -> None:
+    chain = ("free_pcppages_bulk", "drain_pages", "__alloc_pages_slowpath", "__alloc_pages", "example")
+    one = wanting("6.6.10", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", *chain)
+    assert one["otherwise"][0].startswith("GFP_ATOMIC:")
+
+
+@pytest.mark.parametrize("kind", ["sleeping", "scheduling"])
+def test_a_report_that_no_case_prints_has_its_other_ways_too(kind: str) -> None:
+    """The place is none of the model's, or the path is one that it leaves out; the ways out are asked all the same."""
+    chain = ("__schedule", "io_schedule_timeout", "shrink_node", "__alloc_pages_slowpath.constprop.0", "__alloc_pages")
+    text = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=chain).replace("sched/mm.h", "other.h")
+    if kind == "scheduling":
+        text = "BUG: scheduling while atomic: worker/71/0x00000002\n" + text.partition("\n")[2]
+    one = one_of(text)
+    assert one["cases"] == []
+    assert one["otherwise"][0] == BOTH_WAYS
