@@ -58,6 +58,25 @@ WANTING = (
     "irq_lock_inversion",
     "irq_lock_order",
 )
+#: What leads to a report and is no part of what was done: the report itself, and the scheduler.
+_REPORTING = re.compile(
+    r"_*(?:dump_stack|show_stack|dump_backtrace|unwind_backtrace|schedule|io_schedule|preempt_schedule|might_\w+"
+    r"|rt_mutex_schedule|schedule_rtlock|cond_resched)"
+)
+#: What a task that goes to sleep waits for, by functions of its call chain.
+WAITS_FOR = (
+    (re.compile(r"_*rt_(?:spin|read|write)_lock|rtlock_|rwbase_|_*rt_mutex"), "a lock that sleeps on PREEMPT_RT"),
+    (re.compile(r"_*(?:ww_)?mutex_lock"), "a mutex"),
+    (re.compile(r"rwsem_|_*down(?:_\w+)?(?:\.|$)|percpu_down"), "a semaphore"),
+    (re.compile(r"_*wait_for_(?:common|completion)"), "a completion"),
+    (re.compile(r"synchronize_s?rcu|_*wait_rcu_gp|rcu_barrier"), "the end of an RCU grace period"),
+    (re.compile(r"_*flush_work|_*cancel_(?:delayed_)?work|_*flush_workqueue"), "a work item"),
+    (
+        re.compile(r"congestion_wait|reclaim_throttle|shrink_|(?:do_)?try_to_free_|_*perform_reclaim"),
+        "reclaim of memory",
+    ),
+    (re.compile(r"[mu]s(?:leep|leep_range)\w*"), "some time to pass"),
+)
 RT_PLACES = re.compile(r"kernel/locking/(?:spinlock_rt|rwbase_rt|rtmutex)\.c")  #: where PREEMPT_RT's locks may sleep
 
 
@@ -243,6 +262,16 @@ def version_of(release: str | None) -> tuple[int, ...]:
     """Return the version of a release as numbers, (0, 0) if it is not known."""
     found = re.match(r"v?(\d+)\.(\d+)", release or "0.0")
     return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+def waits_for(it: LockReport) -> tuple[str, str]:
+    """Return what a task that went to sleep waits for, empty if that is not known, and the function that made it."""
+    calls = [call for call in it.calls if not _REPORTING.match(call)]
+    for call in calls:
+        for pattern, words in WAITS_FOR:
+            if pattern.match(call):
+                return words, call
+    return "", next(iter(calls), "")
 
 
 def take_wanted(it: LockReport) -> None:

@@ -9,16 +9,17 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, LockReport
+from gfpmodel.explain.lockreport import OWNERS, LockReport, waits_for
+from gfpmodel.explain.sentences import outside, summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
-from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of
-from gfpmodel.explain.ways import OPTION, page_kinds, slab_kind, ways_out
+from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
+from gfpmodel.explain.ways import OPTION, Asked, page_kinds, slab_kind, ways_out
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
 from gfpmodel.locking.reports import PRINTED, Report
-from gfpmodel.locking.slab_rows import missing
+from gfpmodel.locking.slab_rows import Call, missing
 from gfpmodel.locking.verdict import Setup, Verdict, verdict
 
 #: The cases of the page allocator: requests and lists' states of every kind that takes another lock.
@@ -124,33 +125,52 @@ def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]
     return here or [words for words, _ in found], bool(here)
 
 
+def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
+    """Return why the model is not asked about a report, empty if it is; ``calls`` are those of slab in the chain."""
+    if asks := ASKS.get(it.found.kind):
+        return f"not asked: the report is about {asks}, which is no question of a request for memory"
+    if at.kernel is None:
+        return "the model cannot be asked: the kernel is not known (--kernel names it)"
+    if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
+        return "the model cannot be asked: non_block_start() is no context of it"
+    refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
+    return f"the model cannot be asked: {refused}" if refused else ""
+
+
+def of_slab(it: LockReport) -> bool:
+    """Return whether the innermost request that a call chain shows is one of slab or of kfree_rcu()."""
+    return owner(it).startswith(("slab", "kfree_rcu"))
+
+
 def compared(it: LockReport, at: Situation) -> Comparison:
     """Return the model's cases that print this report, and what to say of it in words.
 
     Where the call chain shows a call of slab or of kfree_rcu(), it is asked in every state that is known; where some
     cases take the lock in the very function that is printed, only these are kept.
     """
-    kernel = at.kernel
-    if asks := ASKS.get(it.found.kind):
-        return Comparison(f"not asked: the report is about {asks}, which is no question of a request for memory")
-    if kernel is None:
-        return Comparison("the model cannot be asked: the kernel is not known (--kernel names it)")
-    calls = called(chain(it))
-    ours = owner(it).startswith(("slab", "kfree_rcu"))
-    refused = [reason for call in calls[:1] if ours and (reason := missing(call, kernel))]
-    if refused:
-        return Comparison(f"the model cannot be asked: {refused[0]}")
+    calls, kernel = called(chain(it)), at.kernel
+    reason = not_asked(it, at, calls)
+    if reason or kernel is None:
+        return Comparison(reason)
     asked = list(slab_cases(calls, kernel, list(at.contexts(OWN_LOCKS))))
-    groups = [asked] if ours and asked else [asked, list(page_cases(it, at, kernel))]
+    groups = [asked] if of_slab(it) and asked else [asked, list(page_cases(it, at, kernel))]
     found = [narrowed(it, group) for group in groups]
     if cases := [words for group, _ in found for words in group]:
         here = any(here for _, here in found)
         return Comparison(equal(len(cases), here), True, cases, here)
-    if ours and asked:
+    return unequal(it, kernel, asked)
+
+
+def unequal(it: LockReport, kernel: Kernel, asked: Iterable[Case]) -> Comparison:
+    """Return what to say of a report that no case prints; ``asked`` are the cases of slab."""
+    if of_slab(it) and asked:
         return Comparison(f"differs: {differing(kernel, it.found.kind, asked)}", agrees=False)
-    return Comparison(
-        f"no case of the model for {kernel.name} prints this: another lock, or a path that it leaves out", agrees=False
-    )
+    if not owner(it):
+        return Comparison("the model cannot be asked: the call chain shows no request for memory that it knows")
+    reason = "another lock, or a path that it leaves out"
+    if it.wanted and class_of(it.wanted.name) not in known_kinds(kernel):
+        reason = f"it knows no lock that is called {it.wanted.name}"
+    return Comparison(f"no case of the model for {kernel.name} prints this: {reason}", agrees=False)
 
 
 def merged(models: Sequence[Comparison]) -> Comparison:
@@ -243,7 +263,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
-    kinds = requested(it, model)
+    kinds, call = requested(it, model), next(iter(called(chain(it))), "")
     answers = ways_out(kinds, [(one, said.cases) for one, said in options])
     wanted = it.wanted
     return {
@@ -254,9 +274,11 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
         "asked": {
             "lock": wanted.name if wanted else None,
             "types": f"{wanted.outer}:{wanted.inner}" if wanted and wanted.outer is not None else None,
-            "where": wanted.where if wanted else it.place or None,
+            "where": wanted.where if wanted else it.place or (waits_for(it)[1] if it.scheduled else "") or None,
+            "waits for": (waits_for(it)[0] if it.scheduled else "") or None,
             "owner": owner(it) or None,
         },
+        "summary": outside(ASKS[found.kind]) if found.kind in ASKS else summary(at, by, Asked(call, kinds, answers)),
         "context": None if found.kind in ASKS else at.words(),
         "context_base": it.base,
         "held": [one.name for one in it.held],

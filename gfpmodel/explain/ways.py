@@ -36,6 +36,13 @@ class Way:
     in_task: bool = False
     since: tuple[int, ...] = (0, 0)
 
+    @property
+    def noun(self) -> str:
+        """Return what it is called in a sentence."""
+        if not self.in_task:
+            return self.words
+        return "an allocation made before in a task" if "before" in self.words else "a free made later in a task"
+
     def request(self, kernel: Kernel) -> Request:
         """Return the request that it makes; raises InputError where the model lacks it."""
         if self.call:
@@ -78,11 +85,19 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a way comes to: in words, whether all is well (None: it cannot be had or asked), in which slab states."""
+    """What a way comes to: in words, whether all is well, in which slab states.
+
+    ``clean`` is None where the way cannot be had or asked, and where nothing is reported as it gets no memory.
+    """
 
     words: str
     clean: bool | None
     states: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Return whether it gets no memory."""
+        return self.words.startswith("NULL;")
 
 
 @dataclass(frozen=True)
@@ -95,17 +110,32 @@ class Answer:
     @property
     def clean(self) -> bool | None:
         """Return whether all is well whatever is not known; None if it cannot be had or asked."""
-        said = [one.clean for outcomes in self.outcomes for one in outcomes]
+        said = [one.clean for one in self.everything]
         return False if False in said else None if None in said else True
 
     @property
     def known(self) -> bool:
         """Return whether the model says anything of it."""
-        return any(one.clean is not None for outcomes in self.outcomes for one in outcomes)
+        return any(one.clean is not None or one.empty for one in self.everything)
+
+    @property
+    def everything(self) -> list[Outcome]:
+        """Return all outcomes."""
+        return [one for outcomes in self.outcomes for one in outcomes]
+
+    @property
+    def at_times(self) -> bool:
+        """Return whether it is well in some of the cases."""
+        return any(one.clean for one in self.everything)
+
+    @property
+    def differing(self) -> list[str]:
+        """Return what it comes to in words, more than one where an option decides."""
+        return list(dict.fromkeys(", or ".join(map(in_state, one)) for one in self.outcomes))
 
     def text(self) -> str:
         """Return it in words."""
-        said = list(dict.fromkeys(", or ".join(map(in_state, one)) for one in self.outcomes))
+        said = self.differing
         if len(said) > 1:
             return f"{self.way.words}: without {OPTION}: {said[0]}; with it: {said[1]}"
         return f"{self.way.words}: {said[0]}"
@@ -114,6 +144,20 @@ class Answer:
 def in_state(one: Outcome) -> str:
     """Return an outcome with the states of slab in which it is that."""
     return f"{one.words} ({', '.join(one.states)})" if one.states else one.words
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the call of slab, empty for none, what for as in ``WAYS``, and the ways out."""
+
+    call: str
+    kinds: Sequence[str]
+    answers: Sequence[Answer]
+
+    @property
+    def own(self) -> list[Answer]:
+        """Return the ways out of what the caller asked for, not those of what was asked for inside."""
+        return [one for one in self.answers if self.kinds and one.way in WAYS[self.kinds[0]]]
 
 
 def slab_kind(call: Call) -> str:
@@ -169,7 +213,7 @@ def asked(way: Way, kernel: Kernel, context: Context, setup: Setup) -> tuple[str
         answer = verdict(way.request(kernel), context, setup, kernel)
     except InputError as error:
         return f"not modelled: {error}", None
-    return outcome(answer), answer.clean
+    return outcome(answer), None if answer.clean and answer.result == "NULL" else answer.clean
 
 
 def where_of(at: Situation, cases: Iterable[dict[str, str]]) -> str | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gfpmodel.explain import explain
+from gfpmodel.explain import explain, render
 from gfpmodel.explain.find import OUTSIDE
 from gfpmodel.explain.locks import ASKS
 from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
+from gfpmodel.explain.ways import Outcome, Way, outcomes
+from gfpmodel.locking import make_kernel
+from gfpmodel.show.reports import explanation
 
 CHAIN = ("__might_resched", "__kmalloc", "example")
 
@@ -446,3 +452,75 @@ def test_a_report_that_no_case_prints_has_its_other_ways_too(kind: str) -> None:
     one = one_of(text)
     assert one["cases"] == []
     assert one["otherwise"][0] == BOTH_WAYS
+
+
+WHOLE = re.compile(r"[^\s].*[^.]\.")
+
+
+@pytest.mark.parametrize(
+    "text", [TELLS, UNTOLD, *(file.read_text() for file in Path("tests/data/reports").glob("2[1-7]*"))]
+)
+def test_each_part_begins_with_a_whole_sentence(text: str) -> None:
+    one = one_of(text)
+    lines = render(one).splitlines()
+    for part in ("asked", "why", "otherwise"):
+        assert WHOLE.fullmatch(one["summary"][part])
+        first = next(line for line in lines if line.startswith(f"  {part} "))
+        assert first.split(maxsplit=1)[1] == one["summary"][part]
+        assert one["summary"][part] in unescape(explanation(one).html)
+    assert not one["summary"]["so"] or lines[-1 - len(one["unknown"] + one["missing"])].endswith(one["summary"]["so"])
+
+
+def test_the_sentences_name_what_was_asked_what_forbids_and_what_to_do() -> None:
+    text = UNTOLD.replace(CHAIN[0], "__might_resched")
+    said = one_of(text)["summary"]
+    assert said == {
+        "asked": "A request for pages came to a point in include/linux/sched/mm.h where it may sleep, "
+        "in a task with preemption off.",
+        "why": "Nobody may sleep while &a->raw is held.",
+        "otherwise": "On 6.6.10, in that context, nothing would be reported with an allocation made before in a task; "
+        "with GFP_ATOMIC, GFP_NOWAIT or mask 0 it depends on PROVE_RAW_LOCK_NESTING, which this report does not tell.",
+        "so": "So: no other request is sure to pass in this context; "
+        "what is left is an allocation made before in a task, where &a->raw is not held.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "waits"),
+    [
+        ("__mutex_lock.isra.0", "a mutex"),
+        ("rwsem_down_read_slowpath", "a semaphore"),
+        ("wait_for_completion", "a completion"),
+        ("rt_spin_lock_slowlock", "a lock that sleeps on PREEMPT_RT"),
+        ("synchronize_rcu", "the end of an RCU grace period"),
+        ("example_wait", None),
+    ],
+)
+def test_what_a_task_went_to_sleep_for_is_asked(function: str, waits: str | None) -> None:
+    chain = ("dump_stack", "__schedule_bug", "__schedule", "schedule", "schedule_preempt_disabled", function, "example")
+    text = sleeping("6.6.10", "", "(&a->raw){....}-{2:2}", chain=chain).partition("\n")[2]
+    one = one_of(f"BUG: scheduling while atomic: worker/71/0x00000002\n{text}")
+    assert (one["asked"]["where"], one["asked"]["waits for"]) == (function, waits)
+    assert one["otherwise"] == []
+    assert one["summary"]["otherwise"].startswith("The call chain shows no request for memory")
+    assert one["summary"]["so"] == "So: what may sleep has to be done before &a->raw is taken, or after."
+    assert not any("mask" in said for said in one["unknown"])
+
+
+def test_where_blocking_is_forbidden_the_model_is_not_asked() -> None:
+    text = sleeping("6.6.10", state(0).replace("non_block: 0", "non_block: 1"))
+    one = one_of(text)
+    assert (one["verdict_agrees"], one["model"]) == (
+        None,
+        "the model cannot be asked: non_block_start() is no context of it",
+    )
+    assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC): object; nothing is reported")
+
+
+def test_no_memory_is_no_way_out() -> None:
+    """A nolock function that gets nothing is reported by nobody, and helps nobody."""
+    answer = Outcome("NULL; nothing is reported", clean=None)
+    assert answer.empty
+    way = Way("alloc_pages_nolock()", row="trylock")
+    (one,) = outcomes(way, make_kernel("v6.18", {"PREEMPT_RT": True}), "hardirq", contended=False)
+    assert (one.empty, one.clean) == (True, None)
