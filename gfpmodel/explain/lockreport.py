@@ -49,6 +49,7 @@ OWNERS = {
         r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
     ),
 }
+HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
 #: The reports that name a lock which somebody wants.
 WANTING = (
     "invalid_wait_context",
@@ -123,6 +124,11 @@ class LockReport:
     def interrupts_end(self) -> int:
         """Return of how many of them the chain shows the end, too."""
         return sum(f"</{name}>" in self.marks for name in self.interrupts)
+
+    @property
+    def hides_locks(self) -> bool:
+        """Return whether locks may be held that are not in what is left of the report."""
+        return any(name in HELD_LOST or name.startswith("all but ") for name in self.missing)
 
     @property
     def locks(self) -> list[Lock]:
@@ -242,9 +248,9 @@ def read_locks(found: Found) -> LockReport:
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the context", found.kind == "inconsistent_lock_state" and it.irqs is None),
         ("how the lock was used", found.kind == "inconsistent_lock_state" and it.usages is None),
-        ("the locks held", not it.held and not it.none_held),
+        (HELD_LOST[0], not it.held and not it.none_held),
         (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
-        ("how many locks are held", bool(it.held) and not it.counted),
+        (HELD_LOST[1], bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
         ("preempt_count", counts and it.count is None),

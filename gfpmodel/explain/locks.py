@@ -264,7 +264,8 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
     kinds, call = requested(it, model), next(iter(called(chain(it))), "")
-    answers = ways_out(kinds, [(one, said.cases) for one, said in options])
+    known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
+    answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
     wanted = it.wanted
     return {
         "kind": found.kind,

@@ -21,6 +21,9 @@ USAGES = (
 )
 
 
+ALONE = " (if no lock is held that is not printed)"
+
+
 def listed(names: Iterable[str], last: str = "and") -> str:
     """Return names as a list in words, each once."""
     found = list(dict.fromkeys(names))
@@ -68,7 +71,8 @@ def why(at: Situation, by: str) -> str:
     itself = f"in {where(at)}" if by.startswith(("the context itself", "what is switched off")) else ""
     there = ", nor ".join(filter(None, (itself, held)))
     if not there:
-        return "What forbids it cannot be told from what is left of the report."
+        shown = it.held or it.none_held or it.base is not None
+        return f"{'Nothing that the report shows' if shown else 'The report was cut: nothing that is left'} forbids it."
     if it.wanted and it.wanted.outer:
         kind = "" if at.nesting is None else LOCKS_BY[at.nesting].get(it.wanted.outer, "")
         if kind:
@@ -84,7 +88,7 @@ def otherwise(at: Situation, request: Asked) -> str:
     if not request.kinds:
         return "The call chain shows no request for memory, so that no other way to ask for memory changes this."
     if not request.answers:
-        return f"The model cannot say it: it does not know this request on {name}, or not in this context."
+        return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
     bad = [answer for answer in own if answer.clean is False]
     groups = {
@@ -97,7 +101,7 @@ def otherwise(at: Situation, request: Asked) -> str:
     inside = [one for one in request.answers if one not in own and one.way.gfp and not one.way.in_task]
     if inside and not any(one.at_times for one in inside):
         said.append("no mask of the request for pages inside it changes that")
-    return f"On {name}, in that context, {'; '.join(said)}."
+    return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
 
 
 def depends(bad: Iterable[Answer]) -> str:
@@ -118,7 +122,7 @@ def closing(at: Situation, request: Asked) -> str:
     later = [one.way.noun for one in request.own if one.clean and one.way.in_task]
     if here:
         fails = "; without sleeping any request may fail" if {"pages", "allocation"} & set(request.kinds[:1]) else ""
-        return f"So: what fits this context is {listed([*here, *later], 'or')}{fails}."
+        return f"So: what fits this context{ALONE * at.it.hides_locks} is {listed([*here, *later], 'or')}{fails}."
     if later:
         free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
         return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."

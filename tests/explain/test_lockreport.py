@@ -446,7 +446,8 @@ def test_a_free_that_an_allocation_makes_is_the_allocations() -> None:
 def test_a_report_that_no_case_prints_has_its_other_ways_too(kind: str) -> None:
     """The place is none of the model's, or the path is one that it leaves out; the ways out are asked all the same."""
     chain = ("__schedule", "io_schedule_timeout", "shrink_node", "__alloc_pages_slowpath.constprop.0", "__alloc_pages")
-    text = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=chain).replace("sched/mm.h", "other.h")
+    counts = state(1) if kind == "sleeping" else ""
+    text = sleeping("6.6.10", counts, "(&a->raw){....}-{2:2}", chain=chain).replace("sched/mm.h", "other.h")
     if kind == "scheduling":
         text = "BUG: scheduling while atomic: worker/71/0x00000002\n" + text.partition("\n")[2]
     one = one_of(text)
@@ -524,3 +525,16 @@ def test_no_memory_is_no_way_out() -> None:
     way = Way("alloc_pages_nolock()", row="trylock")
     (one,) = outcomes(way, make_kernel("v6.18", {"PREEMPT_RT": True}), "hardirq", contended=False)
     assert (one.empty, one.clean) == (True, None)
+
+
+def test_where_locks_may_be_held_that_are_not_printed_no_comfort_is_given() -> None:
+    """The context of a cut report is less than that of the whole: what passes in it may not in the other."""
+    whole = sleeping("6.18.10", state(2), "(&a->ctl){+.+.}-{3:3}", "(&b->raw){....}-{2:2}", chain=ALLOCATES)
+    cut = "".join(line for line in whole.splitlines(keepends=True) if " #1: " not in line)
+    assert "there would be a report" in one_of(whole)["summary"]["otherwise"]
+    said = one_of(cut)["summary"]
+    for part in ("otherwise", "so"):
+        assert "(if no lock is held that is not printed)" in said[part]
+    nothing = one_of(TELLS.partition("context-")[0].replace("example", "rmqueue_bulk"))
+    assert nothing["otherwise"] == []
+    assert nothing["summary"]["otherwise"].startswith("The model cannot say it")
