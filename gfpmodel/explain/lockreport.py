@@ -270,14 +270,14 @@ def version_of(release: str | None) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else (0, 0)
 
 
-def waits_for(it: LockReport) -> tuple[str, str]:
-    """Return what a task that went to sleep waits for, empty if that is not known, and the function that made it."""
+def waits_for(it: LockReport) -> tuple[str | None, str | None]:
+    """Return what a task that went to sleep waits for and the function that made it, None for what is not known."""
     calls = [call for call in it.calls if not _REPORTING.match(call)]
     for call in calls:
         for pattern, words in WAITS_FOR:
             if pattern.match(call):
                 return words, call
-    return "", next(iter(calls), "")
+    return None, next(iter(calls), None)
 
 
 def take_wanted(it: LockReport) -> None:

@@ -275,9 +275,9 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
         "asked": {
             "lock": wanted.name if wanted else None,
             "types": f"{wanted.outer}:{wanted.inner}" if wanted and wanted.outer is not None else None,
-            "where": wanted.where if wanted else it.place or (waits_for(it)[1] if it.scheduled else "") or None,
-            "waits for": (waits_for(it)[0] if it.scheduled else "") or None,
+            "where": wanted.where if wanted else it.place or None,
             "owner": owner(it) or None,
+            **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
         },
         "summary": outside(ASKS[found.kind]) if found.kind in ASKS else summary(at, by, Asked(call, kinds, answers)),
         "context": None if found.kind in ASKS else at.words(),

@@ -501,7 +501,7 @@ def test_what_a_task_went_to_sleep_for_is_asked(function: str, waits: str | None
     chain = ("dump_stack", "__schedule_bug", "__schedule", "schedule", "schedule_preempt_disabled", function, "example")
     text = sleeping("6.6.10", "", "(&a->raw){....}-{2:2}", chain=chain).partition("\n")[2]
     one = one_of(f"BUG: scheduling while atomic: worker/71/0x00000002\n{text}")
-    assert (one["asked"]["where"], one["asked"]["waits for"]) == (function, waits)
+    assert (one["asked"]["sleeps in"], one["asked"]["waits for"]) == (function, waits)
     assert one["otherwise"] == []
     assert one["summary"]["otherwise"].startswith("The call chain shows no request for memory")
     assert one["summary"]["so"] == "So: what may sleep has to be done before &a->raw is taken, or after."
