@@ -8,7 +8,7 @@ from typing import Any
 from gfpmodel.explain import failure, locks
 from gfpmodel.explain.find import Found, reports
 
-OF_PAGES = ("allocation failure", "stall", "oom", "mem-info")
+OF_PAGES = ("allocation failure", "stall", "vmalloc failure", "vmalloc error", "oom", "mem-info")
 
 
 def explain_report(found: Found) -> dict[str, Any]:
