@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from gfpmodel.gfp.layouts import Layout, kernels, tables, variants
 from gfpmodel.gfp.names import decode
@@ -100,17 +100,17 @@ def marks_of_a_failure(head: str, lines: Sequence[str]) -> Iterator[Mark]:
         yield Mark("without nodemask=", before=(4, 13))
 
 
-def by_names(reading: Reading) -> list[Candidate]:
+@lru_cache(maxsize=256)
+def by_names(mask: int, names: str | None, fits: tuple[str, ...]) -> list[Candidate]:
     """Return the kernels that print a mask in these words; where none does, those that have the names, else all.
 
     Before v4.6 no names were printed.
     """
-    mask, names = reading.mask, reading.asked.names
     every = [Candidate(v, it) for v, found in versions().items() for name in found for it in variants(name)]
     named = [one for one in every if one.version >= WITH_NAMES]
     if names:
         groups: Iterable[list[Candidate]] = (
-            [one for one in named if one.table.kernel in reading.fits and prints(one.table, mask, names)],
+            [one for one in named if one.table.kernel in fits and prints(one.table, mask, names)],
             [one for one in named if value(names, one.table) is not None],
         )
     else:
@@ -131,7 +131,7 @@ def first_of_each(found: Iterable[Candidate]) -> list[Candidate]:
 
 def candidates(reading: Reading, marks: Sequence[Mark]) -> tuple[list[Candidate], list[str]]:
     """Return the kernels that may have printed a report, and what is to be said of them."""
-    named = by_names(reading)
+    named = by_names(reading.mask, reading.asked.names, reading.fits)
     left = [one for one in named if all(mark.fits(one.version) for mark in marks)]
     words = "the names" if reading.asked.names else "the mask without names"
     said = [f"{words} ({span([one.version for one in named])})", *map(str, marks)]

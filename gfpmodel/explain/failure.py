@@ -8,12 +8,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from gfpmodel.explain import vmalloc
 from gfpmodel.explain.candidates import span
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import otherwise, waits
-from gfpmodel.explain.pages import BY_HAND, VMALLOC, Failure, by_node, decisive, failing, read_failure
+from gfpmodel.explain.pages import BY_HAND, Failure, by_node, decisive, failing, read_failure
 from gfpmodel.explain.request import Asks
-from gfpmodel.explain.summary import beyond_words, summary, vmalloc_words, without_sums
+from gfpmodel.explain.summary import beyond_words, summary, without_sums
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
@@ -24,6 +25,7 @@ __all__ = ["facts", "read_failure"]
 
 CONSTRAINTS = {"CPUSET": "the task's cpuset", "MEMORY_POLICY": "the task's memory policy"}
 FREED = "by these numbers it would have got a page: perhaps memory was freed between the failure and this report"
+FREED_STALL = "by these numbers it would get a page now: perhaps memory was freed just before this report"
 _WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)")
 
 
@@ -33,6 +35,8 @@ def why(it: Failure) -> list[str]:
         return ["the OOM killer was asked for by hand (SysRq f): no request failed"]
     if it.constraint == "MEMCG":
         return ["the limit of a memory cgroup was reached: the zones' marks are not what failed"]
+    if it.lacked_room:
+        return [vmalloc.why(it.found.lines[0])]
     if it.beyond is not None:
         return [beyond_words(it)]
     lines = list(of_vmalloc(it))
@@ -49,7 +53,7 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
     if it.found.kind == "stall":
         yield "a stall is no failure: the request was still reclaiming, and what is lacking is that of this moment"
     if "none" in tests:
-        yield FREED
+        yield FREED_STALL if it.found.kind == "stall" else FREED
     elif tests == {"block"} and any(s.doubts for s in it.sums):
         yield "fragmentation: the pages are free, but in smaller or other blocks"
     elif tests == {"block"}:
@@ -82,8 +86,8 @@ def persists(it: Failure) -> bool:
 
 def of_vmalloc(it: Failure) -> Iterator[str]:
     """Yield what a report on an area of virtual memory says of itself."""
-    if it.found.kind in VMALLOC:
-        yield vmalloc_words(it)
+    if it.found.kind in vmalloc.KINDS:
+        yield vmalloc.why(it.found.lines[0])
         if it.sums:
             yield "the tests below are those of one of its page requests, with the mask as printed"
 
@@ -251,13 +255,16 @@ def facts(it: Failure) -> dict[str, Any]:
         "summary": summary(it, who(it), other),
         "missing": missing,
         "remarks": [*it.remarks, *(it.reading.remarks if it.reading else ())],
-        "unknown": [f"whether the task was {task}"] + ["what was freed meanwhile"] * (FREED not in because),
+        "unknown": [f"whether the task was {task}"]
+        + ["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
     }
 
 
 def costly(it: Failure) -> Iterator[str]:
     """Yield what a costly order comes to: such a request gives up, and nobody is killed for it."""
     if it.reading is None or it.order is None or it.order <= COSTLY_ORDER or not waits(it):
+        return
+    if it.found.kind in ("oom", *vmalloc.KINDS):  # vmalloc goes on with single pages
         return
     yield (
         f"order {it.order} is above PAGE_ALLOC_COSTLY_ORDER ({COSTLY_ORDER}): such a request gives up after reclaim "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from gfpmodel.errors import InputError
+from gfpmodel.explain import vmalloc
 from gfpmodel.explain.candidates import Candidate, candidates, marks_of, rules_span, span
 from gfpmodel.explain.contradictions import contradictions
 from gfpmodel.explain.find import Found
@@ -21,12 +22,9 @@ from gfpmodel.io.meminfo import MemInfo, Zone, read_mem_info, zone_sets
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
 _ORDER = re.compile(r"\border[:=](-1\b|\d{1,3}\b)")
-_VMALLOC_ORDER = re.compile(r"\bpage order (\d{1,3})\b")
 _MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
 _MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
-VMALLOC = ("vmalloc failure", "vmalloc error")  #: the kinds of reports on areas of virtual memory
-
 #: Makes of a request another one: its mask, under the flags of a kernel.
 Change = Callable[[int, Layout], int]
 #: What a request may use, each with the releases (major, minor, point) by whose rule it may.
@@ -55,6 +53,11 @@ class Failure:
     def asked(self) -> list[Asks]:
         """Return what the request may use, one for each that it may have been."""
         return list(self.rules)
+
+    @property
+    def lacked_room(self) -> bool:
+        """Return whether no page was refused: an area of virtual memory failed before any was asked for."""
+        return self.found.kind in vmalloc.KINDS and vmalloc.lacked_room(self.found.lines[0])
 
     @property
     def unmodelled(self) -> list[Candidate]:
@@ -97,8 +100,8 @@ def read_failure(found: Found) -> Failure:
     it.constraint = constraint_of(found.lines)
     it.remarks += found.lost
     it.reading = read_the_mask(head, found.release, it.remarks)
-    order = _ORDER.search(head) or _VMALLOC_ORDER.search(head)
-    it.order = int(order[1]) if order else 0 if found.kind in VMALLOC else None
+    order = _ORDER.search(head)
+    it.order = int(order[1]) if order else vmalloc.order_of(head) if found.kind in vmalloc.KINDS else None
     if it.reading is None:
         return it
     which_kernel(it, head)
@@ -109,7 +112,7 @@ def read_failure(found: Found) -> Failure:
     if it.unmodelled:
         whose = f"before v4.4 ({span([one.version for one in it.unmodelled])})"
         it.remarks.append(f"the rule of kernels {whose} is not modelled: no arithmetic is done by it")
-    if it.rules and it.constraint != "MEMCG" and it.beyond is None:
+    if it.rules and it.constraint != "MEMCG" and it.beyond is None and not it.lacked_room:
         it.sums, it.outside = sums_of(it, it.rules)
     return it
 
@@ -191,7 +194,8 @@ def sums_of(it: Failure, rules: Rules) -> tuple[list[Sum], list[str]]:
             outside.append(f"{zone}: {min(reasons)}")
             continue
         one = zone_test(zone, it.info, list(rules))
-        one = replace(one, either=either(zone, it, rules))
+        if one.test == "unknown" and len(rules) > 1:
+            one = replace(one, either=either(zone, it, rules))
         for reason in sorted(reasons - {""}):
             one = replace(one, doubts=(*one.doubts, f"it may not have been eligible: {reason}"))
         if it.unmodelled:
@@ -238,6 +242,8 @@ def failing(it: Failure) -> str | list[str]:
         return "by hand"
     if it.constraint == "MEMCG":
         return "memcg"
+    if it.lacked_room:
+        return "virtual memory"
     if it.beyond is not None:
         return "order"
     tests = sorted({s.test for s in decisive(it)})

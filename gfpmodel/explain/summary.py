@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from gfpmodel.explain import vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY
-from gfpmodel.explain.pages import BY_HAND, VMALLOC, Failure, decisive, failing
+from gfpmodel.explain.pages import BY_HAND, Failure, decisive, failing
 from gfpmodel.explain.zones import Sum, largest_order, shortage
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode
@@ -27,10 +27,6 @@ BEFORE = {
     "stall": "the request had not failed, it was still reclaiming; when this was printed, ",
     "oom": "reclaim had not helped, and when this was printed, ",
 }
-_BYTES = re.compile(
-    r"(?:failure|size)[:, ]+(?:allocated (?P<got>\d+) of )?(?P<bytes>\d+)(?: bytes)?(?:, (?P<what>[^,]*))?"
-)
-_NO_SPACE = ("vm_struct allocation failed", "get_vm_area", "vmap")
 
 
 def summary(it: Failure, who: str, other: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -51,7 +47,7 @@ def asked(it: Failure, who: str) -> str:
     if it.reading is None:
         return "What was asked cannot be said, as no mask of a request is printed."
     names = decode(it.reading.mask, it.reading.layout).text
-    what = vmalloc_asked(it) or pages_asked(it)
+    what = vmalloc.asked(it.found.lines[0]) if it.found.kind in vmalloc.KINDS else pages_asked(it)
     may_sleep = meaning(it.reading.mask, it.reading.layout).may_sleep
     waits = "which may sleep and reclaim" if may_sleep else "which may not sleep"
     return f"{task} asked for {what} with {names}, {waits}."
@@ -68,27 +64,6 @@ def pages_asked(it: Failure) -> str:
     return f"a block{pages} (order {it.order}{f', {size}' * bool(size)})"
 
 
-def vmalloc_asked(it: Failure) -> str:
-    """Return what an area of virtual memory was to be, empty for any other report."""
-    if it.found.kind not in VMALLOC:
-        return ""
-    found = _BYTES.search(it.found.lines[0])
-    return f"{found['bytes']} bytes of virtual memory (vmalloc)" if found else "virtual memory (vmalloc)"
-
-
-def vmalloc_words(it: Failure) -> str:
-    """Return what a report of vmalloc says of why it failed."""
-    found = _BYTES.search(it.found.lines[0])
-    if found and found["got"]:
-        return f"vmalloc had got pages for {found['got']} of {found['bytes']} bytes, and the next page was refused"
-    what = (found["what"] or "") if found else ""
-    if any(words in what for words in _NO_SPACE):
-        return f"vmalloc found no room in the virtual address space ({what}): no page was refused"
-    if what and not what.startswith("mode:"):
-        return f"vmalloc says: {what}"
-    return "whether vmalloc lacked pages or room in the virtual address space is not printed"
-
-
 def why(it: Failure) -> str:
     """Return why it failed, without a capital and a full stop."""
     whole = {
@@ -100,8 +75,9 @@ def why(it: Failure) -> str:
         return whole[test]
     if test == "order":
         return beyond_words(it)
-    if it.found.kind in VMALLOC:
-        return vmalloc_words(it)
+    if it.found.kind in vmalloc.KINDS:
+        words = vmalloc.why(it.found.lines[0])
+        return f"{words}; when this was printed, {zones_words(it)}" if it.sums else words
     return BEFORE.get(it.found.kind, "") + zones_words(it) if it.sums else without_sums(it)
 
 

@@ -35,7 +35,13 @@ def zone(free: int, mark: int = 1000, name: str = "Node 0 Normal", **more: Any) 
     """
     reserve, types = more.pop("reserve", "0 0 0 0 0"), more.pop("types", "UME")
     blocks, kb = more.pop("blocks", OF_ONE_TYPE.format(n=free, types=types, kb=4 * free)), more.pop("kb", 4)
-    numbers: dict[str, Any] = {"free": free, "min": mark, "low": mark * 5 // 4, "high": mark * 3 // 2, "reserved_highatomic": 0} | more
+    numbers: dict[str, Any] = {
+        "free": free,
+        "min": mark,
+        "low": mark * 5 // 4,
+        "high": mark * 3 // 2,
+        "reserved_highatomic": 0,
+    } | more
     shown = " ".join(
         f"{key}:{value * kb}kB"
         for key, value in {**numbers, "managed": numbers.get("managed", 225_000)}.items()
