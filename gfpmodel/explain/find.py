@@ -17,6 +17,8 @@ from gfpmodel.io.text import LONGEST_LINE, split
 TITLES = {
     "allocation failure": ("page allocation failure", r"page allocation failure[:.] order:"),
     "stall": ("page allocation stall", r"page allocation stalls? for "),
+    "vmalloc failure": ("vmalloc: allocation failure", r"vmalloc: allocation failure[,:] "),
+    "vmalloc error": ("vmalloc error: size", r"vmalloc error: size \d+"),
     "oom": ("invoked oom-killer", r" invoked oom-killer: "),
     "invalid_wait_context": ("Invalid wait context", r"\[ BUG: Invalid wait context \]"),
     "sleeping_function": (
