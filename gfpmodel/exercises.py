@@ -1,7 +1,8 @@
 """Questions whose answers the model works out, for the exercises of the book: the same seed asks the same thing.
 
 A question is shown by its name, answered with one word a line, and checked: ``it.check("yes no no")`` says right, or
-how many are, and gives a hint for the first that is not.  ``it.solve()`` prints the answers.
+how many are, and gives a hint for the first that is not.  ``it.solve()`` prints the answers.  In the built book it is a
+form, which checks by the sums of the answers (book/assets/questions.js).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TypeVar
 
 from gfpmodel.errors import InputError, unknown
@@ -61,6 +63,21 @@ class Question:
     def __repr__(self) -> str:
         return self._lines(", ".join(item.choices) or "?" for item in self.items)
 
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<label>{escape(item.ask)} {self._control(item)}</label>" for item in self.items)
+        return f'<form class="gfp-question"><p class="gfp-title">{escape(self.title)}</p>{rows}</form>'
+
+    def _control(self, item: Item) -> str:
+        """Return what one line is answered with; it holds the hint, and a sum that tells the right word from others."""
+        salt = f"{self.title}|{item.ask}|"
+        said = (
+            f'data-salt="{escape(salt)}" data-sum="{sum_of(salt + item.truth.lower())}" data-hint="{escape(item.hint)}"'
+        )
+        if not item.choices:
+            return f"<input {said}>"
+        options = "".join(f"<option>{escape(word)}</option>" for word in ("", *item.choices))
+        return f"<select {said}>{options}</select>"
+
     def _lines(self, words: Iterator[str]) -> str:
         width = max(len(item.ask) for item in self.items)
         rows = (f"  {item.ask:<{width}}  {word}" for item, word in zip(self.items, words, strict=True))
@@ -83,6 +100,14 @@ class Question:
     def solve(self) -> None:
         """Print the answers."""
         print(self._lines(item.truth for item in self.items))
+
+
+def sum_of(text: str) -> int:
+    """Return a sum of 32 bits over a text (FNV-1a), which the page's script works out, too."""
+    found = 0x811C9DC5
+    for byte in text.encode():
+        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return found
 
 
 T = TypeVar("T")

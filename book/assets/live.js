@@ -1,0 +1,223 @@
+// The model in the reader's browser.  A page that has boxes for input of one's own gets one button; once it is pressed a
+// worker runs the package (tools/live makes its parts), and every box asks it for the same picture as a notebook would.
+// What a box asks is written beside it (gfpmodel/show/widgets.py, own); this file knows no rule of the kernel.
+const gfpLive = (() => {
+  const base = new URL("live/", document.currentScript.src).href;
+  const state = { worker: null, parts: {}, sizes: {}, source: "", asked: new Map(), number: 0, bar: null, given: null };
+
+  // what is fetched
+
+  function script(name) {
+    return new Promise((done, failed) => {
+      const element = document.createElement("script");
+      element.src = base + name;
+      element.onload = () => done(element.remove());
+      element.onerror = () => failed(new Error(`${name} could not be loaded`));
+      document.head.append(element);
+    });
+  }
+
+  async function fetched(name, tell, signal) {
+    if (location.protocol === "file:") {
+      await script(`${name}.gz.js`);
+      tell(state.sizes[name]);
+      return;
+    }
+    const answer = await fetch(`${base}${name}.gz`, { signal });
+    if (!answer.ok) throw new Error(`${name}.gz: the server says ${answer.status}`);
+    const chunks = [];
+    for (const reader = answer.body.getReader(); ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value);
+      tell(value.length);
+    }
+    state.parts[name] = await new Blob(chunks).arrayBuffer();
+  }
+
+  const part = (name, text) => { state.parts[name] = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer; };
+  const begin = (sizes, source) => Object.assign(state, { sizes, source });
+
+  // the worker
+
+  function ask(message) {
+    const id = ++state.number;
+    return new Promise((done) => {
+      state.asked.set(id, done);
+      state.worker.postMessage({ ...message, id });
+    });
+  }
+
+  async function start() {
+    state.worker = new Worker(URL.createObjectURL(new Blob([state.source], { type: "text/javascript" })));
+    state.worker.onmessage = ({ data }) => { state.asked.get(data.id)?.(data); state.asked.delete(data.id); };
+    const failed = new Promise((_, no) => { state.worker.onerror = (event) => no(new Error(event.message || "the worker could not be started")); });
+    const up = await Promise.race([ask({ parts: state.parts }), failed]);
+    if (up.failed) throw new Error(up.failed);
+  }
+
+  function stop() {
+    state.worker?.terminate();
+    state.worker = null;
+    for (const done of state.asked.values()) done({ stopped: true });
+    state.asked.clear();
+  }
+
+  // the bar with the button
+
+  function element(tag, set, ...children) {
+    const made = Object.assign(document.createElement(tag), set);
+    made.append(...children);
+    return made;
+  }
+
+  function say(text, ...more) {
+    state.bar.replaceChildren(element("span", { textContent: text, role: "status" }), ...more);
+  }
+
+  function offer(text) {
+    say(text, element("button", { type: "button", className: "gfp-wake", textContent: "Run the model here (6 MB)", onclick: wake }));
+  }
+
+  async function wake() {
+    const giveUp = new AbortController();
+    const meter = element("progress", { max: 1, value: 0 });
+    meter.setAttribute("aria-label", "fetched");
+    const button = element("button", { type: "button", textContent: "Give up", onclick: () => giveUp.abort() });
+    try {
+      say("fetching the model", meter, button);
+      await script("start.js");
+      const whole = Object.values(state.sizes).reduce((sum, size) => sum + size, 0);
+      let got = 0;
+      const tell = (bytes) => {
+        got += bytes;
+        meter.value = got / whole;
+        state.bar.firstChild.textContent = `fetching the model: ${(got / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB `;
+      };
+      await Promise.all(Object.keys(state.sizes).map((name) => fetched(name, tell, giveUp.signal)));
+      giveUp.signal.throwIfAborted();
+      say("starting Python ", button);
+      await Promise.race([start(), new Promise((_, no) => giveUp.signal.addEventListener("abort", () => no(giveUp.signal.reason)))]);
+      say("The model runs in this page: the boxes below take any value.");
+      document.documentElement.classList.add("gfp-awake");
+      asks().forEach(wire);
+      open();
+    } catch (error) {
+      stop();
+      offer(giveUp.signal.aborted ? "Given up; nothing was changed. " : `The model could not be started (${error.message}); what was drawn ahead works as before. `);
+    }
+  }
+
+  // the boxes
+
+  const asks = () => [...document.querySelectorAll(".gfp-ask")];
+  const boxOf = (one) => one.closest(".gfp-live-only");
+
+  function control(one, name) {
+    const around = boxOf(one).closest(".widget-subarea") ?? boxOf(one);
+    const found = around.querySelector(`.gfp-arg-${name}`);
+    return found.matches("input, select, textarea") ? found : found.querySelector("select, textarea, input, .noUi-handle");
+  }
+
+  function value(element) {
+    if (element.matches("select")) return element.selectedIndex;
+    return element.matches(".noUi-handle") ? Math.round(Number(element.getAttribute("aria-valuenow"))) : element.value;
+  }
+
+  function put(element, wanted) {
+    if (element.matches(".noUi-handle")) element.closest(".noUi-target").noUiSlider.set(wanted);
+    else if (element.matches("select")) element.selectedIndex = wanted;
+    else element.value = wanted;
+    element.dispatchEvent(new Event(element.matches("select") ? "change" : "input", { bubbles: true }));
+    element.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function wire(one) {
+    const { picture, fixed, values } = JSON.parse(one.dataset.ask);
+    const box = boxOf(one);
+    const controls = Object.fromEntries(Object.keys(values).map((name) => [name, control(one, name)]));
+    const [shown, wrong] = ["gfp-shown", "gfp-fault"].map((name) => {
+      const found = box.querySelector(`.${name}`);
+      return found.querySelector(".widget-html-content") ?? found;
+    });
+    wrong.setAttribute("role", "alert");
+    let busy = false, again = false;
+
+    // the newest wish wins: what was wished meanwhile is asked once
+    async function draw() {
+      if (busy) { again = true; return; }
+      const chosen = Object.fromEntries(Object.entries(controls).map(([name, element]) => [name, value(element)]));
+      if (Object.values(chosen).some((given) => given === "")) { wrong.textContent = ""; shown.replaceChildren(); return; }
+      busy = true;
+      const slow = setTimeout(() => wrong.replaceChildren("running ", element("button", { type: "button", textContent: "Stop", onclick: halt })), 1000);
+      const given = Object.fromEntries(Object.entries(chosen).map(([name, it]) => [name, values[name] ? values[name][it] : it]));
+      const answer = await ask({ picture, values: { ...fixed, ...given } });
+      clearTimeout(slow);
+      wrong.textContent = answer.fault ?? answer.failed ?? (answer.stopped ? "stopped" : "");
+      if (answer.html !== undefined) {
+        shown.innerHTML = answer.html;
+        keep(one, chosen);
+      }
+      busy = false;
+      if (again) { again = false; draw(); }
+    }
+
+    for (const element of Object.values(controls)) {
+      if (element.matches(".noUi-handle")) new MutationObserver(draw).observe(element, { attributeFilter: ["aria-valuenow"] });
+      else for (const event of ["input", "change"]) element.addEventListener(event, draw);
+    }
+    one.gfpOpen = (chosen) => { for (const [name, wanted] of Object.entries(chosen)) if (controls[name]) put(controls[name], wanted); };
+    draw();
+  }
+
+  async function halt() {
+    stop();
+    await start();
+  }
+
+  // a case of one's own stands in the address, beside the choices that address.js keeps there
+
+  const hash = () => new URLSearchParams(location.hash.slice(1));
+
+  function keep(one, chosen) {
+    const said = hash();
+    said.set("own", JSON.stringify([asks().indexOf(one), chosen]));
+    history.replaceState(null, "", `#${String(said).replaceAll("%2C", ",")}`);
+  }
+
+  function own() {
+    try {
+      const [index, chosen] = JSON.parse(hash().get("own"));
+      return { one: asks()[index], chosen };
+    } catch {
+      return {};
+    }
+  }
+
+  function open() {
+    const { one, chosen } = state.given ?? {};
+    one?.gfpOpen?.(chosen);
+    if (one) boxOf(one).scrollIntoView({ block: "center" });
+  }
+
+  // the page: its widgets are drawn after it is loaded
+
+  function place(tries) {
+    const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+    if (document.querySelectorAll(".widget-subarea > .jupyter-widgets").length < views) {
+      if (tries) setTimeout(place, 100, tries - 1);
+      return;
+    }
+    const [first] = asks();
+    if (!first || !("DecompressionStream" in window)) return;
+    state.bar = element("div", { className: "gfp-live-bar" });
+    const cell = first.closest(".cell") ?? boxOf(first);
+    cell.before(state.bar);
+    state.given = own();
+    offer(state.given.one ? "This link holds a case that the model works out here. " : "");
+    if (state.given.one) state.bar.scrollIntoView({ block: "center" });
+  }
+
+  addEventListener("load", () => place(600));
+  return { part, begin };
+})();
