@@ -48,7 +48,7 @@ def node(*words: object) -> None:
 
 
 def loaded() -> list[Path]:
-    """Return the files that drawing needs: those of the package and of the libraries that it stands on, without NumPy."""
+    """Return the files of the package, and of the libraries that it stands on, that drawing needs."""
     said = subprocess.run([sys.executable, "-c", LIST], check=True, capture_output=True, text=True)
     return [Path(line) for line in said.stdout.splitlines()]
 

@@ -7,9 +7,9 @@ import ast
 import importlib
 import importlib.util
 import marshal
-import pkgutil
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 BUNDLE, OUT, LIBRARY = Path("/bundle"), Path("/out"), "/lib/python314.zip"
@@ -23,7 +23,7 @@ def imported(source: bytes) -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return {name for name in found if name.split(".")[0] in sys.stdlib_module_names}
 
@@ -44,10 +44,8 @@ def pack(archive: Path, files: dict[str, bytes]) -> None:
 def library(sources: dict[str, bytes]) -> dict[str, bytes]:
     """Return the part of the standard library that is needed, compiled: what is loaded once all of it is imported."""
     for name in (*FIRST, *sorted(set().union(*map(imported, sources.values())))):
-        try:
+        with suppress(ImportError):  # a name inside a module, or a module of another system
             importlib.import_module(name)
-        except ImportError:
-            pass  # a name inside a module, or a module of another system
     whole = zipfile.ZipFile(LIBRARY)
     loaded = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
     names = {name.removeprefix(f"{LIBRARY}/") for name in loaded if name.startswith(LIBRARY)}
@@ -56,7 +54,6 @@ def library(sources: dict[str, bytes]) -> dict[str, bytes]:
 
 
 sys.path.insert(0, str(BUNDLE))
-before = {name.split(".")[0] for name in sys.modules}
 files = {path.relative_to(BUNDLE).as_posix(): path.read_bytes() for path in BUNDLE.rglob("*") if path.is_file()}
 sources = {name: data for name, data in files.items() if name.endswith(".py")}
 importlib.import_module("gfpmodel.show.live")

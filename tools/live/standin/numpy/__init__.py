@@ -52,7 +52,14 @@ _SPELT[bool_] = "bool"
 class dtype:
     """The type of an array's elements."""
 
-    __class_getitem__ = classmethod(GenericAlias)
+    name: str
+    letter: str
+    kind: str
+    itemsize: int
+    python: type
+
+    def __class_getitem__(cls, of: Any) -> Any:
+        return GenericAlias(cls, (of,))
 
     def __new__(cls, of: Any) -> dtype:
         if isinstance(of, dtype):
@@ -60,7 +67,12 @@ class dtype:
         name = _SPELT.get(of) or getattr(of, "__name__", str(of))
         if name not in _LETTERS:
             raise TypeError(f"elements of {name}: the page's arrays hold {', '.join(_LETTERS)}")
-        return _DTYPES.setdefault(name, _made(name))
+        if name not in _DTYPES:
+            made = _DTYPES[name] = object.__new__(cls)
+            made.name, made.letter, made.kind = name, _LETTERS[name], name[0]
+            made.itemsize = memoryview(bytes(8)).cast("B").cast(made.letter).itemsize  # type: ignore[call-overload]
+            made.python = bool if name == "bool" else int
+        return _DTYPES[name]
 
     def __str__(self) -> str:
         return self.name
@@ -69,15 +81,6 @@ class dtype:
 
 
 _DTYPES: dict[str, dtype] = {}
-
-
-def _made(name: str) -> dtype:
-    made = object.__new__(dtype)
-    made.name, made.letter = name, _LETTERS[name]
-    made.itemsize = memoryview(bytes(8)).cast(made.letter).itemsize
-    made.kind = {"b": "b", "u": "u", "i": "i"}[name[0]]
-    made.python = bool if name == "bool" else int
-    return made
 
 
 class _Flags:
@@ -91,9 +94,10 @@ Shape = tuple[int, ...]
 class ndarray:
     """A view of a flat memory: a shape, and for each dimension how many elements apart its neighbours are."""
 
-    __class_getitem__ = classmethod(GenericAlias)
+    def __class_getitem__(cls, of: Any) -> Any:
+        return GenericAlias(cls, of)
 
-    def __init__(self, memory: memoryview, of: dtype, shape: Shape, strides: Shape, first: int) -> None:
+    def __init__(self, memory: Any, of: dtype, shape: Shape, strides: Shape, first: int) -> None:
         self._memory, self.dtype, self.shape, self._strides, self._first = memory, of, shape, strides, first
 
     # what it is
@@ -123,7 +127,7 @@ class ndarray:
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._memory)) if len(self._memory) else 0
         return {"data": (start + self._first * self.dtype.itemsize, False)}
 
-    def __buffer__(self, _flags: int) -> memoryview:
+    def __buffer__(self, _flags: int) -> Any:
         if not self.flags.c_contiguous:
             raise BufferError("the elements do not lie one after the other")
         flat = self._memory[self._first : self._first + self.size]
@@ -160,7 +164,7 @@ class ndarray:
 
     def _values(self) -> list[Any]:
         if self.flags.c_contiguous:
-            return self._memory[self._first : self._first + self.size].tolist()
+            return list(self._memory[self._first : self._first + self.size])
         return [self._memory[at] for at in self._places()]
 
     def _view(self, key: Any) -> ndarray | None:
@@ -189,7 +193,8 @@ class ndarray:
         """Return the places that an array of numbers or of truth values chooses, and the shape of what is chosen."""
         if isinstance(key, tuple):  # of each chosen row one word
             rows, column = key
-            return self[:, operator.index(column)]._chosen(rows)
+            part: ndarray = self[:, operator.index(column)]
+            return part._chosen(rows)
         keys = asarray(key)
         if keys.dtype.name == "bool":
             if keys.shape != self.shape:
@@ -221,6 +226,13 @@ class ndarray:
             self._memory[at] = one
 
     # what is made of it
+
+    def __neg__(self) -> ndarray:
+        return _array([-one for one in self._values()], self.dtype, self.shape)
+
+    def __invert__(self) -> ndarray:
+        turned = operator.not_ if self.dtype.name == "bool" else operator.invert
+        return _array(list(map(turned, self._values())), self.dtype, self.shape)
 
     def item(self) -> Any:
         if self.size != 1:
@@ -289,17 +301,16 @@ def _operator(work: Callable[[Any, Any], Any], result: type | None, turned: bool
     return method
 
 
-for _name, _work in (("add", operator.add), ("sub", operator.sub), ("mul", operator.mul), ("floordiv", operator.floordiv),
-                     ("mod", operator.mod), ("and", operator.and_), ("or", operator.or_), ("xor", operator.xor),
-                     ("lshift", operator.lshift), ("rshift", operator.rshift)):  # fmt: skip
+_WORK: dict[str, Callable[[Any, Any], Any]] = {
+    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "floordiv", "mod", "xor", "lshift", "rshift")},
+    "and": operator.and_,
+    "or": operator.or_,
+}
+for _name, _work in _WORK.items():
     setattr(ndarray, f"__{_name}__", _operator(_work, None))
     setattr(ndarray, f"__r{_name}__", _operator(_work, None, turned=True))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(ndarray, f"__{_name}__", _operator(getattr(operator, _name), bool))
-ndarray.__neg__ = lambda self: _array([-one for one in self._values()], self.dtype, self.shape)
-ndarray.__invert__ = lambda self: _array(
-    [not one if self.dtype.name == "bool" else ~one for one in self._values()], self.dtype, self.shape
-)
 
 
 def _product(numbers: Iterable[int]) -> int:
@@ -353,7 +364,8 @@ def zeros(shape: int | Sequence[int], of: Any = int64) -> ndarray:
     """Return an array of zeros."""
     counts = (shape,) if isinstance(shape, int) else tuple(shape)
     kind = dtype(of)
-    memory = memoryview(bytearray(_product(counts) * kind.itemsize)).cast(kind.letter)
+    memory: Any = memoryview(bytearray(_product(counts) * kind.itemsize))
+    memory = memory.cast(kind.letter)
     return ndarray(memory, kind, counts, _strides(counts), 0)
 
 
@@ -393,7 +405,8 @@ def arange(start: int, stop: int | None = None, *, dtype: Any = int64) -> ndarra
 def frombuffer(memory: Any, of: Any) -> ndarray:
     """Return an array in memory that is already there."""
     kind = dtype(of)
-    flat = memoryview(memory).cast("B").cast(kind.letter)
+    flat: Any = memoryview(memory).cast("B")
+    flat = flat.cast(kind.letter)
     return ndarray(flat, kind, (len(flat),), (1,), 0)
 
 
@@ -444,7 +457,8 @@ def roll(values: ndarray, by: int, axis: int = 0) -> ndarray:
     if axis:
         raise ValueError("rows are moved, nothing else")
     count = len(values)
-    return values[[(at - by) % count for at in range(count)]] if count else values.copy()
+    moved: ndarray = values[[(at - by) % count for at in range(count)]]
+    return moved
 
 
 # what is found in them
@@ -481,7 +495,8 @@ def cumsum(values: Any) -> ndarray:
 
 def diff(values: ndarray) -> ndarray:
     """Return by how much each value is more than the one before."""
-    return values[1:] - values[:-1]
+    more: ndarray = values[1:] - values[:-1]
+    return more
 
 
 def argmax(values: Any) -> int:
