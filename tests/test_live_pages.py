@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from gfpmodel.exercises import mask_question
-from gfpmodel.gfp import variants
+from gfpmodel.gfp import layout
 from gfpmodel.show import live
 from tests.test_pages import Visit
 
@@ -22,7 +22,7 @@ REPORT = """kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERN
 CPU: 0 PID: 17 Comm: kworker/0:1 Not tainted 5.10.0-8-amd64 #1"""
 OWN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "book/two_phases.html": ("steps", "+0 +0 -1 d0 +3", {"at": 3, "row": None}),
-    "book/bits.html": ("mask", "GFP_NOWAIT|__GFP_NOWARN", {"under": live.of_layout(variants("v5.8-rc3+FAST_TRY")[0])}),
+    "book/bits.html": ("mask", "GFP_NOWAIT|__GFP_NOWARN", {"under": live.of_layout(layout("v5.8-rc3+FAST_TRY"))}),
     "book/index.html": ("report", REPORT, {}),
 }
 FIELD = {"steps": "ops", "mask": "text", "report": "text", "stack": "where"}

@@ -210,7 +210,7 @@ const gfpLive = (() => {
     }
     const [first] = asks();
     if (!first || !("DecompressionStream" in window)) return;
-    state.bar = element("div", { className: "gfp-live-bar" });
+    state.bar = element("div", { className: "gfp-buttons gfp-live-bar" });
     const cell = first.closest(".cell") ?? boxOf(first);
     cell.before(state.bar);
     state.given = own();

@@ -33,7 +33,7 @@
   addEventListener("DOMContentLoaded", () => document.querySelectorAll("form.gfp-question").forEach((form) => {
     const said = Object.assign(document.createElement("p"), { role: "status" });
     const say = (text) => { said.textContent = text; };
-    const bar = Object.assign(document.createElement("div"), { className: "gfp-live-bar" });
+    const bar = Object.assign(document.createElement("div"), { className: "gfp-buttons" });
     bar.append(button("Check", () => check(form, say)), button("Show the answers", () => solve(form, say)));
     form.append(bar, said);
     form.addEventListener("submit", (event) => { event.preventDefault(); check(form, say); });

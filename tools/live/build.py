@@ -16,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from modulefinder import ModuleFinder
 from pathlib import Path
 
+import unidiff
 from playwright._impl._driver import compute_driver_executable  # its node is the one that the pages' tests use
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +39,8 @@ PYTHON = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
 ARCHIVES = ("python_stdlib.zip", "gfp.zip")
 WORKER = HERE / "worker.js"
 DATA = (".json", ".css", ".csv", ".txt", ".xz", ".gz")
-LIST = """import gfpmodel.show.live, sys
-print(*(m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)), sep="\\n")"""
+#: What is not drawn with: a compiler, and the simulator, whose experiments stay as they were drawn ahead.
+LEFT_OUT = ("gfpmodel.mm.build", "gfpmodel.sim", "numpy", "numba", "llvmlite")
 
 
 def node(*words: object) -> None:
@@ -48,20 +50,19 @@ def node(*words: object) -> None:
 
 
 def loaded() -> list[Path]:
-    """Return the files of the package, and of the libraries that it stands on, that drawing needs."""
-    said = subprocess.run([sys.executable, "-c", LIST], check=True, capture_output=True, text=True)
-    return [Path(line) for line in said.stdout.splitlines()]
+    """Return the files of the package, and of the libraries that it stands on, that drawing can come to import."""
+    finder = ModuleFinder([str(ROOT), str(Path(unidiff.__file__).parents[1])], excludes=LEFT_OUT)
+    finder.import_hook("gfpmodel.show.live")
+    return [Path(module.__file__) for module in finder.modules.values() if module.__file__]
 
 
 def sources() -> Iterator[tuple[str, bytes]]:
     """Yield what goes into the page, by its name there."""
     rooms = set()
     for file in loaded():
-        for part in ("gfpmodel", "unidiff"):
-            if part in file.parts and file.suffix == ".py":
-                name = "/".join(file.parts[file.parts.index(part) :])
-                rooms |= {file.parent} if part == "gfpmodel" else set()
-                yield name, file.read_bytes()
+        part = "gfpmodel" if ROOT in file.parents else "unidiff"
+        rooms |= {file.parent} if part == "gfpmodel" else set()
+        yield "/".join(file.parts[len(file.parts) - file.parts[::-1].index(part) - 1 :]), file.read_bytes()
     for room in sorted(rooms):
         for file in sorted(room.iterdir()):
             if file.suffix in DATA:

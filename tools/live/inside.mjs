@@ -6,7 +6,8 @@ import { pathToFileURL } from "node:url";
 
 const [pyodide, file, ...folders] = process.argv.slice(2);
 const { loadPyodide } = await import(pathToFileURL(path.join(pyodide, "pyodide.mjs")));
-const python = await loadPyodide({ indexURL: `${path.resolve(pyodide)}/` });
+const info = { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_0", python: "3.14.2", version: "314.0.7" };
+const python = await loadPyodide({ indexURL: `${path.resolve(pyodide)}/`, lockFileContents: { info, packages: {} } });
 for (const pair of folders) {
   const [name, folder] = pair.split("=");
   python.mountNodeFS(`/${name}`, path.resolve(folder));

@@ -59,7 +59,7 @@ class dtype:
     python: type
 
     def __class_getitem__(cls, of: Any) -> Any:
-        return GenericAlias(cls, (of,))
+        return GenericAlias(cls, of)
 
     def __new__(cls, of: Any) -> dtype:
         if isinstance(of, dtype):

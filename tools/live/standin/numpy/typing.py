@@ -10,4 +10,4 @@ class NDArray:
     """An array of one type of elements, of any shape."""
 
     def __class_getitem__(cls, of: Any) -> Any:
-        return GenericAlias(ndarray, (tuple[Any, ...], GenericAlias(dtype, (of,))))
+        return GenericAlias(ndarray, (tuple[Any, ...], dtype[of]))
