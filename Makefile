@@ -12,6 +12,9 @@ VENDOR := book/assets/vendor/embed.js
 AXE    := tests/vendor/axe.min.js
 BOOK   := _build/.book
 
+# hundreds of processes are started here: each would compile all that it imports again
+unexport PYTHONDONTWRITEBYTECODE
+
 # with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
 BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
@@ -19,8 +22,12 @@ BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
 # what runs a second time, with the engine's functions as they stand: those that test a rule, not those that replay a recording
 INTERPRETED := tests/mm tests/rcu tests/locking tests/sim/test_loop.py tests/sim/test_kfree.py tests/sim/test_statistics.py tests/sim/test_rng.py \
                tests/sim/test_sweeps.py::test_pages_and_objects_in_are_out_or_live tests/evidence/test_raw_rows.py tests/test_cli_mm.py
+# the files with tests in a browser: no other stage has them, and theirs reads no other file
+PAGES := $(shell grep -rl --include='*.py' 'mark\.pages$$' tests)
+PACKAGE := tests $(PAGES:%=--ignore=%) -n auto --dist loadfile
+ENGINE  := $(INTERPRETED) -m 'not bulk' -n auto --dist loadfile
 
-.PHONY: help engine book test lab meeting wheel bench record grids lint clean distclean setup chromium
+.PHONY: help engine book test coverage lab meeting wheel bench record grids lint clean distclean setup chromium
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -34,17 +41,20 @@ book: $(BOOK) ## build the book into _build/html; any warning is an error
 test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
 	@mkdir -p _build/reports; status=0; \
 	echo '== package and tools, the engine compiled'; \
-	MPLBACKEND=Agg $(PYTEST) -q -m 'not pages' -n auto --dist loadfile --durations=15 \
-	    --cov --cov-report= --junitxml=_build/reports/package.xml || status=1; \
+	MPLBACKEND=Agg $(PYTEST) -q $(PACKAGE) --durations=15 --junitxml=_build/reports/package.xml || status=1; \
 	echo '== the engine, interpreted'; \
-	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q -m "not bulk" -n auto --dist loadfile $(INTERPRETED) --durations=15 \
-	    --cov --cov-append --cov-report=term --junitxml=_build/reports/engine.xml || status=1; \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q $(ENGINE) --durations=15 --junitxml=_build/reports/engine.xml || status=1; \
 	echo '== chapters: every cell run again, every output compared'; \
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \
-	    --junitxml=_build/reports/chapters.xml || status=1; \
+	    --durations=15 --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q -m pages -n auto --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q $(PAGES) -n auto --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
+
+# a command of its own, because to trace each line takes as long again as to run it
+coverage: engine ## run the tests of the package, traced, and print the lines and branches that none of them runs
+	@MPLBACKEND=Agg $(PYTEST) -q $(PACKAGE) --cov --cov-report= && \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PYTEST) -q $(ENGINE) --cov --cov-append --cov-report=term
 
 lab: $(READY) ## open the chapters in JupyterLab on 127.0.0.1, with live widgets
 	@$(PY) -m gfpmodel.mm.build >/dev/null 2>&1 &
@@ -88,7 +98,7 @@ distclean: clean ## remove .venv and the fetched JavaScript too
 
 # the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
 engine: $(READY)
-	@$(PY) -m gfpmodel.mm.build mm sim mm@v6.18 & other=$$!; $(PY) -m gfpmodel.mm.build rcu io evidence && wait $$other
+	@$(PY) -m gfpmodel.mm.build mm sim mm@v6.18 & other=$$!; $(PY) -m gfpmodel.mm.build rcu io evidence io@v6.18 && wait $$other
 
 setup: $(READY) $(VENDOR) $(AXE)
 

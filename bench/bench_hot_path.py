@@ -25,13 +25,13 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "gfpmodel"
 FEW, MANY, TIMED, ROUNDS = 1_000, 11_000, 20_000_000, 9
-CHOICE = "rule = RULES + (RULE_WORDS if gfp & zget(zones, MACHINE, RULE_BIT) else 0)"
+CHOICE = "rule = st.RULES + (st.RULE_WORDS if gfp & zget(m, st.MACHINE, st.RULE_BIT) else 0)"
 ENGINE = """
 import sys
 import numpy as np
 from gfpmodel.mm import Machine, PageAllocator, Zone, jit, pack_ops
 from gfpmodel.mm import state as st
-from gfpmodel.mm.page_alloc import OP_ALLOC, OP_FREE_HANDLE, run_ops
+from gfpmodel.mm.run import OP_ALLOC, OP_FREE_HANDLE, run_ops
 assert jit.way() == "here"
 n, times = 1000, int(sys.argv[1]) // 1000
 kinds, arguments = np.tile([OP_ALLOC, OP_FREE_HANDLE], n), np.full(2 * n, 0xCC0)
@@ -96,7 +96,7 @@ def engine_row(folder: Path) -> Row:
     text = source.read_text()
     if text.count(CHOICE) != 1:
         raise SystemExit(f"{source.name} has no longer the line that this takes out: {CHOICE}")
-    source.write_text(text.replace(CHOICE, "rule = RULES"))
+    source.write_text(text.replace(CHOICE, "rule = st.RULES"))
     each = {}
     for name, tree in trees.items():
         engine = {"GFPMODEL_CACHE": str(tree / "cache"), "GFPMODEL_ENGINE": "here"}

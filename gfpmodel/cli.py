@@ -424,9 +424,10 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
 @click.option(
     "--zoneinfo", metavar="FILE", help="The machine's /proc/zoneinfo (zones, marks, batch, high), or a report."
 )
-@click.option("--kernel", default=None, help="Whose names the masks have; default: deduced, and printed.")
+@click.option("--kernel", default=None, help="Whose masks and lists they are; default: deduced, and printed.")
 @click.option("--config", multiple=True, metavar="NAME[=y|n]", help="A CONFIG_ option of that kernel.")
 @click.option("--serve", **ROW, help="What if: every caller tries this row first.")
+@click.option("--lists", metavar="KERNEL", help="What if: another of the model's allocators than the nearest.")
 @click.option("--batch", type=click.IntRange(1, 1 << 20), help="What if: batch of every list.")
 @click.option("--high", type=click.IntRange(0, 1 << 24), help="What if: high of every list.")
 @click.option("--cpus", type=click.IntRange(1, 4096), help="What if: the trace's cpus folded into so many.")
@@ -466,19 +467,40 @@ def record(tool: str, seconds: int, buffer: int, out: str, as_json: bool) -> int
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE[,VALUE...]", help="A parameter; may be repeated.")
+@click.option("--kernel", default="v5.8-rc3", show_default=True, help="Whose lists: v5.8-rc3, v6.18, v7.1 or v7.3.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="How many seeds, from 0.")
 @click.option("--workers", type=int, help="How many processes; default: one for each CPU.")
 @click.option("--dask", metavar="ADDRESS", help="The scheduler of a Dask cluster to run on instead.")
 @click.option("--out", metavar="FILE", help="Where the table goes, .csv or .parquet; a killed run goes on from it.")
+@click.option(
+    "--machine",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Start from it: a report, or /proc files; may be repeated.",
+)
 @json_option
-def experiment(as_json: bool, **asked: Any) -> int:
+def experiment(as_json: bool, files: tuple[str, ...], **asked: Any) -> int:
     """Run the experiment NAME over seeds and a grid of parameters; without NAME, list them.
 
-    Where a parameter is a proposal, a FILE.yaml with its row does, too.
+    Where a parameter is a proposal, a FILE.yaml with its row does, too.  With --machine the runs start from the machine
+    of a report or of /proc/zoneinfo with buddyinfo or pagetypeinfo: its zones, marks and free blocks, and its page
+    cache, which kswapd takes.
     """
     from gfpmodel.io.rows import file_row
     from gfpmodel.sim.command import Question, run
+    from gfpmodel.sim.start import Start
 
+    if files:
+        from gfpmodel.io.procfs import laid_out, page_cache, page_size, read_proc, unknown
+
+        proc = read_proc(files)
+        node, cache = proc.nodes()[0], page_cache(proc)
+        lacks = [words for words in unknown(proc, node, page_size(proc)) if not words.startswith("how many CPUs")]
+        lacks += ["how many CPUs there are: the experiment's"]
+        lacks += ["what of the memory in use is page cache: all of it is taken for that"] * (cache is None)
+        asked["start"] = Start(partial(laid_out, proc, node), cache)
+        asked["started"] = f"started from node {node} of {', '.join(files)}; not told: {'; '.join(lacks)}"
     text, facts = run(Question(**asked, file_row=file_row))
     emit(facts, text, as_json=as_json)
     return FINE

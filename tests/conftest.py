@@ -1,16 +1,18 @@
 """What several test files share."""
 
+from __future__ import annotations
+
 import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from gfpmodel.cli import main
 
@@ -127,3 +129,78 @@ def origins(site: Path) -> Iterator[dict[str, str]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {"http": f"http://127.0.0.1:{server.server_port}/", "file": site.as_uri() + "/"}
         server.shutdown()
+
+
+WIDGETS_READY = """() => {
+    const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
+    return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
+MATH_READY = "() => window.MathJax?.startup?.promise"
+
+
+class Visit:
+    """A tab, in which one page is opened after another, with notes of what goes wrong on each."""
+
+    def __init__(self, browser: Browser, origin: str, **options: Any) -> None:
+        self.origin = origin
+        self.name = ""
+        self.faults: list[str] = []
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.on("request", lambda request: self.note_address(request.url))
+        self.page.on("websocket", lambda socket: self.note_address(socket.url))
+        self.page.on("requestfailed", lambda request: self.note_failure(request.url, request.failure))
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("console", lambda message: self.note_console(message.type, message.text))
+
+    def note_address(self, url: str) -> None:
+        if not url.startswith((self.origin, "data:", "blob:")):
+            self.faults.append(f"leaves the site: {url}")
+
+    def note_failure(self, url: str, why: str | None) -> None:
+        if why != "net::ERR_ABORTED":  # what still loads when the test leaves a page is given up: no fault of the page
+            self.faults.append(f"not loaded: {url} ({why})")
+
+    def note_console(self, kind: str, text: str) -> None:
+        if kind == "error":
+            self.faults.append(f"console: {text}")
+
+    def begin(self) -> None:
+        """Leave what the tests before did, and forget what they saw."""
+        self.page.goto("about:blank")
+        self.page.emulate_media(media="null", color_scheme="light")
+        self.page.set_viewport_size({"width": 1280, "height": 720})
+        self.page.mouse.move(0, 0)
+        self.faults.clear()
+
+    def open(self, page: str, until: Any = "load") -> Page:
+        self.page.goto(self.origin + page, wait_until=until)
+        self.page.wait_for_function(WIDGETS_READY)
+        self.page.evaluate(MATH_READY)
+        return self.page
+
+    def look(self, scheme: str, width: int, height: int = 900) -> Page:
+        """Make the page light or dark and so wide."""
+        self.page.emulate_media(color_scheme=scheme, media="null")  # type: ignore[arg-type]
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
+        return self.page
+
+
+@pytest.fixture(scope="session")
+def visits(browser: Browser, origins: dict[str, str]) -> Iterator[Callable[..., Visit]]:
+    """Return a function that gives the one tab for a way to open the book, empty.
+
+    The pages share their scripts, which take most of the time of opening one where a browser does not know them.
+    """
+    made: dict[Any, Visit] = {}
+
+    def visit(way: str, **options: Any) -> Visit:
+        key = (way, *options.items())
+        if key not in made:
+            made[key] = Visit(browser, origins[way], **options)
+        made[key].begin()
+        return made[key]
+
+    yield visit
+    for one in made.values():
+        one.context.close()

@@ -22,6 +22,7 @@ COMMAND = (sys.executable, "-m", "gfpmodel")
 SCRIPT = b"zone 2 4096 8192\nboot\n"
 CLEAN_PATCH = str(Path(__file__).parent / "data/patches/clean-v5.8-default-base.patch")
 INTERPRETED = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+AS_IT_IS = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
 
 
 def gfpmodel(*args: str | bytes, memory: int = 0, **options: Any) -> subprocess.CompletedProcess[bytes]:
@@ -35,8 +36,9 @@ def gfpmodel(*args: str | bytes, memory: int = 0, **options: Any) -> subprocess.
         "stdin": subprocess.DEVNULL,
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
+        "env": INTERPRETED,
     } | options
-    return subprocess.run([*COMMAND, *args], env=INTERPRETED, preexec_fn=limit, check=False, **streams)
+    return subprocess.run([*COMMAND, *args], preexec_fn=limit, check=False, **streams)
 
 
 def one_line(done: subprocess.CompletedProcess[bytes], says: str) -> None:
@@ -86,7 +88,8 @@ def test_a_line_without_end_takes_little_memory(tmp_path: Path) -> None:
 
 
 def test_a_trace_without_end_is_one_line() -> None:
-    one_line(gfpmodel("replay", "/dev/zero", memory=3 << 30), "a line of more than 64 MiB")
+    # interpreted, its 64 MiB take half a minute
+    one_line(gfpmodel("replay", "/dev/zero", memory=3 << 30, env=AS_IT_IS), "a line of more than 64 MiB")
 
 
 def test_json_of_any_depth_is_one_line(run: Any, tmp_path: Path) -> None:
@@ -151,6 +154,7 @@ def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
         (("verify", "x" * 5000), "no such file"),
         (("verify", "-"), "-: no file: a recording is read more than once"),
         (("verify", "/dev/null"), "/dev/null: no file"),
+        (("verify", "/proc/self"), "/proc/self: a folder; expected a recording, or several: FOLDER/*"),
         (("lint", "x" * 5000), "File name too long"),
         (("machine", "x" * 5000), "File name too long"),
         (("row", "x" * 5000 + ".yaml"), "File name too long"),
@@ -314,8 +318,7 @@ def test_workers_end_with_who_started_them(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     """And the answer comes all the same."""
     (tmp_path / "file").touch()
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
-    environment |= {"GFPMODEL_CACHE": str(tmp_path / "file" / "below")}
+    environment = AS_IT_IS | {"GFPMODEL_CACHE": str(tmp_path / "file" / "below")}
     code = """
 from gfpmodel.mm import Machine, PageAllocator, Zone, jit
 jit.PAYS["mm"] = 1

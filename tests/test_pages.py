@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import io
+import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import links
 import pypdf
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
+
+from tests.conftest import WIDGETS_READY, Visit
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -30,30 +32,53 @@ SHOWN = """() => [...document.querySelectorAll('.widget-html-content, .jupyter-w
     .filter(e => e.checkVisibility()).map(e => e.src || e.innerHTML).join('\\n')"""
 #: The same in words: scripts of the page add attributes to what is shown.
 SAID = SHOWN.replace("e.src || e.innerHTML", "e.src || e.textContent")
-WIDGETS_READY = """() => {
-    const wanted = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]');
-    return document.querySelectorAll('.widget-subarea > .jupyter-widgets').length >= wanted.length; }"""
 SELECTS = ".jupyter-widgets select"
 # what needs a kernel is hidden here, and would not move anything
 HANDLES = ".jupyter-widgets .noUi-handle:not(.gfp-live-only *)"
-MATH_READY = "() => window.MathJax?.startup?.promise"
 UNNAMED = """() => [...document.querySelectorAll('article img, article svg')]
     .filter(e => !e.closest('[aria-hidden=true], mjx-container, button, .headerlink'))
     .filter(e => !(e.getAttribute('alt') || e.getAttribute('aria-label') || e.querySelector?.('title')))
     .map(e => e.outerHTML.slice(0, 120))"""
-#: What axe-core finds with everything unfolded: a line each.
-SHUT_OUT = """async () => {
+UNFOLD = """async () => {
     document.querySelectorAll('details').forEach(e => { e.open = true; });
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
-    document.getAnimations().forEach(e => e.finish());  // what fades in has no contrast yet
-    const {violations} = await axe.run({resultTypes: ['violations'], preload: false});
+    document.getAnimations().forEach(e => e.finish()); }"""  # what fades in has no contrast yet
+#: What axe-core finds in a part of a page, by some of its rules: a line each.
+SHUT_OUT = """async (part, rules) => {
+    const {violations} = await axe.run(part, {...rules, resultTypes: ['violations'], preload: false});
     return violations.filter(v => ['serious', 'critical'].includes(v.impact)).flatMap(v =>
         v.nodes.map(n => `${v.id}: ${n.target}: ${n.html.slice(0, 120)}: ${n.failureSummary}`)); }"""
+#: The rules that compare colours take most of the time of axe.  They find the same in two elements that look alike, as
+#: all around them does: they are asked of the first of each kind, once a scheme.  No other rule asks for colours.
+COLOURS = ["color-contrast", "link-in-text-block"]
+ALL_BUT_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
+#: The first text of each look that was not yet seen in this scheme.  In a drawing each text has its own background.
+TEXTS = """scheme => {
+    const names = window.names ??= new Map(), seen = (window.seen ??= {})[scheme] ??= new Set(), looks = new Map();
+    const texts = [];
+    for (const e of document.body.querySelectorAll('*')) {
+        const s = getComputedStyle(e), large = parseFloat(s.fontSize) / (s.fontWeight >= 700 ? 14 : 18) >= 96 / 72;
+        const own = [e.tagName, e.getAttribute('class'), s.color, s.backgroundColor, s.backgroundImage, s.opacity,
+            s.textDecorationLine, large, e.checkVisibility({visibilityProperty: true})].join('|');
+        const look = `${looks.get(e.parentElement)}|${own}`;
+        if (!names.has(look)) names.set(look, names.size);
+        looks.set(e, names.get(look));
+        const says = e.matches('input, textarea, select, button')
+            || [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+        if (says && own.endsWith('true') && (e.closest('svg') || !seen.has(looks.get(e)))) texts.push(e);
+        if (says) seen.add(looks.get(e));
+    }
+    return texts; }"""
+COLOURS_SHUT_OUT = f"""async ([scheme, rules]) => {{
+    const texts = ({TEXTS})(scheme);
+    return texts.length ? await ({SHUT_OUT})({{include: texts}}, {{runOnly: rules}}) : []; }}"""
 #: What stands over the right edge of the paper and is seen there.
 CUT_OFF = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.checkVisibility() && !e.closest('mjx-assistive-mml, .visually-hidden'))
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .map(e => e.outerHTML.slice(0, 120))"""
+#: Whether a picture of every page is kept, and not only of one in which something is wrong.
+PICTURES = bool(os.environ.get("GFPMODEL_PICTURES"))
 MOST_BYTES = 3_000_000
 #: Width of A4 without the margins of book.css, in CSS pixels.
 PAPER = 680
@@ -62,64 +87,19 @@ NAVIGATION = ("Skip to main content", "Ctrl+K", "Show code cell", "Click to show
 
 pytestmark = pytest.mark.pages
 
-
-class Visit:
-    """One page in a browser context of its own, with notes of what goes wrong on it."""
-
-    def __init__(self, browser: Browser, origin: str, **options: Any) -> None:
-        self.origin = origin
-        self.name = ""
-        self.faults: list[str] = []
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.on("request", lambda request: self.note_address(request.url))
-        self.page.on("websocket", lambda socket: self.note_address(socket.url))
-        self.page.on("requestfailed", lambda request: self.note_failure(request.url, request.failure))
-        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("console", lambda message: self.note_console(message.type, message.text))
-
-    def note_address(self, url: str) -> None:
-        if not url.startswith((self.origin, "data:", "blob:")):
-            self.faults.append(f"leaves the site: {url}")
-
-    def note_failure(self, url: str, why: str | None) -> None:
-        if why != "net::ERR_ABORTED":  # what still loads when the test leaves a page is given up: no fault of the page
-            self.faults.append(f"not loaded: {url} ({why})")
-
-    def note_console(self, kind: str, text: str) -> None:
-        if kind == "error":
-            self.faults.append(f"console: {text}")
-
-    def open(self, page: str, until: Any = "load") -> Page:
-        self.page.goto(self.origin + page, wait_until=until)
-        self.page.wait_for_function(WIDGETS_READY)
-        self.page.evaluate(MATH_READY)
-        return self.page
-
-    def look(self, scheme: str, width: int, height: int = 900) -> Page:
-        """Make the page light or dark and so wide."""
-        self.page.emulate_media(color_scheme=scheme, media="null")  # type: ignore[arg-type]
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
-        return self.page
-
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
+Visits = Callable[..., Visit]
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PAGES])
-def opened(request: pytest.FixtureRequest, browser: Browser, origins: dict[str, str]) -> Iterator[Visit]:
+def opened(request: pytest.FixtureRequest, visits: Visits) -> Visit:
     """Return a page of the book, opened once for all the tests that look at it; what moves it comes last.
 
     What fades in has no contrast yet, which axe would measure.
     """
-    with Visit(browser, origins["file"], reduced_motion="reduce") as visit:
-        visit.name = request.param
-        visit.open(visit.name, until="networkidle")
-        yield visit
+    visit = visits("file", reduced_motion="reduce")
+    visit.name = request.param
+    visit.open(visit.name, until="networkidle")
+    return visit
 
 
 def wait_for_change(page: Page, before: str, control: str) -> str:
@@ -184,15 +164,22 @@ def test_page_is_whole_by_itself(opened: Visit) -> None:
     assert not opened.page.evaluate(UNNAMED), "pictures without a text for those who do not see them"
 
 
-@pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_look(opened: Visit, scheme: str, width: int) -> None:
+@pytest.mark.parametrize("width", [1280, 400])
+def test_look(opened: Visit, width: int, scheme: str) -> None:
+    if opened.name == "index.html":
+        return  # sends on to the front page
     page = opened.look(scheme, width)
-    shot = SHOTS / f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
-    page.screenshot(path=shot, full_page=True)
     overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    shut_out = page.evaluate(SHUT_OUT)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate(UNFOLD)
+    shut_out = page.evaluate(COLOURS_SHUT_OUT, [scheme, COLOURS])
+    if scheme == "light":
+        shut_out += page.evaluate(f"rules => ({SHUT_OUT})(document, rules)", ALL_BUT_COLOURS)
+    if PICTURES or overhang > 0 or shut_out:
+        name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
+        page.screenshot(path=SHOTS / name, full_page=True)
     assert overhang <= 0, f"the page is {overhang} px wider than the window"
     assert not shut_out, "\n".join(shut_out)
 
@@ -238,23 +225,23 @@ def test_every_widget_moves(opened: Visit) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_is_whole_from_a_server(browser: Browser, origins: dict[str, str], name: str) -> None:
-    with Visit(browser, origins["http"]) as visit:
-        visit.open(name, until="networkidle")
+def test_page_is_whole_from_a_server(visits: Visits, name: str) -> None:
+    visit = visits("http")
+    visit.open(name, until="networkidle")
     assert not visit.faults
 
 
 @pytest.mark.parametrize("way", ["http", "file"])
-def test_search_finds_a_word(browser: Browser, origins: dict[str, str], way: str) -> None:
-    with Visit(browser, origins[way]) as visit:
-        page = visit.open("book/index.html")
-        page.locator("button.search-button__button:visible").first.click()
-        field = page.locator("input[name=q]:visible").first
-        field.fill("hunk")
-        field.press("Enter")
-        page.locator("#search-results li a").first.wait_for()
-        found = page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
-        page.wait_for_load_state("networkidle")
+def test_search_finds_a_word(visits: Visits, way: str) -> None:
+    visit = visits(way)
+    page = visit.open("book/index.html")
+    page.locator("button.search-button__button:visible").first.click()
+    field = page.locator("input[name=q]:visible").first
+    field.fill("hunk")
+    field.press("Enter")
+    page.locator("#search-results li a").first.wait_for()
+    found = page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
+    page.wait_for_load_state("networkidle")
     assert any("book/patch.html" in address for address in found)
     assert not visit.faults
 
@@ -269,36 +256,34 @@ def test_search_finds_a_word(browser: Browser, origins: dict[str, str], way: str
         ((1, 0, 2, 3), "a mutex cannot be taken in hardirq"),
     ],
 )
-def test_the_stack_builder_shows_what_the_kernel_prints(
-    browser: Browser, origins: dict[str, str], chosen: tuple[int, ...], shown: str
-) -> None:
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open("book/nesting.html")
-        for select, index in zip(page.locator(".jupyter-widgets select").all(), chosen, strict=True):
-            select.select_option(index=index)
-        page.wait_for_function(f"text => ({SHOWN})().includes(text)", arg=shown)
-        assert not page.locator(".gfp-live-only").first.is_visible()
+def test_the_stack_builder_shows_what_the_kernel_prints(visits: Visits, chosen: tuple[int, ...], shown: str) -> None:
+    visit = visits("file")
+    page = visit.open("book/nesting.html")
+    for select, index in zip(page.locator(".jupyter-widgets select").all(), chosen, strict=True):
+        select.select_option(index=index)
+    page.wait_for_function(f"text => ({SHOWN})().includes(text)", arg=shown)
+    assert not page.locator(".gfp-live-only").first.is_visible()
     assert not visit.faults
 
 
 @pytest.mark.parametrize("name", ["book/bits.html", "book/landed.html", "book/side_by_side.html"])
-def test_an_address_holds_what_was_chosen(browser: Browser, origins: dict[str, str], name: str) -> None:
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open(name)
-        opened = page.evaluate(SAID)
-        selects = page.locator(SELECTS).locator("visible=true").all()[:1]
-        for select in selects:
-            move_select(page, select, "the first dropdown")
-        move_slider(page, page.locator(HANDLES).locator("visible=true").first, "the first slider")
-        written = "moved => location.hash.startsWith('#set=') && location.hash.split(',').length === moved"
-        page.wait_for_function(written, arg=len(selects) + 1)
-        chosen, shown = page.evaluate("location.hash"), page.evaluate(SAID)
-        assert chosen.startswith("#set=")
-        page.goto("about:blank")
-        again = visit.open(name + chosen)
-        again.wait_for_function(f"wanted => ({SAID})() === wanted", arg=shown)
-        again.evaluate("location.hash = '#set=0.999,999.1'")  # an option, a control that are not there: as it opened
-        again.wait_for_function(f"opened => ({SAID})() === opened", arg=opened)
+def test_an_address_holds_what_was_chosen(visits: Visits, name: str) -> None:
+    visit = visits("file")
+    page = visit.open(name)
+    opened = page.evaluate(SAID)
+    selects = page.locator(SELECTS).locator("visible=true").all()[:1]
+    for select in selects:
+        move_select(page, select, "the first dropdown")
+    move_slider(page, page.locator(HANDLES).locator("visible=true").first, "the first slider")
+    written = "moved => location.hash.startsWith('#set=') && location.hash.split(',').length === moved"
+    page.wait_for_function(written, arg=len(selects) + 1)
+    chosen, shown = page.evaluate("location.hash"), page.evaluate(SAID)
+    assert chosen.startswith("#set=")
+    page.goto("about:blank")
+    again = visit.open(name + chosen)
+    again.wait_for_function(f"wanted => ({SAID})() === wanted", arg=shown)
+    again.evaluate("location.hash = '#set=0.999,999.1'")  # an option, a control that are not there: as it opened
+    again.wait_for_function(f"opened => ({SAID})() === opened", arg=opened)
     assert not visit.faults
 
 
@@ -313,18 +298,18 @@ def test_a_page_is_small(site: Path, name: str) -> None:
     assert (site / name).stat().st_size < MOST_BYTES
 
 
-def test_first_reader_is_at_the_report_in_three_clicks(browser: Browser, origins: dict[str, str]) -> None:
+def test_first_reader_is_at_the_report_in_three_clicks(visits: Visits) -> None:
     report = "BUG: Invalid wait context"
     seen: list[str] = []
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open("book/index.html")
-        for _ in range(3):
-            page.locator("a.gfp-path, .gfp-path a").first.click()
-            page.wait_for_load_state("load")
-            page.wait_for_function(WIDGETS_READY)
-            seen.append(page.locator("article").inner_text())
-            if page.get_by_text(report).locator("visible=true").count():
-                break
-        expect(page.get_by_text(report).locator("visible=true").first).to_be_in_viewport()
+    visit = visits("file")
+    page = visit.open("book/index.html")
+    for _ in range(3):
+        page.locator("a.gfp-path, .gfp-path a").first.click()
+        page.wait_for_load_state("load")
+        page.wait_for_function(WIDGETS_READY)
+        seen.append(page.locator("article").inner_text())
+        if page.get_by_text(report).locator("visible=true").count():
+            break
+    expect(page.get_by_text(report).locator("visible=true").first).to_be_in_viewport()
     assert "zone->lock" in seen[-2], "the path that takes the lock comes before the report"
     assert not visit.faults

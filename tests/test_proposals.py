@@ -40,7 +40,8 @@ def test_the_rows_have_the_names_of_the_command_line() -> None:
 
 
 def test_the_engine_asks_for_no_proposal_by_name() -> None:
-    for module in (gfpmodel.mm.buddy, gfpmodel.mm.pcp, gfpmodel.mm.page_alloc, gfpmodel.mm.allocator):
+    mm = gfpmodel.mm
+    for module in (mm.buddy, mm.pcp, mm.page_alloc, mm.watermark, mm.free, mm.hits, mm.run, mm.allocator):
         source = inspect.getsource(module)
         assert not [name for name in ROWS if f'"{name}"' in source]
 

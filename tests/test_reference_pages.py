@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.test_pages import Visit
+from tests.test_pages import Visits
 
 pytestmark = pytest.mark.pages
 
@@ -19,22 +19,20 @@ def shows(page: Page, text: str) -> None:
 
 @pytest.mark.parametrize("way", ["http", "file"])
 @pytest.mark.parametrize("what", [TERM, SOURCE], ids=["term", "source"])
-def test_a_link_explains_itself(
-    browser: Browser, origins: dict[str, str], what: tuple[str, str, str], way: str
-) -> None:
+def test_a_link_explains_itself(visits: Visits, what: tuple[str, str, str], way: str) -> None:
     name, link, text = what
-    with Visit(browser, origins[way]) as visit:
-        page = visit.open(name)
-        tip = page.get_by_role("tooltip")
-        expect(tip).to_have_count(0)
-        page.locator(link).first.hover()
-        shows(page, text)
-        page.mouse.move(0, 0)
-        expect(tip).to_have_count(0)
-        page.locator(link).first.focus()
-        shows(page, text)
-        assert page.locator(link).first.get_attribute("aria-describedby") == tip.locator("..").get_attribute("id")
-        assert tip.locator("a, [id]").count() == 0
-        page.keyboard.press("Escape")
-        expect(tip).to_have_count(0)
+    visit = visits(way)
+    page = visit.open(name)
+    tip = page.get_by_role("tooltip")
+    expect(tip).to_have_count(0)
+    page.locator(link).first.hover()
+    shows(page, text)
+    page.mouse.move(0, 0)
+    expect(tip).to_have_count(0)
+    page.locator(link).first.focus()
+    shows(page, text)
+    assert page.locator(link).first.get_attribute("aria-describedby") == tip.locator("..").get_attribute("id")
+    assert tip.locator("a, [id]").count() == 0
+    page.keyboard.press("Escape")
+    expect(tip).to_have_count(0)
     assert not visit.faults

@@ -28,8 +28,9 @@ PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 def rooms() -> list[str]:
-    """Return whose libraries a wheel carries: every room's, and the allocator's with each later kernel's rules."""
-    return [*sorted(jit.ROOMS, key=lambda room: room != "sim"), *(f"mm@{name}" for name in later())]  # longest first
+    """Return whose libraries a wheel carries: every room's, those of some with each later kernel's rules, too."""
+    of_kernels = [f"{room}@{name}" for name in later() for room in ("mm", "sim", "io")]
+    return [*sorted(jit.ROOMS, key=lambda room: room != "sim"), *of_kernels]  # longest first
 
 
 def later() -> list[str]:

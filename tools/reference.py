@@ -119,7 +119,9 @@ def documented(module: str, name: str) -> list[str]:
     if inspect.ismodule(it):
         return [f".. automodule:: {it.__name__}", "   :members:", ""]
     if inspect.isclass(it):
-        return [f".. autoclass:: {module}.{name}", "   :members:", ""]
+        parts = all(base.__module__.startswith(("gfpmodel.", "abc")) for base in it.__mro__[1:-1])
+        inherited = ["   :inherited-members:"] if parts and it.__mro__[1:-1] else []  # a class in several files
+        return [f".. autoclass:: {module}.{name}", "   :members:", *inherited, ""]
     if callable(it):
         return [f".. autofunction:: {module}.{name}", ""]
     return [f".. autodata:: {module}.{name}", "   :no-value:", ""]

@@ -24,7 +24,7 @@ from gfpmodel.io.text import beginning, read_lines
 from gfpmodel.mm import PageAllocator, pack_ops
 from gfpmodel.mm.events import WAKE_KSWAPD
 from gfpmodel.mm.ops import MAX_OP_ORDER, check_mask
-from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_FREE
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_FREE
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_PCPTYPES, ZONE_NAMES
 from gfpmodel.proposals import proposal
 

@@ -28,7 +28,7 @@ from gfpmodel.io.config import Config
 from gfpmodel.mm import PageAllocator
 from gfpmodel.mm.events import RECORDED_KINDS
 from gfpmodel.mm.ops import MAX_OP_ORDER
-from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_PCPTYPES, MIGRATE_TYPES_WRITTEN
 from gfpmodel.proposals import proposal
 

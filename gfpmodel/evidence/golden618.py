@@ -38,7 +38,7 @@ from gfpmodel.mm.ops import (
     OP_ZONE_FLAG,
     busy_argument,
 )
-from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE
 from gfpmodel.mm.state import (
     IN_USE,
     MAX_ATTEMPTS,

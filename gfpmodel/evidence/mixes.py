@@ -133,8 +133,10 @@ def run_mix(allocator: PageAllocator, mix: Mix) -> Counted:
     late = asked_at[:done][asked] > mix.iterations // 2
     edges = np.flatnonzero(np.diff(np.concatenate(([0], null.astype(np.int8), [0]))))
     runs = edges[1::2] - edges[::2]
-    got = pfns[asked][~null].tolist()
-    blocks = np.bincount([allocator.migratetype(pfn) for pfn in got], minlength=5)
+    got = pfns[asked][~null]
+    _, one_of_each, pages = np.unique(got >> allocator.machine.pageblock_order, return_index=True, return_counts=True)
+    types = [allocator.migratetype(pfn) for pfn in got[one_of_each].tolist()]
+    blocks = np.bincount(types, pages, minlength=5).astype(np.int64)
     return Counted(
         len(null),
         int(null.sum()),

@@ -61,6 +61,8 @@ def verify_file(name: str) -> Verdict:
     try:
         if name != "-" and not exists(path):
             raise InputError("no such file", name)
+        if path.is_dir():
+            raise InputError("a folder; expected a recording, or several: FOLDER/*", name)
         if name == "-" or not path.is_file():
             raise InputError("no file: a recording is read more than once; write it to one first", name)
         for recognise, replay in READERS:

@@ -25,4 +25,4 @@ def explain_lines(lines: Iterable[str], kernel: str | None = None) -> Iterator[d
 
 def explain(text: str, kernel: str | None = None) -> list[dict[str, Any]]:
     """Return the explanations of all reports in a text, in its order."""
-    return sorted(explain_lines(text.split("\n"), kernel), key=lambda one: int(one["line"]))
+    return sorted(explain_lines([text], kernel), key=lambda one: int(one["line"]))

@@ -1,216 +1,63 @@
-"""Explain an allocation failure or an OOM block: the request, and each eligible zone's arithmetic by its kernel's rule.
-
-Models: mm/page_alloc.c:__zone_watermark_ok, :zone_watermark_fast and :gfp_to_alloc_flags (v4.4 to v7.3), as the slow
-path asks them with the min mark; leaves out realtime tasks, PF_MEMALLOC, OOM victims, dirty limits and node reclaim.
-"""
+"""Explain an allocation failure or an OOM block: the request, and each eligible zone's test by its kernel's rule."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.find import Found
-from gfpmodel.gfp.meanings import BY_HIGH_SINCE, BY_HIGH_STABLE, meaning
+from gfpmodel.explain.nodes import Nodes, left_out, nodes_of
+from gfpmodel.explain.request import Asks, Context, asks_of, atomic_mask, context_of, releases_of, without_limits
+from gfpmodel.explain.zones import HIGHEST_ORDER, Sum, largest_order, zone_test
+from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
 from gfpmodel.gfp.reading import Reading, read
-from gfpmodel.io.meminfo import ORDER_OF_ZONES, MemInfo, Zone, read_mem_info, zone_index
+from gfpmodel.io.meminfo import MemInfo, read_mem_info, zone_sets
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
-UNUSABLE_AT_ONCE_SINCE = (5, 9)  #: the quick test for order 0 leaves out the HIGHATOMIC reserve, too
-UNBOOSTED_SINCE, UNBOOSTED_NOT = (5, 11), (5, 8)  #: order 0 with reserves is tested again without the boost
-HIGHEST_ORDER = 10
-LETTERS = "UME"  #: the types whose blocks any request may be given
-_ORDER = re.compile(r"\border[:=](\d{1,3})\b")
+BY_HAND = -1  #: the order of an OOM that SysRq asked for
+_ORDER = re.compile(r"\border[:=](-1\b|\d{1,3}\b)")
 _MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
 _WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer)")
-_NODES = re.compile(r"nodemask=(\(null\)|[\d,-]+)")
-_MEMS = re.compile(r"mems_allowed=([\d,-]+)")
-_MEMCG = re.compile(r"CONSTRAINT_MEMCG|Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
-
-
-@dataclass(frozen=True)
-class Asks:
-    """What a request may use: its order and highest zone, and what of the reserves its flags open.
-
-    ``high`` halves the mark, ``harder`` takes a quarter of what is left, ``reserves`` keeps the HIGHATOMIC reserve
-    from being subtracted, ``atomic_blocks`` opens its blocks, ``cma`` those of CMA.
-    """
-
-    order: int
-    highest: str
-    version: tuple[int, ...]
-    high: bool = False
-    harder: bool = False
-    reserves: bool = False
-    atomic_blocks: bool = False
-    cma: bool = False
-    unlimited: bool = False
-
-
-def asks_of(found: Reading, order: int, zones: set[str]) -> Asks:
-    """Return what a mask of a kernel may use; ``zones`` are the names that the machine has."""
-    mask, bits, version = found.mask, found.layout.bits, found.release.version
-
-    def has(name: str) -> bool:
-        return bool(mask & bits.get(f"__GFP_{name}", 0))
-
-    none = has("NOMEMALLOC")
-    cma = has("MOVABLE") and not has("RECLAIMABLE")
-    unlimited = has("MEMALLOC") and not none
-    if version >= BY_HIGH_SINCE or version == BY_HIGH_STABLE:
-        free_of_wait = not has("DIRECT_RECLAIM") and not none
-        atomic = free_of_wait and has("HIGH")
-        reserves = free_of_wait or has("HIGH")
-        flags = {"harder": atomic, "reserves": reserves, "atomic_blocks": atomic and order > 0}
-    else:
-        harder = has("ATOMIC") and not none and not has("DIRECT_RECLAIM")
-        flags = {"harder": harder, "reserves": harder, "atomic_blocks": harder}
-    highest = highest_zone(has("DMA"), has("DMA32"), has("HIGHMEM"), has("MOVABLE"), zones)
-    return Asks(order, highest, version, high=has("HIGH"), cma=cma, unlimited=unlimited, **flags)
-
-
-def highest_zone(dma: bool, dma32: bool, highmem: bool, movable: bool, zones: set[str]) -> str:
-    """Return the highest zone that a mask allows on a machine with these zones.
-
-    Models: include/linux/gfp.h:gfp_zone (v5.8); a zone that the machine does not print has no pages, so that a
-    request for it is one for the next lower.
-    """
-    if highmem and movable:
-        return "Movable"
-    if highmem and "HighMem" in zones:
-        return "HighMem"
-    if dma32 and "DMA32" in zones:
-        return "DMA32"
-    return "DMA" if dma and "DMA" in zones else "Normal"
-
-
-@dataclass(frozen=True)
-class Sum:
-    """A zone's test: what is free, what of it does not count, what has to remain; all in pages.
-
-    ``test`` is what failed: ``mark``, ``lowmem_reserve``, ``HIGHATOMIC``, ``CMA``, ``block`` (fragmentation), ``none``
-    (the numbers pass) or ``unknown`` (a number is missing); ``short`` by how many pages.  ``block`` says whether a
-    block of the order was there for this request (None: not printed).
-    """
-
-    zone: str
-    test: str
-    short: int = 0
-    free: int = 0
-    highatomic: int = 0
-    cma: int = 0
-    mark: int = 0
-    boost: int = 0
-    keep: int = 0
-    reserve: int = 0
-    block: bool | None = None
-    blocks: int | None = None
-    remarks: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {**vars(self), "remarks": list(self.remarks)}
-
-
-def zone_test(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Sum:
-    """Test one zone as the slow path of this kernel does."""
-
-    def pages(name: str) -> int:
-        return zone.fields.get(name, 0) // page_kb
-
-    if "free" not in zone.fields or "min" not in zone.fields:
-        return Sum(str(zone), "unknown", remarks=("free or min was cut off",))
-    remarks = []
-    index = zone_index(info, zone.node, asks.highest)
-    reserve = zone.reserve[index] if zone.reserve and index is not None and index < len(zone.reserve) else None
-    if reserve is None and zone.name != asks.highest and (zone.reserve is None or any(zone.reserve)):
-        why = f"at most {max(zone.reserve)}" if zone.reserve else "not printed"
-        remarks.append(f"which lowmem_reserve holds for {asks.highest} cannot be told ({why}): taken as 0")
-    boost, cma = pages("boost"), 0 if asks.cma else pages("free_cma")
-    exact = "free_highatomic" in zone.fields
-    highatomic = 0 if asks.reserves else pages("free_highatomic" if exact else "reserved_highatomic")
-    if not asks.reserves and not exact and "reserved_highatomic" not in zone.fields:
-        remarks.append("the HIGHATOMIC reserve was not printed: taken as 0")
-    block, count = block_there(zone, asks)
-    free, mark = pages("free"), pages("min")
-    it = Sum(str(zone), "", 0, free, highatomic, cma, mark, boost, mark, reserve or 0, block, count, tuple(remarks))
-    return judged(it, asks)
-
-
-def judged(it: Sum, asks: Asks) -> Sum:
-    """Return the sum with the mark that must remain for this request, and the test that it fails."""
-    keep = lowered(it.mark, asks)
-    quick = 0 if asks.version < UNUSABLE_AT_ONCE_SINCE else it.highatomic
-    if asks.unlimited:
-        return replace(it, keep=0, test=block_test(it, asks))
-    if asks.order == 0 and it.free - it.cma - quick > it.mark + it.reserve:
-        return replace(it, keep=keep, test="none")
-    rest = it.free - ((1 << asks.order) - 1)
-    useful = rest - it.highatomic - it.cma
-    if asks.order == 0 and it.boost and (asks.high or asks.harder) and useful <= keep + it.reserve:
-        if asks.version >= UNBOOSTED_SINCE:
-            keep = lowered(it.mark - it.boost, asks)
-        elif asks.version > UNBOOSTED_NOT:
-            it = replace(it, remarks=(*it.remarks, "whether this release tests again without the boost was not read"))
-    it = replace(it, keep=keep)
-    short = keep + it.reserve - useful + 1
-    if short <= 0:
-        return replace(it, test=block_test(it, asks))
-    for name, given in (("lowmem_reserve", it.reserve), ("HIGHATOMIC", it.highatomic), ("CMA", it.cma)):
-        if given >= short:
-            return replace(it, test=name, short=short)
-    return replace(it, test="mark", short=short)
-
-
-def lowered(mark: int, asks: Asks) -> int:
-    """Return what of a mark must remain: half with __GFP_HIGH, three quarters of that for who cannot wait."""
-    mark -= mark // 2 if asks.high else 0
-    return mark - mark // 4 if asks.harder else mark
-
-
-def block_test(it: Sum, asks: Asks) -> str:
-    """Return the test of blocks: order 0 needs none."""
-    if asks.order == 0 or it.block:
-        return "none"
-    return "unknown" if it.block is None else "block"
-
-
-def block_there(zone: Zone, asks: Asks) -> tuple[bool | None, int | None]:
-    """Return whether a block of the order, or a larger one, was there for the request, and how many of all types.
-
-    Beside a number stand the types that have such a block, not how many each has.
-    """
-    if asks.order > HIGHEST_ORDER:
-        return False, 0
-    if zone.blocks is None:
-        return None, None
-    enough = [(n, letters) for n, letters in zone.blocks[asks.order :] if n]
-    mine = LETTERS + "C" * asks.cma + "H" * asks.atomic_blocks
-    count = sum(n for n, _ in enough)
-    if any(letters and set(letters) & set(mine) for _, letters in enough):
-        return True, count
-    if any(letters is None for _, letters in enough) or (zone.total is None and len(zone.blocks) < HIGHEST_ORDER):
-        return None, count
-    return False, count
+_CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
+_MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
+CONSTRAINTS = {"CPUSET": "the task's cpuset", "MEMORY_POLICY": "the task's memory policy"}
 
 
 @dataclass
 class Failure:
-    """An explained failure, stall or OOM."""
+    """An explained failure, stall or OOM; ``asked`` is what the request may use, one for each that it may have been."""
 
     found: Found
     reading: Reading | None
     order: int | None
     info: MemInfo
-    asks: Asks | None
-    sums: list[Sum]
-    outside: list[str]
-    memcg: bool
-    remarks: list[str]
+    nodes: Nodes
+    context: Context
+    constraint: str = ""
+    asked: list[Asks] = field(default_factory=list)
+    sums: list[Sum] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def asks(self) -> Asks | None:
+        """Return what the request may use, as far as it can be told."""
+        return self.asked[0] if self.asked else None
+
+    @property
+    def beyond(self) -> int | None:
+        """Return the largest order if the request is beyond it, else None; a list that was cut does not tell it."""
+        listed = largest_order(self.info)
+        if listed is None and any(zone.blocks for zone in self.info.zones):
+            return None
+        largest = HIGHEST_ORDER if listed is None else listed
+        return largest if self.order is not None and self.order > largest else None
 
 
 def first_line(lines: list[str]) -> str:
@@ -219,31 +66,96 @@ def first_line(lines: list[str]) -> str:
     return lines[0] if whole else " ".join(lines[:2])
 
 
+def constraint_of(lines: list[str]) -> str:
+    """Return what an OOM was constrained by, as printed, else MEMCG where a cgroup's limit is; empty for nothing."""
+    printed = next(filter(None, map(_CONSTRAINT.search, lines)), None)
+    if printed:
+        return printed[1] if printed[1] != "NONE" else ""
+    return "MEMCG" if any(map(_MEMCG.search, lines)) else ""
+
+
 def read_failure(found: Found) -> Failure:
     """Read a report of the page allocator's and do each eligible zone's arithmetic."""
     head, info = first_line(found.lines), read_mem_info(found.lines)
-    remarks: list[str] = [*found.lost]
-    reading = read_the_mask(head, found.release, remarks)
+    it = Failure(found, None, None, info, nodes_of(head, found.lines), context_of(found.lines))
+    it.constraint = constraint_of(found.lines)
+    it.remarks += found.lost
+    it.reading = read_the_mask(head, found.release, it.remarks)
     order = _ORDER.search(head)
-    number = int(order[1]) if order else None
-    failure = Failure(found, reading, number, info, None, [], [], any(map(_MEMCG.search, found.lines)), remarks)
-    if reading is None or number is None:
-        return failure
-    names = {zone.name for zone in info.zones}
-    failure.asks = asks_of(reading, number, names)
-    if reading.release.version < RULES_SINCE:
-        remarks.append("the rule of kernels before v4.4 is not modelled: no arithmetic is done")
-        return failure
-    page_kb = info.page_kb or 4
-    if info.page_kb is None and info.zones:
-        remarks.append("the size of a page was not printed (it is that of the first block): taken as 4 kB")
-    nodes, top = allowed_nodes(head, found.lines), ORDER_OF_ZONES.index(failure.asks.highest)
-    for zone in info.zones:
-        if ORDER_OF_ZONES.index(zone.name) > top or (nodes is not None and zone.node not in nodes):
-            failure.outside.append(str(zone))
-        else:
-            failure.sums.append(zone_test(zone, info, failure.asks, page_kb))
-    return failure
+    it.order = int(order[1]) if order else None
+    if it.reading is None or it.order is None or it.order == BY_HAND:
+        return it
+    it.asked = may_have_asked(it, it.reading.mask, it.remarks)
+    if it.reading.release.version < RULES_SINCE:
+        it.remarks.append("the rule of kernels before v4.4 is not modelled: no arithmetic is done")
+    elif it.constraint != "MEMCG" and it.beyond is None:
+        if info.page_kb is None and info.zones:
+            it.remarks.append("the size of a page was not printed (it is that of the first block): taken as 4 kB")
+        it.sums, it.outside = sums_of(it, it.asked)
+    return it
+
+
+def may_have_asked(it: Failure, mask: int, remarks: list[str]) -> list[Asks]:
+    """Return what a mask may use: one, or several where the report does not tell by which rule; that is a remark."""
+    assert it.reading is not None
+    assert it.order is not None
+    table, version = it.reading.layout, it.reading.release.version
+    built = zone_sets(it.info) or ((),)
+    names = {zone.name for zone in it.info.zones}.union(set.intersection(*map(set, built)))
+    zones = [names]
+    for name in ("DMA", "DMA32"):
+        if mask & table.bits[f"__GFP_{name}"] and name not in names and any(name in one for one in built):
+            remarks.append(f"this kernel may have a zone {name} without pages: then no zone above it was eligible")
+            zones.append({*names, name})
+    releases = releases_of(it.found.release, version)
+    asked = [asks_of(mask, table, it.order, names, release) for names in zones for release in releases]
+    asked = list(dict.fromkeys(asked))
+    if len(asked) > len(zones):
+        series = ".".join(map(str, version))
+        remarks.append(f"stable {series} changed the rule on its way, and which {series}.y this is cannot be told")
+    if it.context.memalloc and not mask & table.bits.get("__GFP_NOMEMALLOC", 0):
+        unlimited = [without_limits(asks) for asks in asked]
+        own = f"{it.context.memalloc}, so that it has PF_MEMALLOC"
+        if it.context.interrupt is None:
+            remarks.append(f"{own}; without a call chain, whether an interrupt asked instead cannot be told")
+            return asked + unlimited
+        remarks.append(f"{own}: no mark is looked at")
+        return list(dict.fromkeys(unlimited))
+    return asked
+
+
+def sums_of(it: Failure, asked: list[Asks]) -> tuple[list[Sum], list[str]]:
+    """Return each eligible zone's test, and the zones that are not eligible with the reason."""
+    sums, outside = [], []
+    for zone in it.info.zones:
+        reasons = {left_out(zone, asks, it.nodes, it.context) for asks in asked}
+        if "" not in reasons:
+            outside.append(f"{zone}: {min(reasons)}")
+            continue
+        one = zone_test(zone, it.info, asked)
+        for reason in sorted(reasons - {""}):
+            one = replace(one, doubts=(*one.doubts, f"it may not have been eligible: {reason}"))
+        sums.append(replace(one, test="unknown") if len(reasons) > 1 and one.test == "none" else one)
+    return sums, outside
+
+
+def by_node(sums: list[Sum]) -> dict[str, list[Sum]]:
+    """Return the tests of each node."""
+    nodes: dict[str, list[Sum]] = {}
+    for one in sums:
+        nodes.setdefault(one.zone.rsplit(maxsplit=1)[0], []).append(one)
+    return nodes
+
+
+def decisive(it: Failure) -> list[Sum]:
+    """Return the tests that decide: with __GFP_THISNODE those of the nodes in which no zone passes, if there are any.
+
+    Which node the request named is not printed.
+    """
+    if it.asks is None or not it.asks.this_node:
+        return it.sums
+    failed = [sums for sums in by_node(it.sums).values() if all(one.test != "none" for one in sums)]
+    return [one for sums in failed for one in sums] or it.sums
 
 
 @lru_cache(maxsize=256)
@@ -276,80 +188,124 @@ def read_the_mask(head: str, release: str | None, remarks: list[str]) -> Reading
     return found
 
 
-def numbers(text: str) -> set[int]:
-    """Return the numbers of a list such as 0-1,4."""
-    found: set[int] = set()
-    for part in text.strip(",").split(","):
-        first, _, last = part.partition("-")
-        if first.isdigit():
-            found |= set(range(int(first), min(int(last) if last.isdigit() else int(first), 1 << 12) + 1))
-    return found
-
-
-def allowed_nodes(head: str, lines: list[str]) -> set[int] | None:
-    """Return the nodes that the mask of nodes and the cpuset allow, None where the report does not say."""
-    found = _NODES.search(head)
-    mems = next(filter(None, map(_MEMS.search, lines[:3])), None)
-    sets = [numbers(m[1]) for m in (found, mems) if m and m[1][0].isdigit()]
-    return set.intersection(*sets) if sets else None
-
-
 def otherwise(it: Failure) -> Iterator[str]:
     """Yield what the same machine would have done with another request, each computed."""
-    if it.asks is None or not it.info.zones or not it.sums:
+    if it.asks is None or it.reading is None or not it.sums:
         return
-    asks, kb = it.asks, it.info.page_kb or 4
-    changes: list[tuple[str, Asks]] = []
+    asks, table, mask = it.asks, it.reading.layout, it.reading.mask
+    changes: list[tuple[str, int, int]] = []  # words, order, mask
     if asks.order:
-        changes.append(("order 0", replace(asks, order=0, atomic_blocks=False)))
-        changes += [(f"order {n}", replace(asks, order=n)) for n in (asks.order - 1,) if n > 0]
-    if not (asks.high and asks.harder):
-        deep = replace(asks, high=True, harder=True, reserves=True, atomic_blocks=asks.order > 0)
-        changes.append(("GFP_ATOMIC's reserves", deep))
+        changes.append(("order 0", 0, mask))
+        changes += [(f"order {n}", n, mask) for n in (asks.order - 1,) if n > 0]
+    if not (asks.high and asks.harder) and not asks.unlimited:
+        changes.append(("GFP_ATOMIC's reserves", asks.order, atomic_mask(mask, table)))
     if not asks.cma and any(zone.fields.get("free_cma") for zone in it.info.zones):
-        changes.append(("__GFP_MOVABLE, which may use CMA", replace(asks, cma=True)))
-    names = {s.zone for s in it.sums}
-    for words, other in changes:
-        sums = [zone_test(z, it.info, other, kb) for z in it.info.zones if str(z) in names]
-        passing = [s.zone for s in sums if s.test == "none"]
-        yield f"with {words}: {'passes in ' + ', '.join(passing) if passing else 'fails as well'}"
+        movable = mask & ~table.bits["__GFP_RECLAIMABLE"] | table.bits["__GFP_MOVABLE"]
+        changes.append(("__GFP_MOVABLE, which may use CMA", asks.order, movable))
+    if asks.this_node:
+        changes.append(("any node", asks.order, mask & ~table.bits["__GFP_THISNODE"]))
+    for words, order, other in changes:
+        sums, _ = sums_of(it, may_have_asked(replace(it, order=order), other, []))
+        passing, unknown = ([s.zone for s in sums if s.test == test] for test in ("none", "unknown"))
+        fails = f"cannot be told of {', '.join(unknown)}" if unknown else "fails as well"
+        yield f"with {words}: {'passes in ' + ', '.join(passing) if passing else fails}"
 
 
 def why(it: Failure) -> list[str]:
     """Return why it failed, in words: one line a zone, and what they come to."""
-    if it.memcg:
+    if it.order == BY_HAND:
+        return ["the OOM killer was asked for by hand (SysRq f): no request failed"]
+    if it.constraint == "MEMCG":
         return ["the limit of a memory cgroup was reached: the zones' marks are not what failed"]
-    if it.order is not None and it.order > HIGHEST_ORDER:
-        return [f"order {it.order} is beyond the largest block, order {HIGHEST_ORDER}"]
+    if it.beyond is not None:
+        return [beyond_words(it)]
     lines = [f"{s.zone}: {in_words(s, it)}" for s in it.sums]
-    tests = {s.test for s in it.sums}
+    lines += [f"{words}: it was not eligible" for words in it.outside]
+    if it.constraint in CONSTRAINTS:
+        lines.append(f"{CONSTRAINTS[it.constraint]} kept it from a part of the memory ({it.nodes})")
+    lines += of_one_node(it)
+    tests = {s.test for s in decisive(it)}
     if "none" in tests:
         lines.append("by these numbers it would have got a page: memory was freed between the failure and this report")
+    elif tests == {"block"} and any(s.doubts for s in it.sums):
+        lines.append("fragmentation: the pages are free, but in smaller or other blocks")
     elif tests == {"block"}:
         lines.append("fragmentation, not the mark: the pages are free, but in smaller or other blocks")
+    elif "unknown" in tests:
+        lines.append("why it failed cannot be said for certain: a number that decides is not told")
     elif not it.sums:
         lines.append("no eligible zone is printed: why it failed cannot be said")
     return lines
 
 
+def beyond_words(it: Failure) -> str:
+    """Return that an order is beyond the largest block, and by what that is known."""
+    if largest_order(it.info) is not None:
+        return f"order {it.order} is beyond the largest block that this kernel lists, order {it.beyond}"
+    usual = f"order {it.beyond}, the largest block of a kernel built as usual"
+    return f"order {it.order} is beyond {usual}; this kernel's own is not known, as no blocks are listed"
+
+
+def of_one_node(it: Failure) -> Iterator[str]:
+    """Yield what __GFP_THISNODE comes to: which node it was is not printed."""
+    nodes = by_node(it.sums)
+    if it.asks is None or not it.asks.this_node or not nodes:
+        return
+    only = "__GFP_THISNODE: only the zones of one node are eligible"
+    if len(nodes) == 1:
+        yield f"{only}, here {next(iter(nodes))}, the only one that is printed and allowed"
+        return
+    yield f"{only}; which one it asked for is not printed: {' or '.join(nodes)}"
+    failed = by_node(decisive(it))
+    if len(failed) < len(nodes):
+        yield f"every other would have given a page, so that it was {' or '.join(failed)}, if nothing was freed since"
+
+
 def in_words(s: Sum, it: Failure) -> str:
     """Return one zone's arithmetic in words."""
     if s.test == "unknown" and not s.mark and not s.free:
-        return "; ".join(["cannot be tested", *s.remarks])
-    order = it.order or 0
+        return "; ".join(["cannot be tested", *s.doubts, *s.remarks])
+    order, free_of_marks = it.order or 0, it.asks is not None and it.asks.unlimited
+    types = f"no block of order {order} or more for this type ({s.blocks or 0} of other types)"
+    if free_of_marks and s.test != "unknown":
+        end = types if s.test == "block" else "there is one"
+        return "; ".join([f"{s.free} pages free; no mark is looked at", end, *s.doubts, *s.remarks])
     off = [f"{(1 << order) - 1} of the block"] * (order > 0)
     off += [f"{n} {name}" for n, name in ((s.highatomic, "HIGHATOMIC"), (s.cma, "CMA")) if n]
     useful = s.free - ((1 << order) - 1) - s.highatomic - s.cma
     boost = f" (of min {s.mark}, boost {s.boost} in it)" if s.boost else f" (of min {s.mark})" * (s.keep != s.mark)
     has = f"{s.free} pages free" + (f" - {' - '.join(off)} = {useful}" if off else "")
-    needs = f"must stay above {s.keep}{boost} + lowmem_reserve {s.reserve} = {s.keep + s.reserve}"
+    more = " or more" * bool(s.doubts)
+    needs = f"must stay above {s.keep}{boost} + lowmem_reserve {s.reserve} = {s.keep + s.reserve}{more}"
+    above = f"whether it passes cannot be told: {useful - s.keep - s.reserve} pages are above that"
     ends = {
         "none": "passes",
-        "block": f"passes the mark, but no block of order {order} or more for this type ({s.blocks} of other types)",
-        "unknown": "passes the mark; whether a block was there for this type is not printed",
+        "block": types if s.doubts else f"passes the mark, but {types}",
+        "unknown": above if s.doubts else "passes the mark; whether a block was there for this type is not printed",
     }
-    end = ends.get(s.test, f"{s.short} pages short: it failed by {s.test}")
-    return "; ".join([f"{has}; {needs}", end, *s.remarks])
+    end = ends.get(s.test, f"{s.short} pages short{more}: it failed by {s.test}")
+    return "; ".join([f"{has}; {needs}", end, *s.doubts, *s.remarks])
+
+
+def failing(it: Failure) -> str | list[str]:
+    """Return the test that failed, or those of all zones that decide."""
+    if it.order == BY_HAND:
+        return "by hand"
+    if it.constraint == "MEMCG":
+        return "memcg"
+    if it.beyond is not None:
+        return "order"
+    tests = sorted({s.test for s in decisive(it)})
+    return tests[0] if len(tests) == 1 else tests
+
+
+def may(it: Failure, reading: Reading) -> Meaning:
+    """Return what the mask asks for; how deep it may go by the rule of the release, which its table does not know."""
+    found = meaning(reading.mask, reading.layout)
+    if it.asks is None or found.watermark is None or reading.release.version < RULES_SINCE:
+        return found
+    left = Fraction(1, 1 + it.asks.high) * Fraction(3 if it.asks.harder else 4, 4)
+    return replace(found, watermark=Fraction(0) if it.asks.unlimited else left)
 
 
 def facts(it: Failure) -> dict[str, Any]:
@@ -366,16 +322,18 @@ def facts(it: Failure) -> dict[str, Any]:
             "agrees": it.reading.agrees,
             "kernel": it.reading.layout.kernel,
             "grade": it.reading.release.grade,
-            "may": meaning(it.reading.mask, it.reading.layout).answers,
+            "may": may(it, it.reading).answers,
             "zone": it.asks.highest if it.asks else None,
         }
     missing = list(it.info.missing)
-    if not it.info.zones and not it.memcg:  # a cgroup's OOM prints none
+    if not it.info.zones and it.constraint != "MEMCG":  # a cgroup's OOM prints none
         missing.append("Mem-Info: no zone is printed")
         missing += ["whether a memory cgroup's limit was reached"] * (it.found.kind == "oom")
     lacks = (("the kernel's release", it.found.release), ("the order", it.order), ("the mask", it.reading))
     missing += [name for name, value in lacks if value is None]
-    tests = sorted({s.test for s in it.sums})
+    if len({zone.node for zone in it.info.zones}) > 1 and not it.nodes.mems_allowed:
+        missing.append("the nodes that the request was allowed (mems_allowed=)")
+    task = "a realtime one or an OOM victim" if it.context.memalloc else "a realtime one, PF_MEMALLOC or an OOM victim"
     return {
         "kind": it.found.kind,
         "line": it.found.line,
@@ -383,10 +341,10 @@ def facts(it: Failure) -> dict[str, Any]:
         "asked": asked,
         "zones": [s.to_json() for s in it.sums],
         "outside": it.outside,
-        "failing": "memcg" if it.memcg else tests[0] if len(tests) == 1 else tests,
+        "failing": failing(it),
         "why": why(it),
-        "otherwise": [] if it.memcg else list(otherwise(it)),
+        "otherwise": list(otherwise(it)),
         "missing": missing,
         "remarks": [*it.remarks, *(it.reading.remarks if it.reading else ())],
-        "unknown": ["whether the task was a realtime one, PF_MEMALLOC or an OOM victim", "what was freed meanwhile"],
+        "unknown": [f"whether the task was {task}", "what was freed meanwhile"],
     }

@@ -13,27 +13,51 @@ from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.io.text import LONGEST_LINE, split
 
-#: What begins a report, by its kind.
+#: What begins a report, by its kind: the words that a line needs, and what it has to look like.
 TITLES = {
-    "allocation failure": re.compile(r"page allocation failure: order:|page allocation failure\. order:"),
-    "stall": re.compile(r"page allocation stall(?:s)? for "),
-    "oom": re.compile(r" invoked oom-killer: "),
-    "invalid_wait_context": re.compile(r"\[ BUG: Invalid wait context \]"),
-    "sleeping_function": re.compile(r"BUG: sleeping function called from invalid context at "),
-    "scheduling_while_atomic": re.compile(r"BUG: scheduling while atomic: "),
-    "inconsistent_lock_state": re.compile(r"(?:WARNING|INFO): inconsistent lock state"),
+    "allocation failure": ("page allocation failure", r"page allocation failure[:.] order:"),
+    "stall": ("page allocation stall", r"page allocation stalls? for "),
+    "oom": ("invoked oom-killer", r" invoked oom-killer: "),
+    "invalid_wait_context": ("Invalid wait context", r"\[ BUG: Invalid wait context \]"),
+    "sleeping_function": (
+        "sleeping function called from invalid context",
+        r"BUG: sleeping function called from .* at",
+    ),
+    "scheduling_while_atomic": ("scheduling while atomic", r"BUG: scheduling while atomic: "),
+    "inconsistent_lock_state": ("inconsistent lock state", r"(?:WARNING|INFO): inconsistent lock state"),
 }
-LOOKED_FOR = (
-    "page allocation failure",
-    "page allocation stall",
-    "invoked oom-killer",
-    "Invalid wait context",
-    "sleeping function called from invalid context",
-    "scheduling while atomic",
-    "inconsistent lock state",
-)
+#: Reports of locks and of RCU that no request for memory answers: named, and not explained.
+OUTSIDE = {
+    "circular_locking": ("possible circular locking", r"(?:WARNING|INFO): possible circular locking"),
+    "recursive_locking": ("possible recursive locking", r"(?:WARNING|INFO): possible recursive locking"),
+    "irq_lock_inversion": ("irq lock inversion", r"(?:WARNING|INFO): possible irq lock inversion"),
+    "irq_lock_order": ("-unsafe lock order", r"(?:WARNING|INFO): \w+-safe -> \w+-unsafe lock order"),
+    "rcu_usage": ("suspicious RCU usage", r"(?:WARNING|INFO): suspicious RCU usage"),
+    "unlock_balance": ("bad unlock balance", r"(?:WARNING|BUG): bad unlock balance"),
+    "lock_held_at_exit": ("lock held when returning", r"(?:WARNING|BUG): lock held when returning to user space"),
+    "freed_lock": ("held lock freed", r"(?:WARNING|BUG): held lock freed"),
+    "work_leaks": ("workqueue leaked", r"BUG: workqueue leaked (?:lock|atomic)"),
+}
+#: What else a kernel reports with a call chain: its lines are not those of the report before it.
+OTHER = {
+    "other": (
+        "BUG: ",
+        r"BUG: (?:K[A-Z]+SAN|soft lockup|unable to handle|kernel NULL|Bad page|Bad rss|using [_a-z]+\()",
+    ),
+    "cut here": ("[ cut here ]", r"\[ cut here \]"),
+    "oops": ("general protection fault", r"general protection fault"),
+    "abort": ("Unable to handle kernel", r"Unable to handle kernel"),
+    "hung": ("blocked for more than", r"INFO: task .* blocked for more than"),
+    "stalled": ("detected stalls on CPUs", r"INFO: rcu_\w+ (?:self-)?detected stalls?"),
+    "self-stalled": ("self-detected stall", r"INFO: rcu_\w+ self-detected stall"),
+}
+LOOKED_FOR = tuple(words for words, _ in TITLES.values())
+_ALL = {kind: (words, re.compile(title)) for kind, (words, title) in {**TITLES, **OUTSIDE, **OTHER}.items()}
 _BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
-WORDS = (*LOOKED_FOR, _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
+WORDS = (*(words for words, _ in _ALL.values()), _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
+#: What a line of a report may have; of so many lines without any of it one after the other none is a report's.
+_SAYS = re.compile(r"0x|[kK]B|ock|[{}<>]|page|ontext|race|ainted|depth|count|abled|Node|mask|\d  +\d|stamp|^$")
+QUIET = 64
 BLOCK = 1 << 18  #: bytes that are read at once
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
@@ -52,6 +76,7 @@ class Found:
     lines: list[str] = field(default_factory=list)
     boot: str | None = None
     lost: list[str] = field(default_factory=list)
+    quiet: int = 0  #: lines since the last that may be the report's
 
     @cached_property
     def release(self) -> str | None:
@@ -93,9 +118,18 @@ def rest_of_line(file: BinaryIO, name: str) -> bytes:
 
 def kind_of(line: str) -> str:
     """Return the kind of the report that a line begins, empty for any other line."""
-    if not any(words in line for words in LOOKED_FOR):
-        return ""
-    return next((kind for kind, title in TITLES.items() if title.search(line)), "")
+    return next((kind for kind, (words, title) in _ALL.items() if words in line and title.search(line)), "")
+
+
+def lines_with_words(text: str) -> list[int]:
+    """Return where the lines begin that have words of a title, of a boot or of a block's head."""
+    found = set()
+    for words in WORDS:
+        at = text.find(words)
+        while at >= 0:
+            found.add(text.rfind("\n", 0, at) + 1)
+            at = text.find(words, at + 1)
+    return sorted(found)
 
 
 def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
@@ -107,14 +141,11 @@ def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
     log = Log(boot=kernel)
     before = 0
     for text in texts:
-        quiet = not any(words in text for words in WORDS)  # nearly all of a log
-        if log.open or not quiet:
-            for number, raw in enumerate(text.removesuffix("\n").split("\n"), before + 1):
-                yield from log.line(number, raw)
-                if quiet and not log.open:
-                    break
+        for found in log.text(text, before):
+            if found.kind not in OTHER:
+                yield found
         before += text.count("\n") or 1
-    yield from log.open
+    yield from (found for found in log.open if found.kind not in OTHER)
 
 
 @dataclass
@@ -124,12 +155,38 @@ class Log:
     open: list[Found] = field(default_factory=list)
     boot: str | None = None
 
-    def line(self, number: int, raw: str) -> list[Found]:
-        """Take the next line; returns the reports that end with it."""
+    def text(self, text: str, before: int) -> Iterator[Found]:
+        """Take a text of whole lines, with ``before`` lines before it; yields the reports that end in it.
+
+        Where no report is open, nearly always, only the lines are looked at that may begin one.
+        """
+        at, number, end = 0, before, len(text) - text.endswith("\n")
+        marked = lines_with_words(text)
+        here = 0
+        while at <= end:
+            while here < len(marked) and marked[here] < at:
+                here += 1
+            if not self.open:
+                if here == len(marked):
+                    return
+                number += text.count("\n", at, marked[here])
+                at = marked[here]
+            stop = text.find("\n", at)
+            raw = text[at:] if stop < 0 else text[at:stop]
+            number += 1
+            if here < len(marked) and marked[here] == at:
+                yield from self.marked(number, raw)
+            else:
+                yield from self.add(*split(raw))
+            at = len(text) + 1 if stop < 0 else stop + 1
+
+    def marked(self, number: int, raw: str) -> list[Found]:
+        """Take a line with the words of a title; returns those that end with it: with a boot, all that are open."""
         begins = kind_of(raw)
-        if not self.open and not begins:
-            if _BOOT in raw:
-                self.boot = reported_release(raw) or self.boot
+        if not begins and _BOOT in raw and (release := reported_release(raw)):
+            ended, self.open, self.boot = self.open, [], release
+            return ended
+        if not begins and not self.open:
             if _CUT_HEAD not in raw:
                 return []
             begins = "mem-info"
@@ -152,7 +209,8 @@ class Log:
         if mine is None:
             return []
         mine.lines.append(line)
-        if len(mine.lines) < LONGEST:
+        mine.quiet = 0 if _SAYS.search(line) else mine.quiet + 1
+        if len(mine.lines) < LONGEST and mine.quiet < QUIET:
             return []
         self.open.remove(mine)
         return [mine]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gfpmodel.errors import InputError
-from gfpmodel.locking.contexts import context
+from gfpmodel.explain.situation import place, unnamed
 from gfpmodel.locking.kernels import SLAB_LOCKS, Kernel
 from gfpmodel.locking.slab_rows import FREES, GIVES, Call, Pages, Take, default_state, missing, row_of, states
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, verdict
@@ -52,11 +52,6 @@ WAYS: dict[str, tuple[tuple[str, Call, str | None, bool], ...]] = {
 }
 
 
-def class_of(name: str) -> str:
-    """Return a lock's name without the number of its class: lockdep counts by first use, and no two boots alike."""
-    return re.sub(r"(?<=^&s->lock_key)#\d+$", "", name)
-
-
 def called(functions: Iterable[str]) -> list[Call]:
     """Return the calls of slab that a call chain, innermost first, shows; the innermost comes first."""
     found = (next((calls for pattern, calls in FUNCTIONS if pattern.match(name)), ()) for name in functions)
@@ -72,7 +67,7 @@ def slab_cases(calls: Iterable[Call], kernel: Kernel, contexts: Iterable[str]) -
             for state in states(call, kernel):
                 for pcp in ("dry", "warm") if asks_for_pages(call, state, kernel) else ("dry",):
                     for mask in MASKS if call == "kmalloc" else (None,):
-                        one = slab_case(kernel, call, mask, Setup(pcp, slab=state), where)
+                        one = slab_case(kernel, call, mask, Setup(pcp, slab=state), unnamed(where, kernel))
                         if one:
                             words = {"request": call, "slab": state, "pcp": pcp, "context": where}
                             yield words | ({"gfp": mask} if mask else {}) | {"result": one.result}, one
@@ -82,7 +77,7 @@ def slab_cases(calls: Iterable[Call], kernel: Kernel, contexts: Iterable[str]) -
 def slab_case(kernel: Kernel, call: Call, mask: str | None, setup: Setup, where: str) -> Verdict | None:
     """Return the verdict on one case, None where it cannot be or is not known."""
     try:
-        return verdict(make_call(kernel, call, mask), context(where), setup, kernel)
+        return verdict(make_call(kernel, call, mask), place(where), setup, kernel)
     except InputError:
         return None
 
@@ -110,19 +105,23 @@ def outcome(answer: Verdict) -> str:
     return f"{answer.result}; {', '.join(map(str, answer.reports)) or 'nothing is reported'}"
 
 
-def slab_ways(case: dict[str, str], kernel: Kernel) -> Iterator[dict[str, str]]:
-    """Yield the ways out of a case, each as a verdict: in that state where the call has it, else as it usually is."""
-    kind = "allocation" if case["request"] in GIVES else "free" if case["request"] in FREES else "rcu"
+@lru_cache(maxsize=256)
+def slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> tuple[dict[str, str], ...]:
+    """Return the ways out of a case of slab, each as a verdict."""
+    return tuple(asked_slab_ways(kernel, request, slab, pcp, where))
+
+
+def asked_slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> Iterator[dict[str, str]]:
+    """Yield the ways out of a case: in that state where the call has it, else as it usually is."""
+    kind = "allocation" if request in GIVES else "free" if request in FREES else "rcu"
     for words, call, mask, in_task in WAYS[kind]:
         if reason := missing(call, kernel):
             yield {"way": words, "verdict": reason}
             continue
-        known = case["slab"] in states(call, kernel)
-        state = case["slab"] if known else default_state(call, kernel, shrunk=True)
+        state = slab if slab in states(call, kernel) else default_state(call, kernel, shrunk=True)
         try:
-            request = make_call(kernel, call, mask)
-            where = context("task" if in_task else case["context"])
-            answer = verdict(request, where, Setup(case["pcp"], slab=state), kernel)
+            asked = make_call(kernel, call, mask)
+            answer = verdict(asked, place("task" if in_task else where), Setup(pcp, slab=state), kernel)
         except InputError as error:
             yield {"way": words, "verdict": f"not modelled: {error}"}
             continue

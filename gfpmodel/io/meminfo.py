@@ -16,7 +16,6 @@ _BLOCKS = re.compile(
 )
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
 NEEDED = ("free", "min", "low", "high")
-Reserve = tuple[int, ...] | None
 ORDER_OF_ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 
 
@@ -106,35 +105,50 @@ def lacks(zone: Zone) -> Iterator[str]:
         yield f"{zone}: the end of the line of free blocks"
 
 
-def zone_index(info: MemInfo, node: int, highest: str) -> int | None:
-    """Return which entry of lowmem_reserve[] is that of the highest zone asked for; None where it cannot be told.
+def reserve_range(info: MemInfo, zone: Zone, highest: str) -> tuple[int, int | None]:
+    """Return the least and the most that a zone keeps from requests for ``highest``, in pages; no most if none is told.
 
-    Only populated zones are printed, but the entries count those that the kernel was built with: every set of zones
-    of that size which has the printed ones and Movable is tried.
+    Only populated zones are printed, but the entries count those that the kernel was built with: where the sets of
+    zones that fit do not agree on an entry, each of theirs is possible.  A line shorter than another one was cut.
     """
-    zones = [z for z in info.zones if z.node == node]
-    printed = {z.name for z in info.zones} | {"Movable"} | ({highest} if highest != "HighMem" else set())
-    return index_of(frozenset(printed), highest, tuple((z.name, z.reserve) for z in zones))
+    if zone.name == highest:
+        return 0, 0
+    if zone.reserve is None or len(zone.reserve) < max(len(z.reserve or ()) for z in info.zones):
+        return 0, None
+    built = zone_sets(info, {highest})
+    entries = {zone.reserve[names.index(highest)] for names in built} or set(zone.reserve)
+    return min(entries), max(entries)
+
+
+def zone_sets(info: MemInfo, besides: Iterable[str] = ()) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of zones that the kernel may have been built with; ``besides`` what is printed it has these."""
+    printed = frozenset({z.name for z in info.zones} | {"Movable", *besides})
+    return sets_of(printed, tuple((z.node, z.name, z.reserve or ()) for z in info.zones))
 
 
 @lru_cache(maxsize=256)
-def index_of(printed: frozenset[str], highest: str, reserves: tuple[tuple[str, Reserve], ...]) -> int | None:
-    """Return the entry of the highest zone if all sets of zones agree that are as large as the reserves are long."""
-    sizes = {len(reserve) for _, reserve in reserves if reserve}
-    if len(sizes) != 1:
-        return None
-    found = set()
-    for names in combinations(ORDER_OF_ZONES, sizes.pop()):
-        if printed <= set(names) and highest in names and plausible(names, reserves):
-            found.add(names.index(highest))
-    return found.pop() if len(found) == 1 else None
+def sets_of(
+    printed: frozenset[str], zones: tuple[tuple[int, str, tuple[int, ...]], ...]
+) -> tuple[tuple[str, ...], ...]:
+    """Return the sets as large as the longest reserves, with what is printed, from which the reserves may come."""
+    found = combinations(ORDER_OF_ZONES, max((len(reserve) for _, _, reserve in zones), default=0))
+    return tuple(names for names in found if printed <= set(names) and plausible(names, zones))
 
 
-def plausible(names: tuple[str, ...], reserves: Iterable[tuple[str, Reserve]]) -> bool:
-    """Return whether the reserves can be those of these zones: none is kept from a zone's own requests or lower ones.
+def plausible(names: tuple[str, ...], zones: Iterable[tuple[int, str, tuple[int, ...]]]) -> bool:
+    """Return whether the reserves can be those of these zones; no kernel has both DMA32 and HighMem.
 
-    No kernel has both DMA32 and HighMem.
+    None is kept from a zone's own requests or lower ones.  Going up, an entry grows with a zone that has pages, and
+    with no other; zones above the highest that is printed may have some (an OOM leaves out those it did not want).
     """
     if "DMA32" in names and "HighMem" in names:
         return False
-    return all(not any((reserve or ())[: names.index(name) + 1]) for name, reserve in reserves)
+    for node, name, reserve in zones:
+        own = names.index(name)
+        there = {names.index(other) for of, other, _ in zones if of == node}
+        if any(reserve[: own + 1]):
+            return False
+        steps = range(own + 1, min(max(there) + 1, len(reserve)))
+        if any(reserve) and any((reserve[at] > reserve[at - 1]) != (at in there) for at in steps):
+            return False
+    return True

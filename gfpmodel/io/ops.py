@@ -15,7 +15,7 @@ from gfpmodel.mm import PageAllocator, Rule, gates, pack_ops
 from gfpmodel.mm.jit import compiled, entry
 from gfpmodel.mm.kernels import FIRST, rules_of
 from gfpmodel.mm.ops import MAX_OP_ORDER, check_mask
-from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 
 FNV_OFFSET = np.uint64(1469598103934665603)
 FNV_PRIME = np.uint64(1099511628211)

@@ -13,30 +13,41 @@ PIECE = 1 << 13
 
 #: What others put before a line: mail, the kernel's log, its readers.  One blank behind it goes, too.  They are written
 #: as `gfpmodel.io.ftrace.forms` writes its patterns, which that scanner follows in compiled code and AROUND here.
-#: What follows a kernel's own time stamp is its text, so that a program behind one is `kernel` or has its pid.
+#: What follows a kernel's own time stamp is its text, so that a program behind one is `kernel` or has its pid; behind
+#: a date alone a program's colon has a blank after it, as no zone's ``DMA free:`` and no ``Call Trace:`` has.
 PREFIXES = (
     "'\xef\xbb\xbf'",  # a byte order mark
     ">",
     "<n>",
     "[_n.n] w 'kernel:'",
-    "[_n.n] w w]:",
+    "[_n.n] w i[n]:",
     "[_n.n]",
+    "[_n.n_<_n.n>]",
+    "[_+n.n]",
     "[_'T'n]",
     "[_'C'n]",
     "[w w_n w n]",
+    "[w_n:n]",
+    "[n-n-n n:n:n.n]",
+    "[n:n:n.n]",
+    "'kern'_:w_:",
     "w_n_n:n:n 'kernel:'",
-    "w_n_n:n:n w w]:",
-    "w_n_n:n:n w w",
-    "w_n_n:n:n.n w w",
-    "w w_n_n:n:n w w",
+    "w_n_n:n:n w i[n]:",
+    "w_n_n:n:n w i:",
+    "w_n_n:n:n.n w i[n]:",
+    "w_n_n:n:n.n w i:",
+    "w w_n_n:n:n w i[n]:",
+    "w w_n_n:n:n w i:",
     "w w n:n:n w w 'kernel:'",
-    "n-n-n n:n:n w w",
-    "n-n-n'T'n:n:n,nw",
-    "n-n-nw [_n.n]",
-    "n-n-nw w w",
-    "w w 'kernel:'",
+    "n-n-n n:n:n w i[n]:",
+    "n-n-n n:n:n w i: ",
+    "n-n-n n:n:n",
+    "n-n-nw w i[n]:",
+    "n-n-nw w i: ",
+    "n-n-n'T'n:n:nw_",
+    "n:n:n w 'kernel:'",
 )
-_TOKENS = {" ": " ++", "_": " *+", "n": r"\d++", "w": r"[^\s\]]++"}
+_TOKENS = {" ": " ++", "_": " *+", "n": r"\d++", "w": r"[^\s\])]++", "i": r"[^\s\[\]:]++"}
 
 
 def as_regex(pattern: str) -> str:
@@ -50,8 +61,8 @@ def as_regex(pattern: str) -> str:
     )
 
 
-#: What mail and logs put before a line, as often as it stands there.  As for the scanner, none begins in lower case.
-AROUND = re.compile(rf"\A(?:\s*(?![a-z#])(?:{'|'.join(map(as_regex, PREFIXES))}) ?)*")
+#: What mail and logs put before a line, as often as it stands there.  As for the scanner, one begins in lower case.
+AROUND = re.compile(rf"\A(?:\s*(?![a-jl-z#])(?:{'|'.join(map(as_regex, PREFIXES))}) ?)*")
 
 
 _CALLER = re.compile(r"\[ *([TC]\d+)\]")

@@ -109,7 +109,7 @@ class Entry:
     @property
     def instance(self) -> int | str:
         """Return what tells the lock from others of its class."""
-        return self.item.zones[0] if self.name == ZONE_LOCK else self.name
+        return self.item.zones[0] if self.name == ZONE_LOCK and self.item.zones else self.name
 
 
 @dataclass(frozen=True)

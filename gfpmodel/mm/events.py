@@ -112,28 +112,44 @@ MAX_EVENTS = 1 << 24  #: 384 MiB of ring
 
 
 @inlined
-def trace_op(trace: Trace, op: int, cpu: int) -> None:
-    """Say which operation of this run, on which cpu, the next events belong to."""
-    if trace is not None:
-        trace[OP] = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
-        trace[IRQ_OFF] = 0
+def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> Any:
+    """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off.
 
-
-@inlined
-def row_of(trace: Any, number: int) -> Any:
-    """Return where an event's row begins, by its number since the ring was cleared."""
-    return HEADER + WIDTH * (number & (trace[CAPACITY] - 1))
-
-
-@inlined
-def append(trace: Trace, at: int, kind: int, zone: int, a: int, b: int, c: int, d: int, e: int, f: int) -> Any:
-    """Write an event as number ``at`` of the ring, if its kind is recorded; returns the number of the next one.
-
-    A full ring loses its oldest event, as ftrace's does.
+    Returns what the first word of an event says of that.
     """
-    if trace is not None and trace[ENABLED] >> kind & 1:
-        row = row_of(trace, at)
-        trace[u64(row)] = trace[OP] | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
+    if trace is None:
+        return 0
+    word = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
+    trace[OP] = word
+    trace[IRQ_OFF] = irq_off
+    return word
+
+
+@inlined
+def row_of(number: int, last: int) -> Any:
+    """Return where an event's row begins, by its number since the ring was cleared and that of the last row."""
+    return HEADER + WIDTH * (number & last)
+
+
+@inlined
+def last_row(trace: Any) -> Any:
+    """Return the number of the last row."""
+    return trace[CAPACITY] - 1
+
+
+@inlined
+def append(
+    trace: Trace, at: int, header: Any, kind: int, zone: int,
+    a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0,
+) -> Any:  # fmt: skip
+    """Write an event as number ``at`` of the ring, if its kind is enabled; returns the number of the next one.
+
+    ``header`` is what header_of() returned.  A full ring loses its oldest event, as ftrace's does.
+    """
+    op, enabled, last = header
+    if trace is not None and enabled >> kind & 1:
+        row = row_of(at, last)
+        trace[u64(row)] = op | f << F_SHIFT | e << E_SHIFT | kind << KIND_SHIFT | zone + 1
         trace[u64(row + 1)] = b << B_SHIFT | a & LOW
         trace[u64(row + 2)] = d << D_SHIFT | c
         at += 1
@@ -143,25 +159,37 @@ def append(trace: Trace, at: int, kind: int, zone: int, a: int, b: int, c: int, 
 @inlined
 def kind_of(trace: Any, number: int) -> Any:
     """Return the kind of an event."""
-    return trace[u64(row_of(trace, number))] >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1
+    return trace[u64(row_of(number, last_row(trace)))] >> KIND_SHIFT & (1 << E_SHIFT - KIND_SHIFT) - 1
 
 
 @inlined
 def zone_of(trace: Any, number: int) -> Any:
     """Return the zone of an event."""
-    return (trace[u64(row_of(trace, number))] & (1 << KIND_SHIFT) - 1) - 1
+    return (trace[u64(row_of(number, last_row(trace)))] & (1 << KIND_SHIFT) - 1) - 1
 
 
 @inlined
 def first_field(trace: Any, number: int) -> Any:
     """Return the first further field of an event."""
-    return (trace[u64(row_of(trace, number) + 1)] & LOW ^ SIGN) - SIGN
+    return (trace[u64(row_of(number, last_row(trace)) + 1)] & LOW ^ SIGN) - SIGN
+
+
+@inlined
+def second_field(trace: Any, number: int) -> Any:
+    """Return the second further field of an event."""
+    return trace[u64(row_of(number, last_row(trace)) + 1)] >> B_SHIFT
 
 
 @inlined
 def third_field(trace: Any, number: int) -> Any:
     """Return the third further field of an event."""
-    return trace[u64(row_of(trace, number) + 2)] & C_MASK
+    return trace[u64(row_of(number, last_row(trace)) + 2)] & C_MASK
+
+
+@inlined
+def fourth_field(trace: Any, number: int) -> Any:
+    """Return the fourth further field of an event."""
+    return trace[u64(row_of(number, last_row(trace)) + 2)] >> D_SHIFT
 
 
 @inlined
@@ -169,15 +197,16 @@ def trace_event(
     m: Mm, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
 ) -> None:
     """Record an event, if events are recorded: a machine without a ring has no code for it."""
-    set_next_event(m.trace, append(m.trace, next_event(m.trace), kind, zone, a, b, c, d, e, f))
+    set_next_event(m.trace, append(m.trace, next_event(m.trace), header_of(m.trace), kind, zone, a, b, c, d, e, f))
 
 
 @inlined
-def record(
-    m: Mm, at: int, kind: int, zone: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0
-) -> Any:
-    """Record one of several events between next_event() and set_next_event(), so that they are counted once."""
-    return append(m.trace, at, kind, zone, a, b, c, d, e, f)
+def header_of(trace: Trace) -> Any:
+    """Return what an event needs of the header: the word of its operation, a bit for each kind recorded, the last row.
+
+    Who records many events reads it once: compiled code reads it again after each event that it writes.
+    """
+    return (trace[OP], trace[ENABLED], last_row(trace)) if trace is not None else (0, 0, 0)
 
 
 @inlined
@@ -219,10 +248,10 @@ def local_irq_restore(m: Mm, zone: int) -> None:
 
 
 @inlined
-def count_irq_off(trace: Trace) -> None:
-    """Count a section with interrupts off."""
+def count_irq_off(trace: Trace, sections: int = 1) -> None:
+    """Count sections with interrupts off."""
     if trace is not None:
-        trace[IRQ_OFF] += 1
+        trace[IRQ_OFF] += sections
 
 
 @inlined

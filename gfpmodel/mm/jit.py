@@ -105,7 +105,7 @@ def instances(
 
 
 #: The forms of each kernel whose rules are not all those of the functions as they stand, by its name.
-FORMS: dict[str, Mapping[str, Any]] = {}
+FORMS: dict[str, dict[str, Any]] = {}
 
 
 @cache

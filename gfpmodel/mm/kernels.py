@@ -14,15 +14,17 @@ from typing import Any
 from gfpmodel.errors import GeometryError, InputError
 from gfpmodel.mm import checks, jit, mmzone, v7_1, v7_3
 from gfpmodel.mm import state as st
+from gfpmodel.mm.free import free_boot_range, init_cma_reserved_pageblocks
 from gfpmodel.mm.gates import shown
 from gfpmodel.mm.mmzone import Machine, Sizes
-from gfpmodel.mm.page_alloc import free_boot_range, init_cma_reserved_pageblocks, run_ops, zone_watermark_ok
-from gfpmodel.mm.v6_18 import buddy, free, highatomic, locks, ops, page_alloc, pcp, watermark
+from gfpmodel.mm.run import run_ops
+from gfpmodel.mm.v6_18 import buddy, free, highatomic, hits, locks, page_alloc, pcp, run, watermark
 from gfpmodel.mm.v6_18 import checks as checks_6_18
 from gfpmodel.mm.v6_18 import mmzone as mmzone_6_18
+from gfpmodel.mm.watermark import zone_watermark_ok
 
 FIRST = "v5.8-rc3"  #: whose functions are those that stand in the files
-V6_18 = (buddy, locks, pcp, watermark, highatomic, page_alloc, free, ops, checks_6_18)
+V6_18 = (buddy, locks, pcp, watermark, highatomic, page_alloc, free, hits, run, checks_6_18)
 
 
 def forms(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
@@ -39,7 +41,8 @@ def forms(modules: tuple[ModuleType, ...]) -> dict[str, Any]:
 class Rules:
     """A kernel's row: its name, the files of its forms, what boot computes, and the shape of its per-cpu lists.
 
-    ``boosts_kdump`` says whether watermarks are boosted in a kdump kernel, ``entries`` has what Python calls.
+    ``boosts_kdump`` says whether watermarks are boosted in a kdump kernel, ``up_lists`` whether a kernel for a single
+    cpu uses its lists: where not, the trylock of their lock is defined to fail.  ``entries`` has what Python calls.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Rules:
     pcp_lists: int = st.MIGRATE_PCPTYPES
     pcp_rows: int = st.PCP_ROWS
     boosts_kdump: bool = True
+    up_lists: bool = True
     bulk_free: bool = False  #: has free_pages_bulk()
     entries: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -93,12 +97,13 @@ ROWS = {
     for row in (
         Rules(FIRST),
         Rules("v6.18", V6_18, mmzone_6_18.boot_sizes, **LISTS),  # type: ignore[arg-type]
-        Rules("v7.1", (*V6_18, v7_1), mmzone_6_18.boot_sizes, **LISTS),  # type: ignore[arg-type]
+        Rules("v7.1", (*V6_18, v7_1), mmzone_6_18.boot_sizes, up_lists=False, **LISTS),  # type: ignore[arg-type]
         Rules(
             "v7.3",
             (*V6_18, v7_1, v7_3),
             mmzone_6_18.boot_sizes,
             boosts_kdump=False,
+            up_lists=False,
             bulk_free=True,
             **LISTS,  # type: ignore[arg-type]
         ),
@@ -118,6 +123,23 @@ def check_machine(row: Rules, machine: Machine) -> None:
         if getattr(machine, name) != otherwise:
             instead = f"; expected {', '.join(LATER_ALONE)}" if row.later else ""
             raise GeometryError(f"{name} is {shown(getattr(machine, name))}; {row.name} has no such thing{instead}")
+
+
+def add_forms(module: ModuleType) -> None:
+    """Let a file of a room above have the form of its functions on the lists of all later kernels."""
+    for row in filter(lambda row: row.later, ROWS.values()):
+        jit.FORMS[row.name].update(forms((module,)))
+
+
+def on_each(function: Any) -> None:
+    """Make an entry of a room above one of each later kernel, too: `jit.of_kernel` has it by the kernel's name."""
+    for row in filter(lambda row: row.later, ROWS.values()):
+        jit.of_kernel(function, row.name)
+
+
+def room_on(room: str, kernel: str) -> str:
+    """Return whose library has a room's entries with a kernel's rules."""
+    return f"{room}@{kernel}" if ROWS[kernel].later else room
 
 
 def rules_of(kernel: str) -> Rules:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
-from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, MisuseError
-from gfpmodel.gfp import Layout, encode
+from gfpmodel.gfp import encode
 from gfpmodel.mm import gates
 from gfpmodel.mm import state as st
-from gfpmodel.mm.events import FIRST_OP, Ring
+from gfpmodel.mm.events import FIRST_OP
 from gfpmodel.mm.gates import locked
-from gfpmodel.mm.kernels import ROWS, Rules
-from gfpmodel.mm.mmzone import Machine, Sizes
+from gfpmodel.mm.looking import Looking
 from gfpmodel.mm.ops import (
     MAX_AMOUNT,
     NO_RESULT,
@@ -34,7 +32,6 @@ from gfpmodel.mm.ops import (
     check_mask,
     pack_ops,
 )
-from gfpmodel.mm.snapshot import PcpState, ZoneState, check_pcp_state
 from gfpmodel.mm.v6_18.mmzone import setup_per_zone_wmarks
 
 ACCOUNT = 0x400000  #: __GFP_ACCOUNT, all that the caller of alloc_pages_nolock() may ask for
@@ -46,47 +43,12 @@ def listed(values: Any) -> Any:
     return list(values) if isinstance(values, set | frozenset | range | tuple) else values
 
 
-class LaterOperations(ABC):
+class LaterOperations(Looking, ABC):
     """What a PageAllocator of v6.18 or later can do besides; one of v5.8 raises MisuseError for each of it."""
-
-    machine: Machine
-    rules: Rules
-    layout: Layout
-    sizes: Sizes
-    lock: RLock
-    arrays: st.Mm
-    ops_run: int
-    _engine: Any
-    _ring: Ring | None
-    _offset: int
-    _first: int
-    _prepared: Any
 
     @abstractmethod
     def run(self, ops: NDArray[np.int64]) -> Results:
         """Run packed operations."""
-
-    @abstractmethod
-    def _words(self, zone: int) -> NDArray[np.int64]: ...
-
-    @abstractmethod
-    def _zone(self, zone: int) -> int: ...
-
-    @abstractmethod
-    def _list(self, head: int) -> NDArray[np.int64]: ...
-
-    @abstractmethod
-    def _misuse(self, pfn: int, order: int) -> MisuseError: ...
-
-    @abstractmethod
-    def page_state(self, pfn: int) -> tuple[int, int]:
-        """Return the state and order of a page."""
-
-    def _has(self, what: str, *, bulk_free: bool = False) -> None:
-        """Raise MisuseError unless this kernel has a call."""
-        if not self.rules.later or (bulk_free and not self.rules.bulk_free):
-            have = [name for name, row in ROWS.items() if (row.bulk_free if bulk_free else row.later)]
-            raise MisuseError(f"{self.rules.name} has no {what}; {', '.join(have)} {'have' if have[1:] else 'has'}")
 
     def _word(self, kind: int, argument: int, cpu: int = 0, order: int = 0) -> list[int]:
         """Run one operation, and return its results."""
@@ -253,7 +215,7 @@ class LaterOperations(ABC):
         """Say whether another holds the lock of a cpu's lists in a zone now: a trylock fails then."""
         self._has("lock of its lists")
         cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
-        self._set_pcp(cpu, zone, self.pcp_state(cpu, zone)._replace(held=int(bool(held))))
+        self._set_pcp(cpu, zone, self.pcp_state(cpu, zone)._replace(held=int(held or not self.uses_lists)))
 
     @locked
     def busy(self, zones: Iterable[int] = (), lists: Iterable[int] = (), attempts: Iterable[int] = ()) -> None:
@@ -271,39 +233,3 @@ class LaterOperations(ABC):
         numbers = gates.column(listed(attempts), "attempts", 0, st.MAX_ATTEMPTS - 1).reshape(-1).tolist()
         words = self._words(st.MACHINE)
         words[st.BUSY], words[st.TRYLOCKS] = busy_argument(zones, lists, numbers), 0
-
-    # looking
-
-    @locked
-    def pcp_state(self, cpu: int, zone: int) -> PcpState:
-        """Return the words of a cpu's lists in a zone; raises MisuseError for an unknown one or an older kernel."""
-        self._has("lists that tune themselves")
-        out = np.zeros(len(PcpState._fields), np.int64)
-        self._engine.read_pcp(self.arrays, gates.cpu(cpu, self.machine.cpus), self._zone(zone), out)
-        return PcpState(*out.tolist())
-
-    def _set_pcp(self, cpu: int, zone: int, state: PcpState) -> None:
-        check_pcp_state(state, "the lists")
-        self._engine.write_pcp(self.arrays, cpu, zone, np.array(state, np.int64))
-
-    def _more_state(self, index: int) -> dict[str, Any]:
-        """Return what a zone's state has besides from v6.18 on."""
-        if not self.rules.later:
-            return {}
-        pcp = tuple(self.pcp_state(cpu, index) for cpu in range(self.machine.cpus))
-        return {"pcp": pcp, "deferred": tuple(self.deferred(index))}
-
-    def _restore_more(self, zone: ZoneState) -> None:
-        """Bring what a zone's state has besides into that of a snapshot, its lists being filled."""
-        self._words(zone.index)[st.NR_FREE_HIGHATOMIC] = zone.free_highatomic
-        for cpu, state in enumerate(zone.pcp):
-            self._set_pcp(cpu, zone.index, state)
-        blocks = np.array(zone.deferred, np.int64).reshape(-1, 2)
-        self._engine.fill_deferred(self.arrays, zone.index, blocks[:, 0] - self._offset, blocks[:, 1].copy())
-
-    @locked
-    def deferred(self, zone: int) -> list[tuple[int, int]]:
-        """Return the (pfn, order) of what free_pages_nolock() left for others to free, the newest first."""
-        self._has("deferred pages")
-        pfns = self._list(self._zone(zone) * st.MAX_ORDER * st.AREA_ROWS + st.DEFERRED_ROW).tolist()
-        return [(pfn, self.page_state(pfn)[1]) for pfn in pfns]

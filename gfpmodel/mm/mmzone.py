@@ -67,6 +67,7 @@ class Machine:
     Of kernels from v6.18 on alone: TRANSPARENT_HUGEPAGE (``thp``), vm.defrag_mode, whether it is a kdump kernel, a
     cpu's share of the data cache (bytes), vm.percpu_pagelist_high_fraction, and, in the place of ``pcp``,
     ``pcp_sizes``: batch, high_min and high_max (each may be None); ``config_cma`` is CONFIG_CMA without an area.
+    ``smp`` False is a kernel for a single cpu, as CONFIG_SMP=n makes it.
     Raises GeometryError.
     """
 
@@ -90,6 +91,7 @@ class Machine:
     percpu_pagelist_high_fraction: int = 0
     pcp_sizes: PcpSizes | None = None
     config_cma: bool = False
+    smp: bool = True
 
     def __post_init__(self) -> None:
         take_numbers(self, *(name for name in KNOBS if name != "min_free_kbytes" or self.min_free_kbytes is not None))
@@ -97,7 +99,7 @@ class Machine:
             object.__setattr__(self, name, tuple(pair(area, name) for area in getattr(self, name)))
         object.__setattr__(self, "pcp", taken_pcp(self.pcp))
         object.__setattr__(self, "pcp_sizes", taken_sizes(self.pcp_sizes))
-        for name in ("thp", "defrag_mode", "kdump", "config_cma"):
+        for name in ("thp", "defrag_mode", "kdump", "config_cma", "smp"):
             object.__setattr__(self, name, bool(within(getattr(self, name), name, 0, 1, GeometryError)))
         if not isinstance(self.zones, tuple) or not all(isinstance(zone, Zone) for zone in self.zones):
             raise GeometryError(f"zones is {shown(self.zones)}; expected a tuple of Zone")
@@ -274,7 +276,7 @@ def check_zones(zones: tuple[Zone, ...]) -> None:
 def check_knobs(machine: Machine) -> None:
     """Raise GeometryError for a knob out of its range."""
     ranges = {
-        "cpus": (machine.cpus, 1, MAX_CPUS),
+        "cpus": (machine.cpus, 1, MAX_CPUS if machine.smp else 1),
         "pageblock_order": (machine.pageblock_order, 9, MAX_ORDER - 1),
         "min_free_kbytes": (machine.min_free_kbytes or 0, 0, 1 << 40),
         "watermark_boost_factor": (machine.watermark_boost_factor, 0, 1 << 31),

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.mm import gates
 from gfpmodel.mm import state as st
-from gfpmodel.mm.page_alloc import (
-    GFP_MOVABLE_SHIFT,
-    GFP_ZONEMASK,
+from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT, GFP_ZONEMASK
+from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
+from gfpmodel.mm.run import (
     NO_RESULT,
     OP_ALLOC,
     OP_ARG_SHIFT,
@@ -22,8 +22,7 @@ from gfpmodel.mm.page_alloc import (
     OP_FREE_HANDLE,
     OP_ORDER_SHIFT,
 )
-from gfpmodel.mm.rules import NO_RECLAIM, OWN_FUNCTION
-from gfpmodel.mm.v6_18 import ops as v6_18
+from gfpmodel.mm.v6_18 import run as v6_18
 
 __all__ = [
     "NO_RESULT",

@@ -1,60 +1,18 @@
-"""The request path: mask and order in, page out; watermarks, zone walk, reserves, the slow path, and freeing."""
+"""The request path: mask and order in, page out; zone walk, blocks and lists, and the slow path."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
-from gfpmodel.mm.buddy import (
-    __free_one_page,
-    __rmqueue,
-    __rmqueue_smallest,
-    move_freepages_block,
-    set_pageblock_migratetype,
-)
-from gfpmodel.mm.events import (
-    count_irq_off,
-    local_irq_restore,
-    local_irq_save,
-    next_event,
-    record,
-    set_next_event,
-    spin_lock,
-    spin_unlock,
-    trace_event,
-    trace_op,
-    write_irq_off,
-)
-from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
-from gfpmodel.mm.pcp import (
-    drain_pages,
-    free_unref_page_commit,
-    is_nearly_high,
-    may_lock,
-    put_first,
-    rmqueue_pcplist,
-    take_first,
-)
-from gfpmodel.mm.state import (
-    NULL,
-    Mm,
-    Silent,
-    free_area,
-    get,
-    get_flags,
-    get_pageblock_migratetype,
-    list_empty,
-    page_to_pfn,
-    per_cpu_pages,
-    set_flags,
-    zadd,
-    zget,
-    zput,
-)
+from gfpmodel.mm.buddy import __rmqueue, __rmqueue_smallest
+from gfpmodel.mm.events import local_irq_restore, local_irq_save, spin_lock, spin_unlock, trace_event
+from gfpmodel.mm.highatomic import reserve_highatomic_pageblock, unreserve_highatomic_pageblock
+from gfpmodel.mm.jit import compiled, i64, inlined
+from gfpmodel.mm.pcp import may_lock, rmqueue_pcplist
+from gfpmodel.mm.state import NULL, Mm, get_flags, page_to_pfn, set_flags, zadd, zget, zput
+from gfpmodel.mm.watermark import zone_watermark_fast, zone_watermark_ok
 
 # The bits of v5.8 that the request path itself looks at (gfpmodel.gfp has the names and all other kernels).
 GFP_ZONEMASK = 0xF
@@ -67,85 +25,7 @@ GFP_RETRY_MAYFAIL = 0x4000
 GFP_NORETRY = 0x10000
 GFP_MEMALLOC = 0x20000
 GFP_NOMEMALLOC = 0x80000
-
 MAX_RECLAIM_RETRIES = 16
-
-# An operation is one word: kind, order, cpu, and above them a mask, a page frame number or a handle.
-OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN = 0, 1, 2, 3
-OP_ORDER_SHIFT, OP_CPU_SHIFT, OP_ARG_SHIFT = 2, 8, 24
-NO_RESULT = 0xFFFFFFFF
-
-
-@entry
-@compiled
-def zone_watermark_ok(m: Silent, zone: int, order: int, mark: int, highest: int, alloc_flags: int, free: int) -> Any:
-    """Return whether a zone has more than ``mark`` free after this request, and a block that can serve it.
-
-    Models: mm/page_alloc.c:__zone_watermark_ok (v5.8).
-    """
-    harder = alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM)
-    free -= (1 << order) - 1
-    if alloc_flags & st.ALLOC_HIGH:
-        mark -= mark // 2
-    if not harder:
-        free -= zget(m, zone, st.NR_HIGHATOMIC)
-    elif alloc_flags & st.ALLOC_OOM:
-        mark -= mark // 2
-    else:
-        mark -= mark // 4
-    if not alloc_flags & st.ALLOC_CMA:
-        free -= zget(m, zone, st.NR_FREE_CMA)
-    if free <= mark + zget(m, zone, st.RESERVE + highest):
-        return False
-    return order == 0 or has_suitable_block(m, zone, order, alloc_flags)
-
-
-@inlined
-def may_use_highatomic(alloc_flags: int) -> Any:
-    """Return whether the watermark counts a block on a HIGHATOMIC list as one that can serve the request.
-
-    Models: the condition in mm/page_alloc.c:__zone_watermark_ok (v5.8).
-    """
-    return alloc_flags & (st.ALLOC_HARDER | st.ALLOC_OOM) != 0
-
-
-@inlined
-def has_suitable_block(m: Mm, zone: int, order: int, alloc_flags: int) -> Any:
-    """Return whether a free list that these flags may use has a block of at least this order.
-
-    Models: the second half of mm/page_alloc.c:__zone_watermark_ok (v5.8).
-    """
-    orders = zget(m, zone, st.ORDERS)
-    for migratetype in range(1, st.MIGRATE_PCPTYPES):
-        orders |= zget(m, zone, st.ORDERS + migratetype)
-    if alloc_flags & st.ALLOC_CMA:
-        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_CMA)
-    if may_use_highatomic(alloc_flags):
-        orders |= zget(m, zone, st.ORDERS + st.MIGRATE_HIGHATOMIC)
-    return orders >> order != 0
-
-
-@inlined
-def zone_watermark_fast(m: Mm, zone: int, order: int, mark: int, highest: int, alloc_flags: int) -> Any:
-    """Return what zone_watermark_ok would, with a quick test for order 0 first.
-
-    Models: mm/page_alloc.c:zone_watermark_fast (v5.8).
-    """
-    if order == 0 and has_plenty(m, zone, mark, highest, alloc_flags):
-        return True
-    return zone_watermark_ok(m, zone, order, mark, highest, alloc_flags, zget(m, zone, st.NR_FREE))
-
-
-@inlined
-def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> Any:
-    """Return whether a zone is above its mark and reserve whatever else the flags allow.
-
-    Models: mm/page_alloc.c:zone_watermark_fast (v5.8), its quick test.
-    """
-    free = zget(m, zone, st.NR_FREE)
-    if not alloc_flags & st.ALLOC_CMA:
-        free -= zget(m, zone, st.NR_FREE_CMA)
-    return free > mark + zget(m, zone, st.RESERVE + highest)
 
 
 @compiled
@@ -155,61 +35,6 @@ def wakeup_kswapd(m: Mm, zone: int, order: int, highest: int) -> None:
     Models: mm/vmscan.c:wakeup_kswapd (v5.8), its call only.
     """
     trace_event(m, ev.WAKE_KSWAPD, zone, order, highest)
-
-
-@compiled
-def reserve_highatomic_pageblock(m: Mm, zone: int, page: int) -> None:
-    """Reserve the pageblock of a page just allocated for later atomic requests, up to one percent of the zone.
-
-    Models: mm/page_alloc.c:reserve_highatomic_pageblock (v5.8).
-    """
-    block = 1 << zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
-    if zget(m, zone, st.NR_HIGHATOMIC) >= zget(m, zone, st.MANAGED) // 100 + block:
-        return
-    local_irq_save(m, zone)
-    spin_lock(m, zone)
-    migratetype = get_pageblock_migratetype(m, page)
-    reserved = migratetype not in (st.MIGRATE_HIGHATOMIC, st.MIGRATE_CMA)
-    if reserved:
-        zadd(m, zone, st.NR_HIGHATOMIC, block)
-        set_pageblock_migratetype(m, page, st.MIGRATE_HIGHATOMIC)
-        moved, _ = move_freepages_block(m, zone, page, st.MIGRATE_HIGHATOMIC)
-        trace_event(m, ev.MOVE_BLOCK, zone, page_to_pfn(m, page), st.MIGRATE_HIGHATOMIC, moved, -1)
-    spin_unlock(m, zone)
-    local_irq_restore(m, zone)
-    if reserved:
-        pfn = page_to_pfn(m, page)
-        trace_event(m, ev.HIGHATOMIC, zone, pfn, zget(m, zone, st.NR_HIGHATOMIC))
-
-
-@compiled
-def unreserve_highatomic_pageblock(m: Mm, first: int, migratetype: int) -> Any:
-    """Give one reserved pageblock to a type, as a last resort before OOM; returns whether pages moved.
-
-    Models: mm/page_alloc.c:unreserve_highatomic_pageblock (v5.8), as called with force.
-    """
-    zone = first
-    block = 1 << zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
-    while zone >= 0:
-        local_irq_save(m, zone)
-        spin_lock(m, zone)
-        moved = 0
-        for order in range(st.MAX_ORDER):
-            head = free_area(zone, order) + st.MIGRATE_HIGHATOMIC
-            page = get(m, head, st.NEXT)
-            if page == head or moved:
-                continue
-            if get_pageblock_migratetype(m, page) == st.MIGRATE_HIGHATOMIC:
-                zadd(m, zone, st.NR_HIGHATOMIC, -min(block, zget(m, zone, st.NR_HIGHATOMIC)))
-            set_pageblock_migratetype(m, page, migratetype)
-            moved, _ = move_freepages_block(m, zone, page, migratetype)
-            trace_event(m, ev.MOVE_BLOCK, zone, page_to_pfn(m, page), migratetype, moved, -1)
-        spin_unlock(m, zone)
-        local_irq_restore(m, zone)
-        if moved:
-            return True
-        zone = zget(m, zone, st.NEXT_ZONE)
-    return False
 
 
 @compiled
@@ -431,6 +256,15 @@ def alloc_pages_slowpath(m: Mm, cpu: int, gfp: int, order: int, migratetype: int
 
 
 @inlined
+def gfp_migratetype(m: Mm, gfp: int) -> Any:
+    """Return the type that a mask asks for.
+
+    Models: include/linux/gfp.h:gfp_migratetype (v5.8).
+    """
+    return gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+
+
+@inlined
 def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
     """Return what a mask asks for: its rule, its known bits, the migratetype, the highest zone, and the flags.
 
@@ -439,44 +273,12 @@ def prepare_alloc_pages(m: Mm, gfp: int) -> Any:
     """
     rule = st.RULES + (st.RULE_WORDS if gfp & zget(m, st.MACHINE, st.RULE_BIT) else 0)
     gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+    migratetype = gfp_migratetype(m, gfp)
     highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
     highest = min(highest, zget(m, st.MACHINE, rule + st.MAX_ZONE))
     alloc_flags = zget(m, st.MACHINE, rule + st.MARK) | alloc_flags_nofragment(m, highest, gfp)
     alloc_flags |= gfp_to_alloc_flags_cma(m, migratetype)
     return rule, gfp, migratetype, highest, alloc_flags
-
-
-@inlined
-def hit_zone(m: Mm, gfp: int) -> Any:
-    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
-
-    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
-    Pages that come and go on a cpu's lists do not change the answer.
-    """
-    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
-    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
-    first, last = scanned_lists(m, rule, migratetype)
-    if zone >= 0:
-        mark = zget(m, zone, st.WMARK + (alloc_flags & st.ALLOC_WMARK_MASK)) + zget(m, zone, st.BOOST)
-        if zget(m, zone, st.ZONE_FLAGS) or first > last or not has_plenty(m, zone, mark, highest, alloc_flags):
-            zone = -1
-    return zone, first, gfp, migratetype
-
-
-@inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
-    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if the list is empty."""
-    if zone < 0 or list_empty(m, per_cpu_pages(cpu, zone) + first):
-        return NULL
-    page = take_first(m, zone, cpu, first)
-    count_irq_off(m.trace)
-    at = next_event(m.trace)
-    at = record(m, at, ev.IRQ_SAVE, zone)
-    at = record(m, at, ev.IRQ_RESTORE, zone)
-    at = record(m, at, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
-    set_next_event(m.trace, at)
-    return page
 
 
 @compiled
@@ -495,231 +297,3 @@ def alloc_pages_nodemask(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     pfn = page_to_pfn(m, page) if page != NULL else ev.NO_PAGE
     trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, order, migratetype, gfp)
     return page
-
-
-@inlined
-def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
-    """Allocate 2**order pages; returns the first, or NULL."""
-    zone, first, known, migratetype = hit_zone(m, gfp)
-    page = alloc_hit(m, cpu, zone, first, known, migratetype) if order == 0 else NULL
-    return page if page != NULL else alloc_pages_nodemask(m, cpu, gfp, order)
-
-
-@compiled
-def free_one_page(m: Mm, zone: int, page: int, order: int, migratetype: int) -> None:
-    """Give a block back to the buddy lists.
-
-    Models: mm/page_alloc.c:free_one_page (v5.8).
-    """
-    set_flags(m, page, 0)
-    spin_lock(m, zone)
-    __free_one_page(m, zone, page, order, migratetype)
-    spin_unlock(m, zone)
-
-
-@inlined
-def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
-    flags = get_flags(m, page)
-    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
-    if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
-        return False
-    put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
-    count_irq_off(m.trace)
-    at = next_event(m.trace)
-    at = record(m, at, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    at = record(m, at, ev.IRQ_SAVE, zone)
-    at = record(m, at, ev.IRQ_RESTORE, zone)
-    set_next_event(m.trace, at)
-    return True
-
-
-@compiled
-def __free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
-    """Free 2**order pages: order 0 to this cpu's lists, the others to the buddy lists.
-
-    Models: mm/page_alloc.c:__free_pages, free_unref_page and __free_pages_ok (v5.8).
-    """
-    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
-    migratetype = get_pageblock_migratetype(m, page)
-    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), order)
-    local_irq_save(m, zone)
-    if order == 0:
-        free_unref_page_commit(m, zone, cpu, page, migratetype)
-    else:
-        free_one_page(m, zone, page, order, migratetype)
-    local_irq_restore(m, zone)
-
-
-@inlined
-def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
-    """Free 2**order pages that are in use."""
-    if order > 0 or not free_hit(m, cpu, page):
-        __free_pages(m, cpu, page, order)
-
-
-@inlined
-def is_a_page(m: Mm, page: int) -> Any:
-    """Return whether a row is that of a page."""
-    return zget(m, st.MACHINE, st.FIRST_PAGE) <= page < zget(m, st.MACHINE, st.PAGES_END)
-
-
-@inlined
-def is_block_in_use(m: Mm, page: int, order: int) -> Any:
-    """Return whether an allocated block of this order begins here: if not, freeing it is the caller's mistake."""
-    # an order above 15 is in no page's flags
-    return is_a_page(m, page) and get_flags(m, page) & (st.STATE_MASK | st.ORDER_MASK) == st.IN_USE + order
-
-
-@inlined
-def put_on_lru(m: Mm, page: int, gfp: int) -> None:
-    """Let stealing count a movable page, as one that is in the page cache, if the run asks for it."""
-    if zget(m, st.MACHINE, st.LRU_MOVABLE) and gfp & 1 << GFP_MOVABLE_SHIFT:
-        set_flags(m, page, get_flags(m, page) | st.PG_LRU)
-
-
-@compiled
-def run_hits(
-    m: Mm,
-    ops: NDArray[np.int64],
-    results: NDArray[np.uint32],
-    irq_off: NDArray[np.uint16],
-    number: int,
-    stop: int,
-    done: int,
-) -> Any:
-    """Run operations as long as each is one page from this cpu's list or to it, as most are.
-
-    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
-    so that what it needs stays in the processor's registers.
-    """
-    offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    asked, zone, first, gfp, migratetype = -1, -1, 0, 0, 0
-    while number < stop:
-        op = ops[u64(number)]
-        cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
-        kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
-        trace_op(m.trace, number, cpu)
-        if kind == OP_ALLOC:
-            if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
-                asked = argument
-                zone, first, gfp, migratetype = hit_zone(m, asked)
-            page = alloc_hit(m, cpu, zone, first, gfp, migratetype)
-            if page == NULL:
-                break
-            put_on_lru(m, page, argument)
-            results[u64(done)] = page + offset
-            done += 1
-        elif kind == OP_FREE_HANDLE:
-            page = i64(results[u64(argument)]) - offset  # of an allocation that returned NULL, this is no page
-            if not is_a_page(m, page) or not free_hit(m, cpu, page):
-                break
-        else:
-            break
-        write_irq_off(m.trace, irq_off, number)
-        number += 1
-    return number, done
-
-
-@inlined
-def run_other(m: Mm, which: int, cpu: int, argument: int, results: NDArray[np.uint32], done: int) -> Any:
-    """Run an operation that is neither an allocation nor a free; returns how many results there are then.
-
-    v5.8 has one, drain_pages(); what is misuse returns -1.
-    """
-    drain_pages(m, cpu)
-    return done
-
-
-@inlined
-def end_of_op(m: Mm, kind: int, which: int) -> None:
-    """Do what ends with an operation: nothing, where no lock is tried."""
-
-
-@entry
-@compiled
-def run_ops(
-    m: Mm, ops: NDArray[np.int64], results: NDArray[np.uint32], irq_off: NDArray[np.uint16], start: int, stop: int
-) -> Any:
-    """Run the operations ``start`` to ``stop``; returns the number of the first that is misuse, or ``stop``.
-
-    Arguments: the machine; the operations as words (see pack_ops); where the page frame numbers of the allocations
-    go, one after the other (NO_RESULT for NULL), and where each operation's count of irq-off sections goes.
-    The operation that is misuse and those after it are not run.
-    """
-    number, done = start, zget(m, st.MACHINE, st.LAST_RESULT)
-    offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    while True:
-        number, done = run_hits(m, ops, results, irq_off, number, stop, done)
-        if number == stop:
-            break
-        op = ops[u64(number)]
-        kind = op & 3
-        order = op >> OP_ORDER_SHIFT & 0x3F
-        cpu = op >> OP_CPU_SHIFT & 0xFFFF
-        argument = op >> OP_ARG_SHIFT
-        trace_op(m.trace, number, cpu)
-        if kind == OP_ALLOC:
-            page = alloc_pages_nodemask(m, cpu, argument, order)
-            if page != NULL:
-                put_on_lru(m, page, argument)
-            results[u64(done)] = page + offset if page != NULL else NO_RESULT
-            done += 1
-        elif kind == OP_DRAIN:
-            after = run_other(m, order, cpu, argument, results, done)
-            if after < 0:
-                break
-            done = after
-        else:
-            pfn = i64(results[u64(argument)]) if kind == OP_FREE_HANDLE else argument
-            if pfn != NO_RESULT:
-                page = pfn - offset
-                if not is_block_in_use(m, page, order):
-                    break
-                __free_pages(m, cpu, page, order)
-        end_of_op(m, kind, order)
-        write_irq_off(m.trace, irq_off, number)
-        number += 1
-    zput(m, st.MACHINE, st.LAST_RESULT, done)
-    return number
-
-
-@inlined
-def __free_pages_core(m: Mm, zone: int, page: int, order: int) -> None:
-    """Give a block to the buddy lists for the first time.
-
-    Models: mm/page_alloc.c:__free_pages_core (v5.8).
-    """
-    __free_one_page(m, zone, page, order, get_pageblock_migratetype(m, page))
-
-
-@entry
-@compiled
-def free_boot_range(m: Silent, zone: int, start: int, end: int) -> None:
-    """Give a range of pages to a zone's buddy lists in the largest aligned blocks.
-
-    Models: mm/memblock.c:__free_pages_memory and mm/page_alloc.c:__free_pages_core (v5.8).
-    """
-    while start < end:
-        order = 0
-        while order < st.MAX_ORDER - 1 and start & (1 << order) == 0:
-            order += 1
-        while start + (1 << order) > end:
-            order -= 1
-        __free_pages_core(m, zone, start, order)
-        zadd(m, zone, st.MANAGED, 1 << order)
-        start += 1 << order
-
-
-@entry
-@compiled
-def init_cma_reserved_pageblocks(m: Silent, zone: int, start: int, end: int) -> None:
-    """Give a CMA area to a zone's buddy lists, pageblock by pageblock.
-
-    Models: mm/page_alloc.c:init_cma_reserved_pageblock (v5.8).
-    """
-    pageblock_order = zget(m, st.MACHINE, st.PAGEBLOCK_ORDER)
-    while start < end:
-        __free_one_page(m, zone, start, pageblock_order, st.MIGRATE_CMA)
-        zadd(m, zone, st.MANAGED, 1 << pageblock_order)
-        start += 1 << pageblock_order

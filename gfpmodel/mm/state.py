@@ -64,6 +64,7 @@ ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
 # A row of `pages`.
 ROW = 2
 NEXT, PREV = 0, 1
+ANY_ROW = 0xFFFFFFFF  #: the bits of a row's number; what is below the first is beyond the last with them
 
 # The flags of a page: order, state, zone, and the migratetype that the kernel caches in page->index.  A free block's
 # say its order, state and zone and nothing else, so that one comparison tells whether a buddy can be merged with.
@@ -111,7 +112,7 @@ ZONE_BOOSTED_WATERMARK, ZONE_RECLAIM_ACTIVE, ZONE_BELOW_HIGH = 1, 2, 4
 
 # The words of the machine, read and written as those of a fifth zone.
 MACHINE = MAX_NR_ZONES
-PAGEBLOCK_ORDER, TYPE_OF_REQUEST, BOOST_FACTOR, ALLOWED, CMA_ON, VERBATIM, LRU_MOVABLE = 0, 1, 2, 3, 4, 5, 6
+PAGEBLOCK_ORDER, TYPE_OF_REQUEST, BOOST_FACTOR, ALLOWED, CMA_ON, VERBATIM, LRU_MASK = 0, 1, 2, 3, 4, 5, 6
 PFN_OFFSET, FIRST_PAGE, PAGES_END, FIRST_ZONE, LAST_RESULT, RULE_BIT = 7, 8, 9, 10, 14, 15
 HIGHEST_ZONE = 16  # sixteen words: the highest zone index for the low four bits of a mask
 RULES = 32  # two request rules of eight words each

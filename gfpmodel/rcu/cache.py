@@ -6,8 +6,9 @@ from typing import Any
 
 from gfpmodel.mm import state as mm
 from gfpmodel.mm.events import trace_op
+from gfpmodel.mm.free import is_block_in_use
+from gfpmodel.mm.hits import alloc_pages, free_pages
 from gfpmodel.mm.jit import compiled, entry, inlined
-from gfpmodel.mm.page_alloc import alloc_pages, free_pages, is_block_in_use
 from gfpmodel.mm.state import Traced, get, page_to_pfn, per_cpu_pages
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.gp import wake

@@ -10,8 +10,10 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm import Rule
+from gfpmodel.mm.kernels import FIRST
 from gfpmodel.sim.experiments import EXPERIMENTS
 from gfpmodel.sim.run import unit
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.sweeps import Sweep, parse_settings, run_sweep, summary
 
 
@@ -21,10 +23,13 @@ class Question:
 
     name: str | None = None
     settings: tuple[str, ...] = ()
+    kernel: str = FIRST
     seeds: int = 5
     workers: int | None = None
     dask: str | None = None
     out: str | None = None
+    start: Start | None = None
+    started: str = ""  #: what is said of the start
     file_row: Callable[[str], Rule | None] = lambda _: None
 
 
@@ -42,7 +47,7 @@ def listing() -> tuple[str, dict[str, Any]]:
 def run(question: Question) -> tuple[str, dict[str, Any]]:
     """Answer a question, as text and as facts; raises InputError."""
     if question.name is None:
-        if question.settings or question.out or question.dask is not None:
+        if question.settings or question.out or question.dask is not None or question.start:
             raise InputError("experiment needs the NAME of one; without it, all are listed")
         return listing()
     if question.workers is not None and question.workers < 1:
@@ -50,11 +55,15 @@ def run(question: Question) -> tuple[str, dict[str, Any]]:
     if question.workers is not None and question.dask is not None:
         raise InputError("--workers and --dask exclude each other")
     name = question.name
-    sweep = Sweep(name, parse_settings(name, question.settings, question.file_row), question.seeds)
+    settings = parse_settings(name, question.settings, question.file_row)
+    sweep = Sweep(name, settings, question.seeds, question.kernel, question.start)
     sweep.seconds()  # looks at the parameters, before a cluster is asked for
     with dask_executor(question.dask) if question.dask is not None else nullcontext() as executor:
         rows = run_sweep(sweep, executor, question.workers, question.out)
-    return describe(sweep, rows), {"experiment": name, "seeds": question.seeds, "points": facts(sweep, rows)}
+    said = {"experiment": name, "kernel": sweep.kernel, "seeds": question.seeds, "points": facts(sweep, rows)}
+    if question.start:
+        return f"{question.started}\n{describe(sweep, rows)}", {**said, "start": question.started}
+    return describe(sweep, rows), said
 
 
 def facts(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,7 +87,8 @@ def known(value: float) -> float | None:
 
 def describe(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> str:
     """Return the summary as text: a block for each point of the grid, mean and 95 % interval of each figure."""
-    lines = [f"{sweep.name}: {len(rows)} points, {sweep.seeds} seeds; mean [95 % confidence interval]"]
+    where = "" if sweep.kernel == FIRST else f" on {sweep.kernel}'s lists"
+    lines = [f"{sweep.name}{where}: {len(rows)} points, {sweep.seeds} seeds; mean [95 % confidence interval]"]
     for varied, figures in summary(sweep, rows):
         if varied:
             lines.append(" ".join(f"{key}={value}" for key, value in varied.items()))

@@ -10,15 +10,16 @@ from typing import Any
 
 from gfpmodel.mm import events as ring
 from gfpmodel.mm import state as mm
+from gfpmodel.mm.hits import alloc_pages, free_pages
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import alloc_pages, free_pages
 from gfpmodel.mm.state import Mm, zput
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim import state as st
 from gfpmodel.sim.state import World
 
 #: What the loop needs to see of a request.
-KINDS_SEEN = (ring.UNLOCK, ring.REFILL_DONE, ring.BULK_FREE, ring.MOVE_BLOCK, ring.WAKE_KSWAPD, ring.TRYLOCK)
+KINDS_SEEN = (ring.UNLOCK, ring.REFILL_DONE, ring.BULK_FREE, ring.MOVE_BLOCK, ring.WAKE_KSWAPD, ring.TRYLOCK,
+              ring.PCP_REFILL, ring.PCP_BULK_FREE, ring.PCP_TRYLOCK)  # fmt: skip
 
 
 # time on a cpu
@@ -106,6 +107,18 @@ def note_section(w: World, zone: int, waited: int, held: int) -> None:
 # what the engine did
 
 
+@inlined
+def pages_refilled(trace: Any, event: int) -> Any:
+    """Return how many pages a refill brought, -1 for any other event."""
+    return ring.third_field(trace, event) if ring.kind_of(trace, event) == ring.REFILL_DONE else -1
+
+
+@inlined
+def pages_drained(trace: Any, event: int) -> Any:
+    """Return how many pages a bulk free gives back, -1 for any other event."""
+    return ring.first_field(trace, event) if ring.kind_of(trace, event) == ring.BULK_FREE else -1
+
+
 @compiled
 def work_done(w: World, flow: int, at: int, block: int) -> Any:
     """Return the ps and the pages of the section under the zone lock that ends with the ring's event ``at``.
@@ -117,19 +130,19 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
     while first > 0 and ring.kind_of(w.mm.trace, first - 1) != ring.UNLOCK:
         first -= 1
     ps, pages, bulk = 0, 0, False
-    for i in range(first, at + 2):
-        kind = ring.kind_of(w.mm.trace, i) if i < w.mm.trace[ring.EVENTS] else ring.UNLOCK
-        if kind == ring.BULK_FREE and i < at:
+    for i in range(first, min(at + 2, w.mm.trace[ring.EVENTS])):
+        drained, refilled = pages_drained(w.mm.trace, i), pages_refilled(w.mm.trace, i)
+        if drained >= 0 and i < at:
             bulk = True
-            pages = ring.first_field(w.mm.trace, i)
+            pages = drained
             ps += pages * w.costs[cost.FREE_PAGE]
             w.flows[flow, st.DRAINS] += 1
-        elif kind == ring.REFILL_DONE and i > at:
+        elif refilled >= 0 and i > at:
             bulk = True
-            pages = ring.third_field(w.mm.trace, i)
+            pages = refilled
             ps += pages * w.costs[cost.ALLOC_PAGE]
             w.flows[flow, st.REFILLS] += 1
-        elif kind == ring.MOVE_BLOCK and i < at:
+        elif ring.kind_of(w.mm.trace, i) == ring.MOVE_BLOCK and i < at:
             ps += w.costs[cost.MOVE_BLOCK]
     if not bulk:
         return ps + w.costs[block], 1
@@ -137,11 +150,16 @@ def work_done(w: World, flow: int, at: int, block: int) -> Any:
 
 
 @inlined
+def on_lists(w: World, cpu: int, t: int) -> Any:
+    """Return when the work on the lists of a request at ``t`` is done, which runs with interrupts off."""
+    ns = w.costs[cost.PCP] * max(w.mm.trace[ring.IRQ_OFF], 1) // cost.PS
+    return t + ns if w.words[st.LOCK_KIND] == st.SPIN else run_for(w, cpu, t, ns)
+
+
+@inlined
 def charge(w: World, cpu: int, flow: int, t: int, block: int) -> Any:
     """Return when the request that the engine just served at ``t`` is done, with all its locks and waits."""
-    ns = w.costs[cost.PCP] * max(w.mm.trace[ring.IRQ_OFF], 1) // cost.PS
-    spinning = w.words[st.LOCK_KIND] == st.SPIN
-    end = t + ns if spinning else run_for(w, cpu, t, ns)
+    end = on_lists(w, cpu, t)
     if w.mm.trace[ring.EVENTS]:
         end = charge_sections(w, cpu, flow, end, block)
     end = run_for(w, cpu, end, 0)  # interrupts are on again, if they were off

@@ -321,13 +321,10 @@ def plan_kswapd(p: Kswapd) -> Runs:
     return {"run": Run(machine, workload, duration=p.duration_ms * MS, samples=200)}
 
 
-def read_kswapd(p: Kswapd, results: Results) -> Record:
+def read_kswapd(_: Kswapd, results: Results) -> Record:
     """Return how the asker fares, and for how long memory stood below the marks."""
-    from gfpmodel.mm.mmzone import boot_sizes
-
     result = results["run"]
-    marks = boot_sizes(plan_kswapd(p)["run"].machine).zones[mm.ZONE_NORMAL].wmark
-    free = result.series[:, 1]
+    marks, free = result.marks, result.series[:, 1]
     return pick(result, "ops.asker", "failed_share.asker", "free_pages", "min_free_pages", "reclaimed.page cache") | {
         "kswapd_woken": result.record["ops.kswapd"],
         "below_low_share": float((free < marks[1]).mean()),
@@ -425,6 +422,7 @@ _ALL = (
         Trylock,
         plan_trylock,
         read_trylock,
+        given=(),
     ),
     Experiment(
         "cross_cpu",
@@ -432,6 +430,7 @@ _ALL = (
         CrossCpu,
         plan_cross_cpu,
         read_cross_cpu,
+        given=(),
     ),
     Experiment(
         "scan_policy",
@@ -446,6 +445,7 @@ _ALL = (
         Reserves,
         plan_reserves,
         read_reserves,
+        given=("pages", "free_share"),
     ),
     Experiment(
         "kswapd",
@@ -453,6 +453,7 @@ _ALL = (
         Kswapd,
         plan_kswapd,
         read_kswapd,
+        given=("pages", "free_share"),
     ),
     Experiment(
         "miss_cost",
@@ -467,6 +468,7 @@ _ALL = (
         CoTenant,
         plan_co_tenant,
         read_co_tenant,
+        given=(),
     ),
     *kfree.EXPERIMENTS,
 )

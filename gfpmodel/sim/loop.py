@@ -167,6 +167,11 @@ def is_balanced(w: World) -> Any:
     return False
 
 
+@inlined
+def say_reclaiming(w: World, active: int) -> None:
+    """Let the zones know whether kswapd reclaims: v5.8's do not ask."""
+
+
 @compiled
 def reclaim(w: World, cpu: int, flow: int, t: int) -> Any:
     """Let kswapd free one page, or go to sleep once the node is balanced; returns when that is done.
@@ -179,7 +184,9 @@ def reclaim(w: World, cpu: int, flow: int, t: int) -> Any:
         w.flows[flow, st.NEXT_AT] = st.NEVER
         for zone in range(mm.MAX_NR_ZONES):
             zput(w.mm, zone, mm.BOOST, 0)
+        say_reclaiming(w, 0)
         return t
+    say_reclaiming(w, 1)
     owner = w.slots[slot, st.FLOW]
     t = run_for(w, cpu, t, w.costs[cost.RECLAIM_PAGE] // cost.PS)
     give_back(w, cpu, slot)

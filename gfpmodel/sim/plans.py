@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gfpmodel.errors import InputError
+from gfpmodel.mm.kernels import FIRST
+from gfpmodel.sim.kernel import on_kernel
 from gfpmodel.sim.run import Result, Run, simulate
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.workloads import MS, Draw, Flow, every
 
 Runs = dict[str, Run]
@@ -17,21 +20,30 @@ Record = dict[str, float]
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment: what is asked, its parameters' type, which runs it takes, and what is read off them."""
+    """An experiment: what is asked, its parameters' type, which runs it takes, and what is read off them.
+
+    ``given``: the parameters that a machine to start from decides; None where the experiment makes its own machine.
+    """
 
     name: str
     title: str
     parameters: type
     plan: Callable[[Any], Runs]
     read: Callable[[Any, Results], Record]
+    given: tuple[str, ...] | None = None
 
-    def results(self, parameters: Any, seed: int) -> dict[str, Result]:
-        """Return the result of every run by its name."""
-        return {name: simulate(run, seed) for name, run in self.plan(parameters).items()}
+    def runs(self, parameters: Any, kernel: str = FIRST) -> Runs:
+        """Return the runs by their names, on the lists of a kernel; raises InputError."""
+        return {name: on_kernel(run, kernel) for name, run in self.plan(parameters).items()}
 
-    def __call__(self, parameters: Any, seed: int) -> Record:
-        """Run it; returns the record."""
-        return self.read(parameters, self.results(parameters, seed))
+    def results(self, parameters: Any, seed: int, kernel: str = FIRST, start: Start | None = None) -> dict[str, Result]:
+        """Return the result of every run by its name, each from a machine, if one is given; raises InputError."""
+        runs = self.runs(parameters, kernel)
+        return {name: simulate(replace(run, start=start), seed) for name, run in runs.items()}
+
+    def __call__(self, parameters: Any, seed: int, kernel: str = FIRST, start: Start | None = None) -> Record:
+        """Run it; returns the record; raises InputError."""
+        return self.read(parameters, self.results(parameters, seed, kernel, start))
 
 
 def pick(result: Result, *figures: str) -> Record:

@@ -13,11 +13,12 @@ from gfpmodel.errors import InputError, unknown
 from gfpmodel.gfp import Layout, encode
 from gfpmodel.mm import Machine, PageAllocator, Ring, Rule, Zone, jit
 from gfpmodel.mm import state as mm
+from gfpmodel.mm.kernels import FIRST, add_forms, on_each, room_on
 from gfpmodel.mm.ops import check_mask
 from gfpmodel.mm.state import Traced
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.sim import loop
+from gfpmodel.sim import later, loop
 from gfpmodel.sim import state as st
 from gfpmodel.sim.chain import (
     WORK,
@@ -33,9 +34,14 @@ from gfpmodel.sim.chain import (
 from gfpmodel.sim.costs import draw_costs
 from gfpmodel.sim.cpu import KINDS_SEEN
 from gfpmodel.sim.rng import DISTRIBUTIONS, MAX_MEAN, below, seeded
+from gfpmodel.sim.start import Start, hold, started, takes_over, without_preload
 from gfpmodel.sim.state import World
 from gfpmodel.sim.statistics import quantile
 from gfpmodel.sim.workloads import MS, SECOND, US, Flow, Workload
+
+add_forms(later)
+on_each(loop.preload)
+on_each(loop.run)
 
 TYPES = {
     "unmovable": mm.MIGRATE_UNMOVABLE,
@@ -79,7 +85,9 @@ class Run:
     ``lock`` is how the zone lock behaves: spin, raw (on PREEMPT_RT), or sleeping (PREEMPT_RT as it is).
     ``duration`` and ``task_period`` are in ns; the periodic task of each CPU stands for cyclictest, 0 is none.
     ``samples`` rows are taken for the time series.  ``costs`` fixes costs by name (ns) instead of drawing them.
-    ``chain`` is whose kfree_rcu() the flows of that kind call.  Raises InputError.
+    ``chain`` is whose kfree_rcu() the flows of that kind call; ``kernel`` whose allocator all run on, to which the
+    machine and the proposal must fit (`gfpmodel.sim.kernel`).  With a ``start`` its machine and what is in use there
+    take the place of ``machine`` (but for its CPUs) and of a page cache that fills it.  Raises InputError.
     """
 
     machine: Machine
@@ -92,6 +100,8 @@ class Run:
     samples: int = 0
     costs: Mapping[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    kernel: str = FIRST
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         if self.lock not in st.LOCKS:
@@ -123,12 +133,13 @@ class Result(NamedTuple):
     """What a run gives.
 
     The record; rows of (time in ns, free pages, live pages, failed requests so far, pages on CPU 0's lists, blocks
-    of kfree_rcu in flight); the pages on each CPU's lists.
+    of kfree_rcu in flight); the pages on each CPU's lists; the zones' watermarks (min, low, high), in all.
     """
 
     record: dict[str, float]
     series: NDArray[np.int64]
     lists: tuple[int, ...]
+    marks: tuple[int, int, int]
 
 
 def placed(workload: Workload, cpus: int) -> list[tuple[Flow, int]]:
@@ -151,21 +162,38 @@ def simulate(run: Run, seed: int) -> Result:
     Raises InputError for what cannot be run, AssertionError if pages went missing.
     """
     row = None if run.proposal is None else proposal(run.proposal)
-    allocator = PageAllocator(run.machine, row)
-    flows = placed(run.workload, run.machine.cpus)
+    workload, cpus = run.workload, run.machine.cpus
+    cache = next(filter(takes_over, workload.flows), None) if run.start else None
+    if run.start:
+        allocator, pages = started(run.start, cpus, row, wanted=cache is not None)
+        workload = without_preload(workload)
+    else:
+        allocator, pages = PageAllocator(run.machine, row, kernel=run.kernel), np.zeros(0, np.int64)
+    flows = placed(workload, cpus)
     chain = make_chain(run.chain, flows, allocator)
     arrays = make_arrays(run, flows, allocator, seed)
     rcu, arrays["slabs"] = chain_arrays(chain, arrays["flows"], arrays["costs"])
     world = World(Traced(*allocator.arrays[:-1], Ring(RING_EVENTS, KINDS_SEEN).array), rcu, **arrays)
-    jit.expect("sim", int(run.expected_events()))
-    loop.preload(world)
+    preload, go_on = (jit.of_kernel(one, run.kernel) for one in (loop.preload, loop.run))
+    jit.expect(room_on("sim", run.kernel), int(run.expected_events()))
+    if len(pages) and cache:
+        hold(arrays, allocator, next(at for at, (flow, _) in enumerate(flows) if flow.name == cache.name), pages)
+    held = chain.held_pages() if chain else 0
+    beyond = unaccounted(allocator, len(pages) + held)  # in use at a start, by nobody who is in this run
+    preload(world)
     start_flows(arrays, flows)
-    while loop.run(world) and chain:
+    while go_on(world) and chain:
         world = grow(chain, world)
-    check(allocator, chain, arrays)
+    check(allocator, chain, arrays, beyond)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]
     record = make_record(run, allocator, arrays, flows)
-    return Result(record | chain_figures(chain) if chain else record, series, pcp_pages(allocator))
+    return Result(record | chain_figures(chain) if chain else record, series, pcp_pages(allocator), marks_of(allocator))
+
+
+def marks_of(allocator: PageAllocator) -> tuple[int, int, int]:
+    """Return the watermarks of all zones together: min, low and high."""
+    low, mid, high = (sum(zone.wmark[at] for zone in allocator.sizes.zones.values()) for at in range(3))
+    return low, mid, high
 
 
 # the arrays
@@ -295,8 +323,11 @@ def start_flows(arrays: dict[str, NDArray[Any]], flows: list[tuple[Flow, int]]) 
 # the record
 
 
-def check(allocator: PageAllocator, chain: KfreeRcu | None, arrays: dict[str, NDArray[Any]]) -> None:
-    """Raise AssertionError unless every page is accounted for, in the engine and in the simulator."""
+def check(allocator: PageAllocator, chain: KfreeRcu | None, arrays: dict[str, NDArray[Any]], beyond: int) -> None:
+    """Raise AssertionError unless every page is accounted for, in the engine and in the simulator.
+
+    ``beyond``: the pages that the run cannot reach.
+    """
     allocator.check()
     table = arrays["flows"]
     alloc = table[table[:, st.KIND] == st.ALLOC]
@@ -304,13 +335,18 @@ def check(allocator: PageAllocator, chain: KfreeRcu | None, arrays: dict[str, ND
     went = alloc[:, st.FREED] + alloc[:, st.RECLAIMED] + alloc[:, st.LIVE]
     assert (came == went).all(), f"blocks in {came.tolist()}, out and live {went.tolist()}"
     live = int((alloc[:, st.LIVE] << alloc[:, st.ORDER]).sum()) + slab_pages(table)
-    managed = sum(zone.managed for zone in allocator.sizes.zones.values())
-    free = free_pages(allocator) + sum(pcp_pages(allocator))
     assert live == arrays["words"][st.LIVE_PAGES], f"{live} live pages, {arrays['words'][st.LIVE_PAGES]} counted"
     held = chain.held_pages() if chain else 0
-    assert managed == free + live + held, f"{managed} pages, {free} + {live} + {held} found"
+    lost = unaccounted(allocator, live + held) - beyond
+    assert not lost, f"{lost} pages are neither free nor live ({live}) nor the chain's ({held})"
     if chain:
         check_chain(chain, arrays)
+
+
+def unaccounted(allocator: PageAllocator, held: int) -> int:
+    """Return how many managed pages are neither free nor among those that are held."""
+    managed = sum(zone.managed for zone in allocator.sizes.zones.values())
+    return managed - free_pages(allocator) - sum(pcp_pages(allocator)) - held
 
 
 def free_pages(allocator: PageAllocator) -> int:

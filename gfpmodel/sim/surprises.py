@@ -193,20 +193,12 @@ def highatomic(allocator: PageAllocator) -> int:
     return sum(len(allocator.free_list(ZONE_DMA32, order, kind)) << order for order in range(11))
 
 
-def without_lists(kernel: str, number: int = 200) -> tuple[int, int]:
-    """Return zone-lock acquisitions of requests and frees with the lists, and where their trylock always fails.
-
-    That it does is how v7.1 defines it for UP; here it is made to fail.  Raises MisuseError for v5.8, which has none.
-    """
-    found = []
-    for held in (False, True):
-        allocator = booted(kernel)
-        allocator.contend_lists(0, ZONE_DMA32, held=held)
-        for _ in range(number):
-            pfn = allocator.alloc_pages(GFP_KERNEL)
-            allocator.free_pages(pfn or 0)
-        found.append(count(allocator, ev.LOCK))
-    return found[0], found[1]
+def on_up(kernel: str, number: int = 200) -> int:
+    """Return how often requests and frees take the zone lock on a kernel for a single cpu (CONFIG_SMP=n)."""
+    allocator = booted(kernel, smp=False)
+    for _ in range(number):
+        allocator.free_pages(allocator.alloc_pages(GFP_KERNEL) or 0)
+    return count(allocator, ev.LOCK)
 
 
 # beside a booted v6.18

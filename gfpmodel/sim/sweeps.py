@@ -26,7 +26,9 @@ from tqdm import tqdm
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.files import unreadable, whole
 from gfpmodel.mm import Rule, jit
-from gfpmodel.sim.experiments import experiment
+from gfpmodel.mm.kernels import FIRST, room_on, rules_of
+from gfpmodel.sim.experiments import EXPERIMENTS, experiment
+from gfpmodel.sim.start import Start
 from gfpmodel.sim.statistics import Interval, figure
 
 Row = dict[str, Any]
@@ -43,16 +45,31 @@ PROBES = 100  #: points of a grid that are looked at to tell how long all would 
 
 @dataclass(frozen=True)
 class Sweep:
-    """An experiment, the values of the parameters that vary or differ from their defaults, and how many seeds.
+    """An experiment, the values of the parameters that vary or differ from their defaults, how many seeds, whose lists.
 
+    ``start``: the machine that every run starts from, if it is not the experiment's own.
     Raises InputError for unknown parameters, values that do not fit, and more points than anyone would wait for.
     """
 
     name: str
     grid: Mapping[str, tuple[Any, ...]]
     seeds: int = 1
+    kernel: str = FIRST
+    start: Start | None = None
 
     def __post_init__(self) -> None:
+        rules_of(self.kernel)
+        if self.start and self.kernel != FIRST:
+            raise InputError(
+                f"a machine to start from is one of {FIRST}'s lists; expected it without --kernel {self.kernel}"
+            )
+        given = experiment(self.name).given
+        if self.start and given is None:
+            able = ", ".join(name for name, found in EXPERIMENTS.items() if found.given is not None)
+            raise InputError(f"experiment {self.name} makes its own machine; {able} start from one")
+        for key in self.grid:
+            if self.start and key in (given or ()):
+                raise InputError(f"parameter {key} is what the machine gives; expected it without --set")
         if not 1 <= self.seeds <= MAX_POINTS:
             raise InputError(f"{self.seeds} seeds; expected 1 to {MAX_POINTS}")
         known = {field.name: field.type for field in fields(experiment(self.name).parameters)}
@@ -83,8 +100,9 @@ class Sweep:
         """Return about how long all points take one core; every kind of point looked at is checked on the way."""
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
-        runs = [run for p in probes for run in experiment(self.name).plan(p).values()]
-        one = sum(run.expected_events() / EVENTS_A_SECOND[jit.way("sim")] + SECONDS_A_RUN for run in runs) / len(probes)
+        runs = [run for p in probes for run in experiment(self.name).runs(p, self.kernel).values()]
+        way = jit.way(room_on("sim", self.kernel))
+        one = sum(run.expected_events() / EVENTS_A_SECOND[way] + SECONDS_A_RUN for run in runs) / len(probes)
         return one * len(self)
 
 
@@ -129,11 +147,18 @@ def parse_value(key: str, word: str, kind: type) -> Any:
     return value
 
 
-def run_point(name: str, parameters: Row, seed: int) -> Row:
-    """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call."""
+def run_point(name: str, parameters: Row, seed: int, kernel: str = FIRST, start: Start | None = None) -> Row:
+    """Run one point; returns parameters, seed and record in one row.  This is what an executor's workers call.
+
+    A row of the first kernel does not name it: it is the one that all files are of.  With a start the parameters that
+    it decides are left out of the row.
+    """
     found = experiment(name)
+    left_out = found.given if start and found.given else ()
     said = {key: value.name if isinstance(value, Rule) else value for key, value in parameters.items()}
-    return {**said, "seed": seed, **found(found.parameters(**parameters), seed)}
+    said = {key: value for key, value in said.items() if key not in left_out}
+    where = {} if kernel == FIRST else {"kernel": kernel}
+    return {**said, **where, "seed": seed, **found(found.parameters(**parameters), seed, kernel, start)}
 
 
 def run_sweep(
@@ -154,7 +179,7 @@ def run_sweep(
     left = [key for key in done.order if key not in done.rows]
     with done, progress(len(done.order), len(done.order) - len(left)) as bar:
         try:
-            for key, row in completed(sweep.name, left, executor, cores):
+            for key, row in completed(sweep, left, executor, cores):
                 done.add(key, row)
                 bar.update()
         except (BrokenExecutor, CancelledError) as error:
@@ -186,14 +211,17 @@ def progress(total: int, initial: int) -> Any:
     return tqdm(total=total, initial=initial, unit="point", disable=None, leave=False)
 
 
-def completed(name: str, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
+def completed(sweep: Sweep, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
     """Yield keys and rows as they complete."""
+    name, start = sweep.name, [sweep.start] * (sweep.start is not None)
     if executor is None and min(cores, len(keys)) <= 1:
         for key in keys:
-            yield key, run_point(name, *parse_key(key))
+            yield key, run_point(name, *parse_key(key), sweep.kernel, *start)
         return
     with pool(executor, min(cores, len(keys))) as workers:
-        futures: dict[Future[Row], str] = {workers.submit(run_point, name, *parse_key(key)): key for key in keys}
+        futures: dict[Future[Row], str] = {
+            workers.submit(run_point, name, *parse_key(key), sweep.kernel, *start): key for key in keys
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -260,7 +288,12 @@ class Done:
     def __init__(self, sweep: Sweep, file: Path | None) -> None:
         self.order = [make_key(*point) for point in sweep.points()]
         self.file = file
-        self.stamp = [sweep.name, jit.source_hash("sim")]
+        self.stamp = [
+            sweep.name,
+            sweep.kernel,
+            jit.source_hash("sim"),
+            *([sweep.start.checksum()] if sweep.start else []),
+        ]
         self.rows: dict[str, Row] = {}
         self._open: TextIO | None = None
         if file and file.exists():
@@ -356,7 +389,7 @@ def write_table(rows: Sequence[Row], file: Path) -> None:
 def summary(sweep: Sweep, rows: Sequence[Row]) -> list[tuple[Row, dict[str, Interval]]]:
     """Return, for every point of the grid, the parameters that vary, and every figure over the seeds."""
     varied = [key for key, values in sweep.grid.items() if len(values) > 1]
-    given = {field.name for field in fields(experiment(sweep.name).parameters)} | {"seed"}
+    given = {field.name for field in fields(experiment(sweep.name).parameters)} | {"seed", "kernel"}
     out = []
     for at in range(0, len(rows), sweep.seeds):
         group = rows[at : at + sweep.seeds]

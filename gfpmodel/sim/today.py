@@ -154,11 +154,12 @@ def day(name: str, seed: int) -> list[Step]:
 
 
 def row_on(name: str, kernel: str) -> Rule:
-    """Return a proposal's row for the lists of a kernel: the bit of 2020 has another owner there, so a mark of its own.
+    """Return a proposal's row for the lists of a kernel; raises InputError for an unknown proposal."""
+    return marked(proposal(name).on(preempt_rt=name == "gfp_atomic_rt"), kernel)
 
-    Raises InputError for an unknown proposal.
-    """
-    row = proposal(name).on(preempt_rt=name == "gfp_atomic_rt")
+
+def marked(row: Rule, kernel: str) -> Rule:
+    """Return a row for a kernel: the bit of 2020 has another owner on later ones, so a mark of its own."""
     if kernel == FIRST:
         return row
     if row.flag and row.flag < OWN_FUNCTION:

@@ -18,6 +18,9 @@ from gfpmodel.io.text import split
 
 TEXTS = {f.name: f.read_text(encoding="utf-8") for f in sorted(Path("tests/data/reports").glob("*.txt"))}
 NAMES = st.sampled_from(sorted(TEXTS))
+#: Of these the compiler's inlined functions have lines of their own, and nobody can tell that one of them is gone.
+SYMBOLISED = {name for name, text in TEXTS.items() if "[inline]" in text}
+PLAIN = st.sampled_from(sorted(TEXTS.keys() - SYMBOLISED))
 BARE = {name: [split(line)[1] for line in text.splitlines()] for name, text in TEXTS.items()}
 
 
@@ -78,7 +81,7 @@ def test_a_beginning_that_was_cut_off_is_said(name: str, data: st.DataObject) ->
 
 
 @settings(deadline=None, max_examples=150)
-@given(NAMES, st.data())
+@given(PLAIN, st.data())
 def test_lines_that_are_lost_are_said(name: str, data: st.DataObject) -> None:
     lines = BARE[name]
     (whole,) = explain("\n".join(lines))
@@ -189,3 +192,16 @@ def test_a_file_is_read_in_blocks_as_it_is_line_by_line(tmp_path: Path) -> None:
     assert [one["line"] for one in found] == sorted(one["line"] for one in found)
     lines = text.splitlines()
     assert all(kind_of(lines[one["line"] - 1]) == one["kind"] for one in found)
+
+
+def test_a_boot_ends_what_is_open_and_names_what_comes_after() -> None:
+    """A report that names no kernel is of the boot before it, not of the one after."""
+    report = [
+        "BUG: sleeping function called from invalid context at mm/slab.h:421",
+        "in_atomic(): 1, irqs_disabled(): 0, non_block: 0, pid: 71, name: worker",
+        "no locks held by worker/71.",
+    ]
+    boot = "[    0.000000] Linux version {} (maker@host) #1 SMP"
+    lines = [boot.format("5.10.50"), *report, boot.format("6.1.80"), *report, boot.format("5.4.100")]
+    assert [one["release"] for one in explain("\n".join(lines))] == ["5.10.50", "6.1.80"]
+    assert [one["release"] for one in explain_lines(line + "\n" for line in lines)] == ["5.10.50", "6.1.80"]

@@ -28,7 +28,8 @@ def test_answer(row: dict[str, str]) -> None:
         assert row["agrees"] == "no" or one["asked"]["names"] == row["names"]
         assert (failing, " ".join(str(zone["short"]) for zone in one["zones"]) or "0") == (row["failing"], row["short"])
     else:
-        assert (one["asked"]["lock"] or "", one["forbidden_by"] or "") == (row["lock"], row["forbidden_by"])
+        got = (one["asked"]["lock"] or "", one["forbidden_by"] or "", one["context"] or "")
+        assert got == (row["lock"], row["forbidden_by"], row["context"])
 
 
 def test_an_unknown_kernel_is_said() -> None:

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from gfpmodel.cli import cli
 from gfpmodel.explain import explain
-from gfpmodel.explain.slab import called, class_of
+from gfpmodel.explain.slab import called
+from gfpmodel.explain.waits import class_of
 
 BOOT59 = lzma.decompress(Path("tests/data/reports-boot59.txt.xz").read_bytes()).decode()
 CELLS = [part.partition("\n")[::2] for part in re.split(r"^##### ", BOOT59, flags=re.MULTILINE)[1:]]
@@ -170,6 +171,11 @@ def test_calls_in_a_chain(functions: list[str], calls: list[str]) -> None:
 def test_numbers_of_classes_are_nobodys() -> None:
     assert class_of("&s->lock_key#8") == class_of("&s->lock_key#131") == "&s->lock_key"
     assert class_of("&ctx->lock#2") == "&ctx->lock#2"
+
+
+def test_before_v5_7_a_spinlock_was_named_by_what_is_in_it() -> None:
+    assert class_of("&(&zone->lock)->rlock") == "&zone->lock"
+    assert class_of("&zone->lock") == "&zone->lock"
 
 
 def test_json_has_the_lock_and_the_comparison() -> None:

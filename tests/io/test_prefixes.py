@@ -34,8 +34,44 @@ BEFORE = {
     "short-monotonic": "[  100.000008] host kernel: ",
     "dmesg --time-format iso": "2026-11-28T18:27:03,123456+00:00 ",
     "a continuous integration's log": "2026-11-28T18:27:03.1234567Z " + STAMP,
+    "rsyslog's ISO form": "2026-11-28T18:27:03.123456+00:00 host monitor[17]: ",
+    "short-iso of logger": "2026-11-28T18:27:03+0000 host root: ",
+    "a continuous integration's log of what has no stamp": "2026-11-28T18:27:03.1234567Z ",
+    "a laboratory's console": "2026-11-28T18:27:03.123456  <4>" + STAMP,
     "quoted, with a stamp": "> > " + STAMP,
+    "syslog with a day of the week, of a program": "Sat Nov 28 18:27:03 host monitor[17]: ",
+    "short-precise of a program": "Nov 28 18:27:03.123456 host monitor[17]: ",
+    "a date and a time, of a program": "2026-11-28 18:27:03 host monitor[17]: ",
+    "a date and a time before a stamp": "2026-11-28 18:27:03 " + STAMP,
+    "a terminal's time": "[18:27:03.123] ",
+    "a terminal's date and time": "[2026-11-28 18:27:03.123] ",
+    "dmesg -d": "[  100.000008 <    0.000010>] ",
+    "dmesg -H": "[  +0.000010] ",
+    "dmesg -H, its first line": "[Nov28 18:27] ",
+    "dmesg -x": "kern  :warn  : " + STAMP,
 }
+#: What a kernel says of locks and of sleeping, and what looks like a program or a host behind a stamp.
+SAID = (
+    "worker/71 [HC0[0]:SC1[1]:HE1:SE0] takes:",
+    "kworker/0:1/7 [HC0[0]:SC0[2]:HE1:SE0] is trying to acquire:",
+    "worker/71 is trying to lock:",
+    "{SOFTIRQ-ON-W} state was registered at:",
+    "#0: ffff888012340678 (ft_raw){....}-{2:2}, at: example+0x10/0x40",
+    "1 lock held by worker/71:",
+    "no locks held by worker/71.",
+    "context-{5:5}",
+    "in_atomic(): 1, irqs_disabled(): 1, non_block: 0, pid: 71, name: worker",
+    "preempt_count: 10001, expected: 0",
+    "RCU nest depth: 0, expected: 0",
+    "INFO: lockdep is turned off.",
+    "Preemption disabled at:",
+    "[<ffffffff81000000>] example+0x10/0x40",
+    "Call Trace:",
+    "RIP: 0010:example+0x10/0x40",
+    "Node 0, zone      DMA",
+    "Node 0 DMA free:15908kB min:32kB",
+    "DMA free:15908kB min:32kB",
+)
 
 
 @pytest.mark.parametrize("form", BEFORE)
@@ -52,6 +88,13 @@ def test_what_the_kernel_prints_behind_its_stamp_stays(line: str) -> None:
     """An older table took ``DMA free:`` for a host and a program, and left a zone without its name."""
     for before in ("", STAMP, "> " + STAMP, "<4>" + STAMP, "[    1.000000][ T1] "):
         assert AROUND.sub("", before + line) == line
+
+
+@pytest.mark.parametrize("form", BEFORE)
+@pytest.mark.parametrize("line", SAID)
+def test_what_a_report_says_stays_behind_every_form(line: str, form: str) -> None:
+    """An older table took ``worker/71 [HC0[0]:`` behind a stamp for a host and a program with its pid."""
+    assert split(BEFORE[form] + line)[1] == line
 
 
 def rows_of(before: str) -> set[str]:

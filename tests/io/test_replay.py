@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +23,12 @@ from gfpmodel.io.replay import (
     replay_file,
     zoneinfo_beside,
 )
+from gfpmodel.io.replay.nearest import nearest
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.start import Overrides, free_blocks
 from gfpmodel.io.replay.zoneinfo import known_zones
 from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm import events as ev
 from gfpmodel.proposals import PROPOSALS
 
 DATA = Path(__file__).parents[1] / "data/traces"
@@ -90,7 +94,7 @@ REASONS = {
     "free in a larger order than was allocated": [alloc(0x8000), free(0x8000, 1)],
     "free of a page that was free already: its allocation is not in the trace": [alloc(0x8000), *[free(0x8000)] * 2],
     "free of a block allocated before the trace that cannot have been one": [free(0x8001, 1)],
-    "mask that v5.8 refuses, or with names that the layout does not have": [
+    "mask that the model refuses, or with names that the layout does not have": [
         alloc(0x8000, gfp="GFP_DMA|__GFP_HIGHMEM"),
         alloc(0x8001, gfp="GFP_KERN"),
     ],
@@ -99,7 +103,7 @@ REASONS = {
 HOW_OFTEN = {
     "pfn above 256 GiB": 2,
     "free of a part of a block that was freed with its first part": 3,
-    "mask that v5.8 refuses, or with names that the layout does not have": 2,
+    "mask that the model refuses, or with names that the layout does not have": 2,
 }
 
 
@@ -227,17 +231,18 @@ EVENTS = some.lists(
 
 
 @settings(max_examples=30, deadline=None)
-@given(EVENTS)
+@given(EVENTS, some.sampled_from(["v5.8-rc3", "v6.1", "v6.12", "v7.3"]))
 def test_asking_changes_nothing_and_every_event_is_accounted_for(
-    events: list[tuple[str, int, tuple[int, str], int, int]],
+    events: list[tuple[str, int, tuple[int, str], int, int]], kernel: str
 ) -> None:
     lines = []
     for kind, at, (migratetype, gfp), order, cpu in events:
         pfn = (0x9000 if kind == "unknown" else 0x5000) + 8 * at
         lines.append(alloc(pfn, order, gfp, migratetype, cpu) if kind == "alloc" else free(pfn, order, cpu))
     recording = recorded(*lines)
-    quiet = replay(recording, WhatIf(rows=(), overrides=Overrides(batch=3, high=6)))
-    asked = replay(recording, WhatIf(rows=tuple(PROPOSALS), overrides=Overrides(batch=3, high=6)))
+    sizes = Overrides(batch=3, high=6)
+    quiet = replay(recording, WhatIf(rows=(), overrides=sizes, kernel=kernel))
+    asked = replay(recording, WhatIf(rows=tuple(PROPOSALS), overrides=sizes, kernel=kernel))
     assert quiet.allocator.snapshot() == asked.allocator.snapshot()
     assert quiet.requests == asked.requests
     asked.allocator.check()
@@ -252,18 +257,24 @@ def test_asking_changes_nothing_and_every_event_is_accounted_for(
         assert sum(answers.values()) == counts["alloc"]
 
 
-def test_a_replay_of_the_engines_own_trace_needs_the_same_refills() -> None:
+@pytest.mark.parametrize("kernel", ["v5.8-rc3", "v6.18", "v7.1", "v7.3"])
+def test_a_replay_of_the_engines_own_trace_needs_the_same_refills(kernel: str) -> None:
     zone = Zone(1, 4096, (1 << 16) - 4096)
-    a = PageAllocator(Machine((zone,), cpus=2, pcp=(4, 12)), events=1 << 14)
+    sizes: dict[str, Any] = {"pcp": (4, 12)} if kernel == "v5.8-rc3" else {"pcp_sizes": (4, 12, 12)}
+    a = PageAllocator(Machine((zone,), cpus=2, **sizes), events=1 << 14, kernel=kernel)
     pages = [(a.alloc_pages(cpu=i % 2), i % 2) for i in range(40)]
     for pfn, cpu in pages[::2]:
         a.free_pages(pfn or 0, cpu=1 - cpu)
     for i in range(30):
         a.alloc_pages(cpu=i % 2)
-    text = io.StringIO()
-    write_trace(text, a.events(), a.layout, cpus=2)
-    found = report(text.getvalue(), overrides=Overrides(batch=4, high=12))
-    assert found.totals["kernel_refills"] == found.totals["model_refills"] > 10
+    text, events = io.StringIO(), a.events()
+    write_trace(text, events, a.layout, cpus=2)
+    recording, asked = recorded(text.getvalue()), WhatIf((), (), Overrides(batch=4, high=12), lists=kernel)
+    found = Report(recording, replay(recording, asked), asked)
+    refills = sum(event.kind in (ev.REFILL_DONE, ev.PCP_REFILL) for event in events)
+    assert found.totals["model_refills"] == refills > 8
+    if kernel == "v5.8-rc3":  # later kernels' engines do not record the single pages of a refill
+        assert found.totals["kernel_refills"] == refills
 
 
 # the start
@@ -340,18 +351,91 @@ def test_a_machine_that_the_model_can_be_differs_in_nothing() -> None:
     assert replay_file(ANON, ZONEINFO, WhatIf(rows=())).differs == ()
 
 
-@pytest.mark.parametrize(("kernel", "nearest"), [("v6.1", "v5.8-rc3"), ("v6.18", "v6.18"), ("v7.2", "v7.1")])
-def test_a_replay_says_whose_allocator_it_ran_on_and_which_is_the_nearest(
-    kernel: str, nearest: str, tmp_path: Path
-) -> None:
-    trace = tmp_path / "trace"
-    trace.write_text(alloc(0x1000))
-    recording = read_recording(str(trace), kernel)
-    asked = WhatIf(rows=())
+def test_a_replay_says_whose_allocator_it_ran_on_and_how_near_that_is() -> None:
+    recording = recorded(alloc(0x5000))
+    said, facts = {}, {}
+    for kernel in ("v5.8-rc3", "v6.1", "v6.12", "v7.2"):
+        asked = WhatIf(rows=(), kernel=kernel)
+        found = Report(recording, replay(recording, asked), asked)
+        said[kernel], facts[kernel] = found.to_text().splitlines(), found.to_json()
+    assert [facts[kernel]["engine"] for kernel in facts] == ["v5.8-rc3", "v6.18", "v6.18", "v7.1"]
+    assert "allocator: v5.8-rc3's" in said["v5.8-rc3"]
+    assert "allocator: v6.18's, of the model's the nearest to v6.1" in said["v6.1"]
+    assert "  so here, as in v6.1, what lists may hold is fixed, and a refill is one batch" in said["v6.1"]
+    assert "  changes between them besides those of the lists: 2" in said["v6.12"]
+    assert "allocator: v7.1's, of the model's the nearest to v7.2" in said["v7.2"]
+    assert facts["v7.2"]["engine_differs"] == []
+    assert facts["v6.12"]["engine_differs"][0] == {
+        "only": "v6.18", "what": "watermarks without the free HIGHATOMIC pages", "since": "v6.13", "lists": False,
+    }  # fmt: skip
+
+
+def test_the_lists_of_another_kernel() -> None:
+    recording = recorded(alloc(0x5000))
+    asked = WhatIf(rows=(), kernel="v6.1", lists="v5.8-rc3")
     found = Report(recording, replay(recording, asked), asked)
-    assert f"v5.8-rc3's, as in every replay; of the model's the nearest to {kernel} is {nearest}'s" in found.to_text()
-    facts = found.to_json()
-    assert (facts["engine"], facts["nearest"]) == ("v5.8-rc3", nearest)
+    assert "allocator: v5.8-rc3's, as asked for; the nearest to v6.1 is v6.18's" in found.to_text()
+    assert found.to_json()["nearest"] == "v6.18"
+    with pytest.raises(InputError, match=r"kernel 'v6\.1' has no allocator here; expected v5\.8-rc3, v6\.18, "):
+        replay(recording, WhatIf(lists="v6.1"))
+
+
+def test_kernels_that_a_trace_fits_as_well_are_named_if_their_lists_differ() -> None:
+    assert "it may be a trace of " in report(alloc(0x5000)).to_text()
+    recording = recorded(alloc(0x5000))
+    asked = WhatIf(rows=(), kernel="v6.1")
+    assert "it may be" not in Report(recording, replay(recording, asked), asked).to_text()
+
+
+NEAREST = {
+    "v3.10": "v5.8-rc3", "v5.8-rc3+FAST_TRY": "v5.8-rc3", "v5.10": "v5.8-rc3", "v5.15": "v5.8-rc3",
+    "v5.19": "v5.8-rc3", "v6.0": "v6.18", "6.1.0-50-amd64": "v6.18", "v6.6": "v6.18", "v6.12": "v6.18",
+    "v6.19": "v6.18", "v7.0": "v6.18", "v7.1": "v7.1", "v7.2": "v7.1", "v7.3": "v7.3",
+}  # fmt: skip
+
+
+def test_which_row_is_the_nearest_to_a_kernel() -> None:
+    assert {kernel: nearest(kernel).row for kernel in NEAREST} == NEAREST
+    assert [kernel for kernel in NEAREST if nearest(kernel).fixed] == ["v6.0", "6.1.0-50-amd64", "v6.6"]
+
+
+# the lists of later kernels
+
+
+@pytest.mark.parametrize(("kernel", "refills"), [("v5.8-rc3", 40), ("v6.1", 40), ("v6.12", 6)])
+def test_refills_double_where_the_kernels_do(kernel: str, refills: int) -> None:
+    recording = recorded(*map(alloc, range(0x5000, 0x5000 + 640)))
+    outcome = replay(recording, WhatIf((), (), Overrides(batch=16, high=960), kernel=kernel))
+    assert Report(recording, outcome, WhatIf()).totals["model_refills"] == refills  # 16, 32, 64, 128, 256, 512
+
+
+def test_higher_orders_have_lists_from_v6_0_on() -> None:
+    recording = recorded(*(alloc(0x5000 + 2 * at, 1) for at in range(20)), alloc(0x6000, 4))
+    for kernel, answers in (("v5.8-rc3", [0, 21, 0]), ("v6.1", [17, 1, 3])):
+        asked = WhatIf(("fast_try",), (), Overrides(batch=16, high=96), kernel=kernel)
+        outcome = replay(recording, asked)
+        outcome.allocator.check()
+        found = Report(recording, outcome, asked)
+        assert (found.totals["model_refills"], found.totals["model_higher_refills"]) == (0, 3 * (kernel == "v6.1"))
+        assert list(found.proposals()["fast_try"].values()) == answers
+    [row] = found.lists()
+    assert (row["migratetype"], row["order"], row["most"]) == ("UNMOVABLE", 1, 14)
+    assert "DMA32 UNMOVABLE order 1" in found.series()
+
+
+def test_the_sizes_of_lists_that_tune_themselves_are_read_or_computed(tmp_path: Path) -> None:
+    zones = {}
+    for name, text in (("printed", "              high_min: 700\n              high_max: 9000\n"), ("silent", "")):
+        path = tmp_path / name
+        batch = re.compile(r"^( +batch: .*\n)", re.MULTILINE)
+        path.write_text(batch.sub(rf"\g<1>{text}", Path(ZONEINFO).read_text(encoding="utf-8")))
+        known = tuple(known_zones(str(path)))
+        asked = WhatIf((), known, kernel="v6.12")
+        recording = recorded(alloc(0x5000))
+        found = Report(recording, replay(recording, asked), asked).zones()[1]
+        zones[name] = (found["high"], found["high_max"])
+    managed, cpus = 113177, 2
+    assert zones == {"printed": (700, 9000), "silent": (408, managed // 8 // cpus)}
 
 
 def test_the_table_of_refills() -> None:
@@ -378,7 +462,16 @@ def test_samples_follow_the_lists() -> None:
     found = report(*map(alloc, range(0x5000, 0x5010)), overrides=Overrides(batch=8, high=48))
     assert found.series()["DMA32 UNMOVABLE"] == [7, 6, 5, 4, 3, 2, 1, 0] * 2
     assert found.lists() == [
-        {"cpu": 0, "zone": "DMA32", "migratetype": "UNMOVABLE", "mean": 3.5, "least": 0, "most": 7, "empty": 0.125}
+        {
+            "cpu": 0,
+            "zone": "DMA32",
+            "migratetype": "UNMOVABLE",
+            "order": 0,
+            "mean": 3.5,
+            "least": 0,
+            "most": 7,
+            "empty": 0.125,
+        }
     ]
 
 

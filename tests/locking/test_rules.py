@@ -333,3 +333,10 @@ def test_the_report_has_the_kernels_shape() -> None:
         " #0: (krc.lock){+.+.}-{2:2}, at: the caller",
         "stack backtrace:",
     ]
+
+
+def test_another_lock_of_the_zones_class_is_not_the_zones() -> None:
+    """A lock called as a zone's is of its class, and lockdep reports that; whose it is the name does not say."""
+    found = verdict(make_request(KERNEL, "GFP_NOWAIT"), "spin:&zone->lock", Setup("dry"), KERNEL)
+    assert [report.kind for report in found.reports] == ["recursive_locking"]
+    assert not found.deadlock

@@ -157,6 +157,24 @@ def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
     assert page.locator("#explained").inner_text() == ""
 
 
+LOCKS = next((ROOT / "tests" / "data" / "reports").glob("21*.txt")).read_text(encoding="utf-8")
+
+
+def test_a_report_leads_to_its_case(visit) -> None:
+    page = visit()
+    answered(page, "order 0")
+    page.locator("#paste summary").click()
+    page.locator("#printed").fill(LOCKS)
+    page.locator("#report button").click()
+    page.locator("#cases a").click()
+    answered(page, "GFP_NOWAIT|__GFP_NOWARN, order 0, in raw_irqsave:ft_raw: page; ✕ Invalid wait context")
+    assert "kernel=5.9.1" in page.url
+    assert page.locator("#kernel").input_value() == "5.9.1"
+    page.locator("#pcp").select_option("warm")  # the report's kernel stays, whatever else is chosen
+    answered(page, "nothing is printed")
+    assert "kernel=5.9.1" in page.url
+
+
 def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page = visit()
     answered(page, "order 0")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain import explain
+from gfpmodel.meeting.case import answer, parse
 from gfpmodel.meeting.report import LONGEST, MOST, explained
 from gfpmodel.show.reports import PARTS
 from tests.conftest import PATIENCE
@@ -61,6 +62,34 @@ def test_nothing_of_the_text_is_markup(path: Path, noise: str, where: int) -> No
         return
     assert set(Tags(got["html"]).tags) <= {"section", "h2", "h3", "ul", "li"}
     assert all(c.isprintable() for c in got["html"])
+
+
+#: Reports of locks whose case this page can put, and whether it prints the same there (slab's locks it has not).
+LINKED = {"21": True, "22": True, "24": True, "25": False, "27": False, "42": True, "43": False}
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
+def test_a_report_of_locks_has_its_case_as_an_address(path: Path) -> None:
+    """The address is one of this page, and its answer prints what the report is of."""
+    got = explained(path.read_text(encoding="utf-8"))
+    assert len(got["cases"]) == (path.name[:2] in LINKED)
+    (one,) = explain(path.read_text(encoding="utf-8"))
+    for link in got["cases"]:
+        case = parse(link["query"])
+        assert case.title in link["words"]
+        assert f"line {one['line']}" in link["words"]
+        found = answer(case).found
+        assert found.kernel.name == one["release"]
+        printed = {(report.kind, report.lock.name if report.lock else None) for report in found.printed}
+        assert ((one["kind"], one["lock"]) in printed) == LINKED[path.name[:2]]
+
+
+def test_a_hostile_kernels_name_stays_a_name() -> None:
+    """It is written out as addresses are, and adds no parameter."""
+    text = next(path for path in REPORTS if path.name.startswith("22")).read_text(encoding="utf-8")
+    (link,) = explained(text.replace("6.12.30-rt10", "6.12.30-rt10&order=3"))["cases"]
+    case = parse(link["query"])
+    assert (case.order, case.kernel) == (0, "6.12.30-rt10&order=3")
 
 
 def test_a_hostile_task_is_shown_as_its_name() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gfpmodel.errors import InputError
-from gfpmodel.mm import build, checks, jit, library, page_alloc
+from gfpmodel.mm import build, checks, free, jit, library
+from gfpmodel.mm.run import run_ops
 from gfpmodel.mm.state import Mm, get, list_add
 
 ONE = """
@@ -145,7 +146,7 @@ def test_every_entry_says_what_it_takes(room: str) -> None:
 
 
 def test_an_entry_takes_what_its_annotation_says() -> None:
-    machine, *_ = library.kinds_of(page_alloc.run_ops.function)  # type: ignore[attr-defined]
+    machine, *_ = library.kinds_of(run_ops.function)  # type: ignore[attr-defined]
     pages, trace = machine.items[0], machine.items[-1]
     assert trace.optional
     words = library.plan_of(pages)
@@ -172,7 +173,7 @@ def test_a_plan_that_remembers_an_array_takes_another_for_another() -> None:
 
 
 def test_an_entry_that_records_nothing_or_always_something_is_compiled_once() -> None:
-    for silent in (checks.check_zone, page_alloc.free_boot_range):
+    for silent in (checks.check_zone, free.free_boot_range):
         (kinds,) = library.variants(library.kinds_of(silent.function))  # type: ignore[union-attr]
         assert kinds[0].items[-1] is None
     for room in ("rcu", "sim"):

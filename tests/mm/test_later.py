@@ -12,7 +12,7 @@ from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
 from gfpmodel.mm import events as ev
 from gfpmodel.mm.kernels import ROWS, forms, rules_of
 from gfpmodel.mm.ops import OP_AMOUNT, OP_BULK, OP_BUSY, OP_DECAY, OP_FREE_NOLOCK_HANDLE, OP_NOLOCK, busy_argument
-from gfpmodel.mm.page_alloc import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.mm.v6_18 import buddy
 from gfpmodel.rcu import KfreeRcu
 

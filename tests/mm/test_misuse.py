@@ -7,7 +7,7 @@ import pytest
 
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
-from gfpmodel.mm.page_alloc import OP_ALLOC, OP_FREE, OP_FREE_HANDLE
+from gfpmodel.mm.run import OP_ALLOC, OP_FREE, OP_FREE_HANDLE
 
 
 @pytest.fixture

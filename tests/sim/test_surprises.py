@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gfpmodel.errors import MisuseError
+from gfpmodel.errors import GeometryError
 from gfpmodel.mm.kernels import FIRST, ROWS
+from gfpmodel.mm.state import ZONE_DMA32
 from gfpmodel.sim import surprises as s
 
 LATER = [name for name in ROWS if name != FIRST]
@@ -76,12 +77,21 @@ def test_the_reserve_is_spent_in_good_times_and_still_counted() -> None:
     assert found.plenty > 200_000
 
 
-def test_lists_whose_trylock_fails_serve_nobody() -> None:
-    with_lists, without = s.without_lists("v7.1")
-    assert with_lists == 1
-    assert without == 400
-    with pytest.raises(MisuseError, match="lock of its lists"):
-        s.without_lists(FIRST)
+def test_a_up_kernel_of_v7_1_never_uses_its_lists() -> None:
+    assert {kernel: s.on_up(kernel) for kernel in ROWS} == {FIRST: 1, "v6.18": 1, "v7.1": 400, "v7.3": 400}
+
+
+def test_nothing_makes_a_up_kernel_use_its_lists() -> None:
+    allocator = s.booted("v7.1", smp=False)
+    allocator.contend_lists(0, ZONE_DMA32, held=False)
+    assert len(allocator.alloc_pages_bulk(count=20)) == 1
+    assert allocator.alloc_pages_nolock() is not None
+    allocator.restore(allocator.snapshot())
+    allocator.alloc_pages()
+    assert allocator.pcp_count(0, ZONE_DMA32) == 0
+    allocator.check()
+    with pytest.raises(GeometryError, match="cpus is 2; expected 1 to 1"):
+        s.booted("v7.1", smp=False, cpus=2)
 
 
 BOOK = Path(__file__).parents[2] / "book" / "data"

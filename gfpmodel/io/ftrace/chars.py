@@ -16,6 +16,7 @@ SPACE, TAB, COLON, DASH, OPEN_BRACKET, CLOSE, EQUALS, DOT, HASH, SLASH = 32, 9, 
 PAREN_OPEN, PAREN_CLOSE, ZERO, NINE, LOWER_X, LESS, RETURN, COMMA, STAR, BAR = 40, 41, 48, 57, 120, 60, 13, 44, 42, 124
 UPPER_T, UNDERSCORE, TILDE, LITERAL = 84, 95, 126, 256
 LETTER_C, LETTER_D, LETTER_F, LETTER_G, LETTER_K, LETTER_L, LETTER_M, LETTER_N = 99, 100, 102, 103, 107, 108, 109, 110
+LETTER_I = 105
 LETTER_P, LETTER_Q, LETTER_S, LETTER_T, LETTER_U, LETTER_W, LETTER_X, UPPER_M = 112, 113, 115, 116, 117, 119, 120, 77
 HUGE = 1 << 58  # numbers stop growing here
 
@@ -125,6 +126,17 @@ def back_over_digits(buf: Bytes, start: int, i: int) -> Any:
 def skip_word(buf: Bytes, i: int, end: int) -> Any:
     """Return where a word ends: at a blank or a closing bracket."""
     while i < end and not (is_blank(at(buf, i)) or at(buf, i) == CLOSE or at(buf, i) == PAREN_CLOSE):
+        i += 1
+    return i
+
+
+@inlined
+def skip_name(buf: Bytes, i: int, end: int) -> Any:
+    """Return where a program's name ends: at a blank, a bracket or a colon."""
+    while i < end:
+        c = at(buf, i)
+        if is_blank(c) or c == OPEN_BRACKET or c == CLOSE or c == COLON:  # noqa: PLR1714, SIM109 (compiled)
+            break
         i += 1
     return i
 

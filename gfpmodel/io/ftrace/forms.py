@@ -17,6 +17,7 @@ q     perhaps a task as COMM-PID, up to ``|``
 k     anything up to ``/*`` and a blank
 n     digits; l the number of events that were lost
 w     a word: no blank, no closing bracket
+i     a program's name: a word without brackets and colons
 x     a hexadecimal number and a blank
 s     the rest of the line, a symbol and where it is: ends with ``)``, has no colon and blank
 M     a look at what follows, which stays: the name of an event of the page allocator
@@ -89,7 +90,7 @@ FORMS = (
 
 def codes(pattern: str) -> list[int]:
     """Return a pattern as numbers: a token is its own letter, a byte that stands for itself 256 more."""
-    tokens, found = " _~pcgftTmdqknlwxsM", []
+    tokens, found = " _~pcgftTmdqknlwixsM", []
     for number, part in enumerate(pattern.split("'")):
         found += [ord(c) if number % 2 == 0 and c in tokens else 256 + ord(c) for c in part]
     return [*found, STOP]

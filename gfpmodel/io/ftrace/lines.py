@@ -20,6 +20,7 @@ from gfpmodel.io.ftrace.chars import (
     is_digit,
     is_word,
     skip_dark,
+    skip_name,
     skip_past,
     skip_spaces,
     skip_word,
@@ -196,9 +197,7 @@ def unless_empty(i: int, stop: int) -> Any:
 def take_text(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
     """Read what a token of a pattern that is no column stands for; returns where it ends, or -1 if it is not there."""
     stop = i
-    if token == ch.LETTER_D:
-        stop = take_duration(buf, i, end)
-    elif token == ch.LETTER_Q:
+    if token == ch.LETTER_Q:
         stop = take_task(buf, i, end, state)
     elif token == ch.LETTER_K:
         stop = take_comment(buf, i, end)
@@ -209,6 +208,8 @@ def take_text(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
         stop = unless_empty(i, stop)
     elif token == ch.LETTER_W:
         stop = unless_empty(i, skip_word(buf, i, end))
+    elif token == ch.LETTER_I:
+        stop = unless_empty(i, skip_name(buf, i, end))
     elif token == ch.LETTER_X:
         stop = take_hex(buf, i, end)
     elif token == ch.LETTER_S:
@@ -235,6 +236,8 @@ def take(buf: Bytes, i: int, end: int, token: int, state: Words) -> Any:
     elif token == ch.LETTER_M:
         stop = clock(buf, i, end, state)
         state[st.HERE_TIME] //= 1000
+    elif token == ch.LETTER_D:
+        stop = take_duration(buf, i, end)
     elif token == ch.LETTER_F:
         stop = unless_empty(i, skip_dark(buf, i, end))
         if state[st.COLUMNS_SEEN] == 0:
@@ -336,7 +339,7 @@ def skip_prefix(buf: Bytes, start: int, end: int, patterns: Words, state: Words)
     first, row = at(patterns, 0), i64(0)
     while start < end and row < at(patterns, 1):
         c = at(buf, start)
-        if is_blank(c) or 97 <= c <= 122 or c == ch.HASH:
+        if is_blank(c) or 97 <= c < ch.LETTER_K or ch.LETTER_K < c <= 122 or c == ch.HASH:
             break
         stop = match(buf, start, end, patterns, first + row, state)
         row += 1

@@ -12,6 +12,7 @@ from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import ASKED, WhatIf, replay
 from gfpmodel.io.replay.start import Overrides
 from gfpmodel.io.replay.zoneinfo import known_zones, misfits_of
+from gfpmodel.mm.kernels import rules_of
 
 
 def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
@@ -19,8 +20,10 @@ def run_replay(trace: str, asked: Mapping[str, Any]) -> Report:
     known = tuple(known_zones(asked["zoneinfo"])) if asked["zoneinfo"] else ()
     if asked["config"] and not asked["kernel"]:
         raise InputError("--config needs --kernel: whose option it is")
+    if asked["lists"]:
+        rules_of(asked["lists"])
     recording = read_recording(trace, asked["kernel"], parse_config(asked["config"]))
     overrides = Overrides(asked["batch"], asked["high"], asked["cpus"])
-    what_if = WhatIf(asked["rows_asked"] or ASKED, known, overrides, asked["serve"])
+    what_if = WhatIf(asked["rows_asked"] or ASKED, known, overrides, asked["serve"], asked["lists"], asked["kernel"])
     differs = misfits_of(asked["zoneinfo"], recording) if asked["zoneinfo"] else ()
     return Report(recording, replay(recording, what_if), what_if, differs)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gfpmodel.io.ftrace.state import ALLOC, DRAIN, FREE, ZONE_LOCKED
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.ops import MAX_OP_ORDER
-from gfpmodel.mm.page_alloc import OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_FREE, OP_FREE_HANDLE, OP_ORDER_SHIFT
+from gfpmodel.mm.run import OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_FREE, OP_FREE_HANDLE, OP_ORDER_SHIFT
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_PCPTYPES
 
 Words = NDArray[np.int64]

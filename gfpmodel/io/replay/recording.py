@@ -71,6 +71,11 @@ class Recording:
     seconds: tuple[int, int] = (0, 0)
 
     @property
+    def kernel(self) -> str:
+        """Return the kernel of the trace: the release that it names, else the one whose names its masks have."""
+        return self.choice.told or self.choice.layout.kernel
+
+    @property
     def counts_by_name(self) -> dict[str, int]:
         """Return the allocations that got a page, the frees, and the allocations that failed."""
         words = {"alloc": pk.C_ALLOC, "free": pk.C_FREE, "failed": pk.C_FAILED}

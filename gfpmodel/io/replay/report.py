@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from gfpmodel.gfp import encode
+from gfpmodel.gfp.releases import spans
+from gfpmodel.io.replay.nearest import nearest
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.run import Outcome, WhatIf
-from gfpmodel.locking.kernels import make_kernel
-from gfpmodel.mm.state import MIGRATE_NAMES, ZONE_NAMES
+from gfpmodel.mm.state import MIGRATE_NAMES, MIGRATE_PCPTYPES, NR_LOWORDER_PCP_LISTS, PMD_ORDER, ZONE_NAMES
 from gfpmodel.proposals import proposal
 
 #: What is counted for each request class.
@@ -21,6 +22,7 @@ COUNTED = (
     "model_refills",
     "model_dma_refills",
     "model_cold_refills",
+    "model_higher_refills",
     "model_nulls",
     "kernel_refills",
     "kernel_dma_refills",
@@ -29,6 +31,19 @@ COUNTED = (
     "kernel_higher_refills",
 )
 SHOWN = 8  #: rows of a table of the text form
+
+
+def list_name(number: int) -> tuple[str, int]:
+    """Return the type and the order of a list by its number, which v5.8's lists have as well: all are of order 0."""
+    if number >= NR_LOWORDER_PCP_LISTS:
+        return ("MOVABLE" if number > NR_LOWORDER_PCP_LISTS else "UNMOVABLE or RECLAIMABLE"), PMD_ORDER
+    order, migratetype = divmod(number, MIGRATE_PCPTYPES)
+    return MIGRATE_NAMES[migratetype], order
+
+
+def highs(zone: dict[str, Any]) -> str:
+    """Return what a zone's lists may hold, and up to what that may grow."""
+    return f"{zone['high']}" + (f" (up to {zone['high_max']})" if zone["high_max"] > zone["high"] else "")
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,7 @@ class Report:
                 "free_at_start": free[index],
                 "batch": z.batch,
                 "high": z.high,
+                "high_max": max(z.high, z.high_max),
                 "watermarks": list(z.wmark),
             }
             for index, z in self.outcome.allocator.sizes.zones.items()
@@ -128,29 +144,31 @@ class Report:
         """Say where batch and high come from."""
         over = self.what_if.overrides
         given = [f"{name} {value}" for name, value in (("batch", over.batch), ("high", over.high)) if value is not None]
-        base = "/proc/zoneinfo" if self.what_if.known else "v5.8's arithmetic on the memory seen in the trace"
+        base = "/proc/zoneinfo" if self.what_if.known else f"{self.engine}'s arithmetic on the memory seen in the trace"
         return f"{base}, with {' and '.join(given)} as asked" if given else base
 
     def lists(self) -> list[dict[str, Any]]:
-        """Return how long each list was over the samples: mean, least, most, and the share in which it was empty.
+        """Return how many pages each list had over the samples: mean, least, most, and the share in which it was empty.
 
         Lists that were always empty are left out.
         """
         samples, found = self.outcome.samples(), []
-        for cpu, zone, migratetype in zip(*np.nonzero(samples.any(axis=0)), strict=True):
-            one = samples[:, cpu, zone, migratetype]
-            where = {"cpu": int(cpu), "zone": ZONE_NAMES[zone], "migratetype": MIGRATE_NAMES[migratetype]}
+        for cpu, zone, number in zip(*np.nonzero(samples.any(axis=0)), strict=True):
+            one = samples[:, cpu, zone, number]
+            migratetype, order = list_name(int(number))
+            where = {"cpu": int(cpu), "zone": ZONE_NAMES[zone], "migratetype": migratetype, "order": order}
             size = {"mean": round(float(one.mean()), 4), "least": int(one.min()), "most": int(one.max())}
             found.append({**where, **size, "empty": round(float((one == 0).mean()), 4)})
         return found
 
     def series(self) -> dict[str, Any]:
-        """Return the lengths over time, in nanoseconds of the trace: of each zone and type, summed over the cpus."""
+        """Return the pages over time, in nanoseconds of the trace: of each zone and list, summed over the cpus."""
         sums = self.outcome.samples().sum(axis=1)
-        lists = {
-            f"{ZONE_NAMES[zone]} {MIGRATE_NAMES[migratetype]}": sums[:, zone, migratetype].tolist()
-            for zone, migratetype in zip(*np.nonzero(sums.any(axis=0)), strict=True)
-        }
+        lists: dict[str, Any] = {}
+        for zone, number in zip(*np.nonzero(sums.any(axis=0)), strict=True):
+            migratetype, order = list_name(int(number))
+            name = f"{ZONE_NAMES[zone]} {migratetype}" + (f" order {order}" if order else "")
+            lists[name] = sums[:, zone, number].tolist()
         return {"time": self.outcome.times, **lists}
 
     def to_json(self) -> dict[str, Any]:
@@ -166,6 +184,7 @@ class Report:
             "kernel": str(recording.choice.layout),
             "engine": self.engine,
             "nearest": self.nearest,
+            "engine_differs": self.outcome.distance.facts(self.kernel),
             "fits": list(recording.choice.fits),
             "events": recording.events,
             **recording.counts_by_name,
@@ -190,8 +209,8 @@ class Report:
 
     @property
     def kernel(self) -> str:
-        """Return the kernel whose names the trace has."""
-        return self.recording.choice.layout.kernel
+        """Return the kernel that the trace is taken to be of."""
+        return self.what_if.kernel or self.recording.kernel
 
     @property
     def engine(self) -> str:
@@ -200,8 +219,16 @@ class Report:
 
     @property
     def nearest(self) -> str:
-        """Return the kernel whose allocator is the nearest to that of the trace: the last that is no newer."""
-        return make_kernel(self.kernel).engine
+        """Return the kernel whose allocator is, of the model's, the nearest to that of the trace."""
+        return nearest(self.kernel).row
+
+    @property
+    def whose(self) -> str:
+        """Say whose allocator the trace ran on, and how near that is."""
+        if self.engine != self.nearest:
+            return f"{self.engine}'s, as asked for; the nearest to {self.kernel} is {self.nearest}'s"
+        same = self.engine == self.kernel
+        return f"{self.engine}'s" + ("" if same else f", of the model's the nearest to {self.kernel}")
 
     @property
     def served_by(self) -> str | None:
@@ -218,12 +245,13 @@ class Report:
             *(f"  {name:<32} {count:>9}" for name, count in r.events.items()),
             *(f"  skipped {count:>8}  {reason}" for reason, count in self.skipped.items()),
             *(f"  assumed {count:>8}  {reason}" for reason, count in self.assumed.items()),
-            f"allocator: {self.engine}'s, as in every replay; of the model's the nearest to {self.kernel} is "
-            f"{self.nearest}'s",
+            f"allocator: {self.whose}",
+            *(f"  {line}" for line in self.outcome.distance.lines(self.kernel)),
+            *self._others(),
             f"machine: {self.outcome.allocator.machine.cpus} cpu(s); batch and high from {self.source}",
             *(
                 f"  {z['zone']:<8} pages {z['managed']}, free at the start {z['free_at_start']}, "
-                f"batch {z['batch']}, high {z['high']}, min/low/high {'/'.join(map(str, z['watermarks']))}"
+                f"batch {z['batch']}, high {highs(z)}, min/low/high {'/'.join(map(str, z['watermarks']))}"
                 for z in self.zones()
             ),
             *(f"  not this machine: {reason}" for reason in self.differs),
@@ -232,8 +260,8 @@ class Report:
             f"  refills of the real kernel {totals['kernel_refills']} ({totals['kernel_dma_refills']} in zone DMA), "
             f"of the model {totals['model_refills']} ({totals['model_dma_refills']} in zone DMA, "
             f"{totals['model_cold_refills']} of lists that had to begin empty)",
-            f"  single pages past the lists {totals['kernel_single_pages']}, "
-            f"refills of higher orders {totals['kernel_higher_refills']} (real kernel only)",
+            f"  refills of higher orders {totals['kernel_higher_refills']}, of the model "
+            f"{totals['model_higher_refills']}; single pages past the lists {totals['kernel_single_pages']}",
             *self._growth(),
             "each request, had it been      from a list  under the lock       NULL",
             *(
@@ -244,10 +272,22 @@ class Report:
         return "\n".join([*lines, *self._class_lines(), *self._payer_lines(), *self._list_lines()])
 
     def _growth(self) -> list[str]:
-        """Say that the kernel's refills are not of the model's kind, if the trace shows it."""
+        """Say that the kernel's refills are not of one batch, if the trace shows it."""
         long = self.totals["kernel_long_refills"]
-        why = "took more than a batch at once: since v6.7 a refill grows, so fewer do; v5.8's do not grow"
-        return [f"  {long} of the real kernel's refills {why}"] if long else []
+        grows = self.outcome.allocator.rules.later and not self.outcome.distance.fixed
+        ours = "and the model's do" if grows else "which the model's do not; --kernel can name a later one"
+        return [f"  {long} of the real kernel's refills took more than a batch: since v6.7 they grow, {ours}"] * (
+            long > 0
+        )
+
+    def _others(self) -> list[str]:
+        """Say which kernels that the trace fits as well would have been replayed in another way."""
+        if self.what_if.lists or self.what_if.kernel or self.recording.choice.told:
+            return []
+        ways = {name: nearest(name) for name in self.recording.choice.fits}
+        own = ways[self.kernel]
+        others = [name for name, way in ways.items() if (way.row, way.fixed) != (own.row, own.fixed)]
+        return [f"  it may be a trace of {spans(others)}, whose lists differ: --kernel names it"] if others else []
 
     def _class_lines(self) -> list[str]:
         rows = self.classes()
@@ -267,8 +307,8 @@ class Report:
     def _list_lines(self) -> list[str]:
         rows = sorted(self.lists(), key=lambda row: -row["mean"])[:SHOWN]
         lines = [
-            f"  cpu {row['cpu']:<3} {row['zone']:<7} {row['migratetype']:<12} {row['mean']:>8.1f} {row['most']:>6} "
-            f"{row['empty']:>6.1%}"
+            f"  cpu {row['cpu']:<3} {row['zone']:<7} {row['migratetype']:<12} {row['order'] or '':<2}"
+            f"{row['mean']:>8.1f} {row['most']:>6} {row['empty']:>6.1%}"
             for row in rows
         ]
-        return ["pages on the model's lists            mean   most  empty", *lines] if rows else []
+        return ["pages on the model's lists     order    mean   most  empty", *lines] if rows else []

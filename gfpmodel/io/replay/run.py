@@ -19,31 +19,33 @@ from numpy.typing import NDArray
 
 from gfpmodel.gfp import layout
 from gfpmodel.io.ftrace.masks import parse, translate
+from gfpmodel.io.replay import later
+from gfpmodel.io.replay.lists import (
+    MOST_LISTS,
+    has_lists,
+    hold_sizes,
+    keep_words,
+    list_lengths,
+    lists_of_zone,
+    refilled_list,
+    restore_words,
+    slow_path_flags,
+)
+from gfpmodel.io.replay.nearest import Distance, chosen
 from gfpmodel.io.replay.pack import RUN_BITS
 from gfpmodel.io.replay.recording import Operations, Recording
 from gfpmodel.io.replay.start import KnownZone, Overrides, build
-from gfpmodel.mm import PageAllocator, Rule, Zone
+from gfpmodel.mm import PageAllocator, Rule, Zone, jit
 from gfpmodel.mm import events as ev
 from gfpmodel.mm import state as st
-from gfpmodel.mm.checks import count_list
 from gfpmodel.mm.events import Ring
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
+from gfpmodel.mm.kernels import add_forms, on_each, room_on
 from gfpmodel.mm.ops import MAX_OP_ORDER, ZONE_OF_MASK
-from gfpmodel.mm.page_alloc import (
-    GFP_MOVABLE_SHIFT,
-    GFP_ZONEMASK,
-    NO_RESULT,
-    OP_ALLOC,
-    OP_ARG_SHIFT,
-    OP_CPU_SHIFT,
-    OP_ORDER_SHIFT,
-    gfp_to_alloc_flags,
-    has_suitable_block,
-    run_ops,
-    zone_watermark_fast,
-)
-from gfpmodel.mm.rules import ORDINARY
-from gfpmodel.mm.state import Mm, Silent, Traced
+from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT, GFP_ZONEMASK
+from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_ARG_SHIFT, OP_CPU_SHIFT, OP_ORDER_SHIFT, run_ops
+from gfpmodel.mm.state import Mm, Traced
+from gfpmodel.mm.watermark import has_suitable_block, zone_watermark_fast
 from gfpmodel.proposals import proposal
 
 #: The rows that are asked unless others are named.
@@ -53,6 +55,8 @@ ASKED = ("fast_try", "no_locks", "lockless", "trylock")
 #: operation has.
 FROM_LIST, UNDER_LOCK, NOTHING, NOT_ASKED = 0, 1, 2, 255
 
+BAD_MASK = "mask that the model refuses, or with names that the layout does not have"
+
 # The column of refills: how many, and bits.
 REFILLS, IN_DMA, COLD, REFUSED = 0x1F, 0x20, 0x40, 0x80
 
@@ -60,33 +64,40 @@ LARGEST_BATCH = 63  #: of v5.8's lists, whatever the memory (zone_batchsize(), 4
 
 SECOND_RULE = st.RULES + st.RULE_WORDS
 ASK_BIT = 1 << 34  # above a gfp_t and what a row may set above it
-LISTS = st.MAX_NR_ZONES * st.MIGRATE_PCPTYPES
+# What is kept of a cpu's lists: the pages at their heads, their flags, and a few words of each zone.
+FLAGS = st.MAX_NR_ZONES * MOST_LISTS
+WORDS, ZONE_KEPT = 2 * FLAGS, 4
+KEPT = WORDS + st.MAX_NR_ZONES * ZONE_KEPT
 SAMPLES = 200
 MAX_SAMPLED = 1 << 20  #: lengths kept; a machine of hundreds of cpus gets fewer samples
 
 
 @inlined
-def save_heads(m: Mm, cpu: int, heads: NDArray[np.int64]) -> None:
-    """Note the page at the head of each of a cpu's lists, and its flags."""
+def keep(m: Mm, cpu: int, kept: NDArray[np.int64]) -> None:
+    """Note the page at the head of each of a cpu's lists, its flags, and all else that asking may change."""
+    lists = lists_of_zone()
     for zone in range(st.MAX_NR_ZONES):
-        for migratetype in range(st.MIGRATE_PCPTYPES):
-            head = st.per_cpu_pages(cpu, zone) + migratetype
-            page = st.get(m, head, st.NEXT)
-            number = zone * st.MIGRATE_PCPTYPES + migratetype
-            heads[u64(number)] = page
-            heads[u64(LISTS + number)] = st.get_flags(m, page)
+        pcp, words = st.per_cpu_pages(cpu, zone), WORDS + zone * ZONE_KEPT
+        for number in range(lists):
+            page = st.get(m, pcp + number, st.NEXT)
+            kept[u64(zone * lists + number)] = page
+            kept[u64(FLAGS + zone * lists + number)] = st.get_flags(m, page)
+        kept[u64(words)] = st.zget(m, zone, st.ZONE_FLAGS)
+        keep_words(m, pcp, kept, words + 1)
 
 
 @inlined
-def put_back(m: Mm, cpu: int, page: int, heads: NDArray[np.int64]) -> None:
-    """Undo the taking of a page from a cpu's list."""
-    for number in range(LISTS):
-        if heads[u64(number)] == page:
-            pcp = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES)
-            st.list_add(m, page, pcp + number % st.MIGRATE_PCPTYPES)
-            st.set_flags(m, page, heads[u64(LISTS + number)])
-            count = st.get(m, pcp + st.COUNTS_ROW, st.COUNT)
-            st.put(m, pcp + st.COUNTS_ROW, st.COUNT, count + 1)
+def restore(m: Mm, cpu: int, page: int, kept: NDArray[np.int64]) -> None:
+    """Undo an asking, which may have taken a page from a cpu's list (none: -1)."""
+    lists = lists_of_zone()
+    for zone in range(st.MAX_NR_ZONES):
+        pcp, words = st.per_cpu_pages(cpu, zone), WORDS + zone * ZONE_KEPT
+        for number in range(lists):
+            if kept[u64(zone * lists + number)] == page:
+                st.list_add(m, page, pcp + number)
+                st.set_flags(m, page, kept[u64(FLAGS + zone * lists + number)])
+        st.zput(m, zone, st.ZONE_FLAGS, kept[u64(words)])
+        restore_words(m, pcp, kept, words + 1)
 
 
 @inlined
@@ -120,7 +131,7 @@ def ask(
     order: int,
     rules: NDArray[np.int64],
     rule: int,
-    heads: NDArray[np.int64],
+    kept: NDArray[np.int64],
     scratch: NDArray[np.int64],
     result: NDArray[np.uint32],
     irq_off: NDArray[np.uint16],
@@ -132,17 +143,17 @@ def ask(
     base = rule * st.RULE_WORDS
     if order > rules[u64(base + st.TOP_ORDER)]:
         return i64(NOTHING)
-    if order == 0:
+    if has_lists(m, order):
         from_lists_only(m, rules, rule)
         last = st.zget(m, st.MACHINE, st.LAST_RESULT)
         st.zput(m, st.MACHINE, st.LAST_RESULT, 0)
-        scratch[u64(0)] = OP_ALLOC | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
+        scratch[u64(0)] = OP_ALLOC | order << OP_ORDER_SHIFT | cpu << OP_CPU_SHIFT | (gfp | ASK_BIT) << OP_ARG_SHIFT
         run_ops(Mm(m.pages, m.flags, m.zones, m.blocks, None), scratch, result, irq_off, 0, 1)
         st.zput(m, st.MACHINE, st.LAST_RESULT, last)
         st.zput(m, st.MACHINE, st.RULE_BIT, 0)
         pfn = i64(result[u64(0)])
+        restore(m, cpu, -1 if pfn == NO_RESULT else pfn - st.zget(m, st.MACHINE, st.PFN_OFFSET), kept)
         if pfn != NO_RESULT:
-            put_back(m, cpu, pfn - st.zget(m, st.MACHINE, st.PFN_OFFSET), heads)
             return i64(FROM_LIST)
         if rules[u64(base + st.REFILL)] == st.REFILL_NO:
             return i64(NOTHING)
@@ -153,7 +164,7 @@ def ask(
         return i64(UNDER_LOCK)
     if rules[u64(base + st.SLOW_PATH)]:
         migratetype = gfp >> GFP_MOVABLE_SHIFT & st.zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
-        if passes(m, gfp, order, highest, gfp_to_alloc_flags(m, gfp, migratetype)):
+        if passes(m, gfp, order, highest, slow_path_flags(m, gfp, order, migratetype)):
             return i64(UNDER_LOCK)
     return i64(NOTHING)
 
@@ -169,13 +180,14 @@ def replay_ops(
     stop: int,
     rules: NDArray[np.int64],
     row_masks: NDArray[np.int64],
-    heads: NDArray[np.int64],
+    kept: NDArray[np.int64],
     scratch: NDArray[np.int64],
     result: NDArray[np.uint32],
     warm: NDArray[np.uint8],
     refills: NDArray[np.uint8],
     answers: NDArray[np.uint8],
     serve: int,
+    fixed: int,
 ) -> None:
     """Run operations, each allocation after asking every row; an operation that is misuse is left out.
 
@@ -184,17 +196,20 @@ def replay_ops(
     ``refills`` gets how many lists each operation refilled, whether the last one was in zone DMA, and whether it was
     the first refill of that list, which began empty because nobody knows what was on it; ``warm`` remembers that.
     ``answers`` gets what each row would have given, row by row.  ``row_masks`` has each row's mask and the bits of the
-    request that are kept with it.
+    request that are kept with it.  ``fixed``: the lists do not tune themselves on the trace's kernel.
     """
     rows = len(rules) // st.RULE_WORDS
     for number in range(start, stop):
         op = ops[u64(number)]
         order, cpu = op >> OP_ORDER_SHIFT & 0x3F, op >> OP_CPU_SHIFT & 0xFFFF
         if op & 3 == OP_ALLOC and order <= st.MAX_ORDER:
-            save_heads(m, cpu, heads)
+            if fixed:
+                for zone in range(st.MAX_NR_ZONES):
+                    hold_sizes(m, st.per_cpu_pages(cpu, zone))
+            keep(m, cpu, kept)
             for rule in range(rows):
                 gfp = (op >> OP_ARG_SHIFT & row_masks[u64(2 * rule + 1)]) | row_masks[u64(2 * rule)]
-                answer = ask(m, cpu, gfp, order, rules, rule, heads, scratch, result, irq_off)
+                answer = ask(m, cpu, gfp, order, rules, rule, kept, scratch, result, irq_off)
                 answers[u64(rule * len(ops) + number)] = answer
                 if rule == serve and answer == FROM_LIST:
                     ops[u64(number)] = op & ((1 << OP_ARG_SHIFT) - 1) | (gfp | ASK_BIT) << OP_ARG_SHIFT
@@ -206,34 +221,32 @@ def replay_ops(
         found = min(m.trace[ev.EVENTS] - before, REFILLS) if ran > number else REFUSED
         if 0 < found <= REFILLS:
             last = m.trace[ev.EVENTS] - 1
-            zone, migratetype = ev.zone_of(m.trace, last), ev.first_field(m.trace, last)
-            which = cpu * LISTS + zone * st.MIGRATE_PCPTYPES + migratetype
+            zone = ev.zone_of(m.trace, last)
+            which = (cpu * st.MAX_NR_ZONES + zone) * lists_of_zone() + refilled_list(m.trace, last)
             found |= (IN_DMA if zone == st.ZONE_DMA else 0) | (0 if warm[u64(which)] else COLD)
             warm[u64(which)] = 1
         refills[u64(number)] = found
 
 
-@entry
-@compiled
-def list_lengths(m: Silent, cpus: int, lengths: NDArray[np.int32]) -> None:
-    """Count the pages on every list: by cpu, zone and type."""
-    for cpu in range(cpus):
-        for number in range(LISTS):
-            head = st.per_cpu_pages(cpu, number // st.MIGRATE_PCPTYPES) + number % st.MIGRATE_PCPTYPES
-            lengths[u64(cpu * LISTS + number)] = count_list(m, head)
+add_forms(later)
+on_each(replay_ops)
+on_each(list_lengths)
 
 
 @dataclass(frozen=True)
 class WhatIf:
     """How a recording is replayed: the rows asked, what /proc/zoneinfo says, and what is changed.
 
-    ``serve`` is a row that serves every request which it can serve from the lists, as if all callers tried it first.
+    ``serve`` is a row that serves every request which it can serve from the lists, as if all callers tried it first;
+    ``lists`` the kernel whose allocator runs, None for the nearest to the trace's ``kernel``, which the trace says.
     """
 
     rows: tuple[str | Rule, ...] = ASKED
     known: tuple[KnownZone, ...] = ()
     overrides: Overrides = field(default_factory=Overrides)
     serve: str | Rule | None = None
+    lists: str | None = None
+    kernel: str | None = None
 
 
 @dataclass
@@ -248,6 +261,7 @@ class Outcome:
 
     allocator: PageAllocator
     rows: tuple[Rule, ...]
+    distance: Distance
     operations: int = 0
     requests: dict[tuple[int, int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     answers: dict[tuple[int, int, int], NDArray[np.int64]] = field(default_factory=dict)
@@ -259,21 +273,22 @@ class Outcome:
     free_at_start: dict[int, int] = field(default_factory=dict)
 
     def samples(self) -> NDArray[np.int32]:
-        """Return the list lengths at `times`: samples by cpus by zones by types."""
-        shape = (-1, self.allocator.machine.cpus, st.MAX_NR_ZONES, st.MIGRATE_PCPTYPES)
+        """Return the list lengths at `times`: samples by cpus by zones by lists."""
+        shape = (-1, self.allocator.machine.cpus, st.MAX_NR_ZONES, self.allocator.rules.pcp_lists)
         return np.array(self.lengths, np.int32).reshape(shape)
 
 
 def replay(recording: Recording, what_if: WhatIf | None = None) -> Outcome:
     """Feed a recording's allocations and frees through the model, cpu by cpu in the order of the trace.
 
-    Raises GeometryError for a machine that cannot exist, InputError for an unknown row.
+    Raises GeometryError for a machine that cannot exist, InputError for an unknown row or kernel.
     """
     asked = what_if or WhatIf()
+    distance = chosen(asked.kernel or recording.kernel, asked.lists)
     serve = proposal(asked.serve) if asked.serve else None
     rows = tuple(dict.fromkeys([*map(proposal, asked.rows), *([serve] if serve else [])]))
-    allocator = build(recording, list(asked.known), asked.overrides)
-    outcome = Outcome(allocator, rows)
+    allocator = build(recording, list(asked.known), asked.overrides, distance)
+    outcome = Outcome(allocator, rows, distance)
     outcome.free_at_start = {index: allocator.nr_free(index) for index in allocator.sizes.zones}
     Runner(recording, outcome, serve, asked.known).run(recording.operations)
     return outcome
@@ -289,25 +304,33 @@ class Runner:
         self.allocator = outcome.allocator
         self.zones = KernelZones.of((size.zone for size in self.allocator.sizes.zones.values()), known)
         self.masks, self.usable = self._model_masks()
+        kernel = self.allocator.rules.name
+        self.run_ops, self.list_lengths = (jit.of_kernel(one, kernel) for one in (replay_ops, list_lengths))
         numbers = [(*row.numbers(), *[0] * st.RULE_WORDS)[: st.RULE_WORDS] for row in outcome.rows]
         self.rules = np.array(numbers, np.int64).reshape(-1)
-        keep = GFP_ZONEMASK | 3 << GFP_MOVABLE_SHIFT
-        ask_for = [(row.mask & 0xFFFFFFFF & ~row.flag, keep) for row in outcome.rows]
+        request = GFP_ZONEMASK | 3 << GFP_MOVABLE_SHIFT
+        ask_for = [(self._row_mask(row), request) for row in outcome.rows]
         self.row_masks = np.array(ask_for, np.int64).reshape(-1)
-        self.ring = Ring(1, (ev.REFILL_DONE,))
-        self.scratch = (np.zeros(2 * LISTS, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
+        self.ring = Ring(1, (ev.REFILL_DONE, ev.PCP_REFILL))
+        self.scratch = (np.zeros(KEPT, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))
         self.serve = outcome.rows.index(serve) if serve else -1
-        self.warm = np.zeros(self.allocator.machine.cpus * LISTS, np.uint8)
+        self.lists = self.allocator.machine.cpus * st.MAX_NR_ZONES * self.allocator.rules.pcp_lists
+        self.warm = np.zeros(self.lists, np.uint8)
         self.results = np.zeros(recording.allocations, np.uint32)
-        samples = max(min(SAMPLES, MAX_SAMPLED // (self.allocator.machine.cpus * LISTS)), 2)
+        samples = max(min(SAMPLES, MAX_SAMPLED // self.lists), 2)
         self.sample_every = max(len(recording.operations) // samples, 1)
+        jit.expect(room_on("io", kernel), len(recording.operations) * (1 + len(outcome.rows)))
         self.allocator._begin_run(None)
+
+    def _row_mask(self, row: Rule) -> int:
+        """Return what a row asks for, in the bits of the model's kernel; what marks the row is left out."""
+        return translate(row.mask & 0xFFFFFFFF & ~row.flag, layout(row.kernel), self.allocator.layout)[0]
 
     def _model_masks(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the masks by number in the model's own bits, and whether the model takes them."""
         size = max(self.recording.masks, default=0) + 1
         found, usable = np.zeros(size, np.int64), np.zeros(size, bool)
-        theirs, ours = self.recording.choice.layout, layout(ORDINARY.kernel)
+        theirs, ours = self.recording.choice.layout, self.allocator.layout
         for number, (text, _) in self.recording.masks.items():
             mask = parse(text, theirs)
             if mask is None:
@@ -334,8 +357,8 @@ class Runner:
 
     def _sample(self, time: int) -> None:
         """Take a sample of the lists."""
-        lengths = np.zeros(self.allocator.machine.cpus * LISTS, np.int32)
-        list_lengths(self.allocator.arrays, self.allocator.machine.cpus, lengths)
+        lengths = np.zeros(self.lists, np.int32)
+        self.list_lengths(self.allocator.arrays, self.allocator.machine.cpus, lengths)
         self.outcome.times.append(time)
         self.outcome.lengths.append(lengths)
 
@@ -361,11 +384,10 @@ class Runner:
 
     def _run_compiled(self, words: NDArray[np.int64], refills: NDArray[np.uint8], answers: NDArray[np.uint8]) -> None:
         """Run the compiled loop over a few operations."""
-        run: Any = replay_ops
         machine = self.allocator.arrays._replace(trace=self.ring.array)
         operations = (words, self.results, np.zeros(len(words) + 1, np.uint16))
         rows = (self.rules, self.row_masks, *self.scratch, self.warm, refills, answers)
-        run(machine, *(one for one in operations), 0, len(words), *(one for one in rows), self.serve)
+        self.run_ops(machine, *operations, 0, len(words), *rows, self.serve, self.outcome.distance.fixed)
 
     def count(
         self,
@@ -380,18 +402,22 @@ class Runner:
         allocations = words & 3 == OP_ALLOC
         refused = refills & REFUSED > 0
         self.outcome.skipped["free that the model refuses"] += int(np.count_nonzero(refused & ~allocations))
-        self.outcome.skipped["mask that v5.8 refuses, or with names that the layout does not have"] += int(bad.sum())
+        self.outcome.skipped["mask that the model refuses, or with names that the layout does not have"] += int(
+            bad.sum()
+        )
         asked = np.flatnonzero(allocations & ~bad & (words >> OP_ORDER_SHIFT & 0x3F <= st.MAX_ORDER))
         is_null = np.zeros(len(words), bool)
         is_null[np.flatnonzero(allocations)] = nulls
         orders = words[asked] >> OP_ORDER_SHIFT & 0x3F
         types = self.masks[chunk[2][asked]] >> GFP_MOVABLE_SHIFT & 3
         key = chunk[2][asked] << 16 | orders << 8 | types
+        singles = orders == 0
         columns = {
             "requests": np.ones(len(asked), bool),
-            "model_refills": refills[asked] & REFILLS > 0,
-            "model_dma_refills": refills[asked] & IN_DMA > 0,
-            "model_cold_refills": refills[asked] & COLD > 0,
+            "model_refills": singles & (refills[asked] & REFILLS > 0),
+            "model_dma_refills": singles & (refills[asked] & IN_DMA > 0),
+            "model_cold_refills": singles & (refills[asked] & COLD > 0),
+            "model_higher_refills": ~singles & (refills[asked] & REFILLS > 0),
             "model_nulls": is_null[asked],
             **self.zones.columns(runs[asked], orders),
         }

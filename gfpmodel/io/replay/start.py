@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gfpmodel.io.replay.nearest import Distance
 from gfpmodel.io.replay.pack import BLOCK_ORDER, MAX_PAGES, NO_TYPE
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm import state as st
+from gfpmodel.mm.kernels import rules_of
 from gfpmodel.mm.mmzone import Sizes, ZoneSizes, lowest_high
-from gfpmodel.mm.snapshot import Snapshot, ZoneState
+from gfpmodel.mm.snapshot import PcpState, Snapshot, ZoneState
 
 ROUND_UP = 1 << 15  #: pages (128 MiB): memory comes in such pieces
 DMA_END, DMA32_END = 1 << 12, 1 << 20  #: where the zones of x86-64 end
@@ -44,23 +46,51 @@ def zones_of(highest_pfn: int) -> tuple[Zone, ...]:
     return tuple(Zone(index, start, min(end, stop) - start) for index, start, stop in borders if start < end)
 
 
-def build(recording: Recording, known: list[KnownZone], overrides: Overrides) -> PageAllocator:
-    """Return the model's machine in the state in which the trace begins, as far as it can be known.
+def build(recording: Recording, known: list[KnownZone], overrides: Overrides, distance: Distance) -> PageAllocator:
+    """Return the model's machine, a kernel's, in the state in which the trace begins, as far as it can be known.
 
     In use are the pages that the trace frees without having allocated them, and as many more as /proc/zoneinfo says;
     the per-cpu lists are empty.  Without it all other memory is free.  Raises GeometryError.
     """
     cpus = overrides.cpus or recording.cpus
     zones = tuple(k.sizes.zone for k in known) or zones_of(recording.highest_pfn)
-    pcp: Any = {k.sizes.zone.index: usable_pcp(k.sizes) for k in known} or None
-    if overrides.batch is not None or overrides.high is not None:
-        pcp = {zone.index: merged(pcp and pcp.get(zone.index), overrides) for zone in zones}
-    allocator = PageAllocator(Machine(zones, cpus=cpus, pcp=pcp))
+    later = rules_of(distance.row).later
+    pcp = None if later else first_pcp(zones, known, overrides)
+    allocator = PageAllocator(Machine(zones, cpus=cpus, pcp=pcp), kernel=distance.row)
     sizes = with_known(allocator.sizes, known)
+    if later:
+        set_lists(sizes, known, overrides, distance.fixed)
     in_use = in_use_at_start(recording, zones)
     states = tuple(zone_state(allocator, recording, one, in_use) for one in sizes.zones.values())
     allocator.restore(Snapshot(states, tuple(in_use)), sizes)
     return allocator
+
+
+def first_pcp(zones: tuple[Zone, ...], known: list[KnownZone], overrides: Overrides) -> Any:
+    """Return batch and high of v5.8's lists by zone, as known or asked for; None if boot computes them all."""
+    pcp: Any = {k.sizes.zone.index: usable_pcp(k.sizes) for k in known} or None
+    if overrides.batch is not None or overrides.high is not None:
+        pcp = {zone.index: merged(pcp and pcp.get(zone.index), overrides) for zone in zones}
+    return pcp
+
+
+def set_lists(sizes: Sizes, known: list[KnownZone], overrides: Overrides, fixed: bool) -> None:
+    """Set batch and high of a later kernel's lists as known or asked for, else they stay as boot computes them.
+
+    Argument: whether the trace's kernel has one high, which does not tune itself; so has one that is asked for.
+    """
+    for k in known:
+        own, printed = sizes.zones[k.sizes.zone.index], k.sizes
+        own.batch, own.high = max(printed.batch, 1), printed.high
+        own.high_min, own.high_max = (own.high, own.high) if fixed else (printed.high_min, printed.high_max)
+    for own in sizes.zones.values():
+        if overrides.batch is not None:
+            own.batch = overrides.batch
+        if fixed and not known:
+            own.high_max = own.high_min
+        if overrides.high is not None:
+            own.high_min = own.high_max = overrides.high
+        own.high = min(max(own.high, own.high_min), own.high_max)
 
 
 def usable_pcp(sizes: ZoneSizes) -> tuple[int, int]:
@@ -122,10 +152,14 @@ def zone_state(
     seen = recording.blocks[first : first + len(blocks)]
     blocks[: len(seen)] = np.where(seen == NO_TYPE, st.MIGRATE_MOVABLE, seen)
     lists: list[list[list[int]]] = [[[] for _ in st.MIGRATE_NAMES] for _ in range(st.MAX_ORDER)]
+    later = allocator.rules.later
     for pfn, order in free_blocks(taken, zone.start):
-        lists[order][int(blocks[(pfn >> BLOCK_ORDER) - first])].append(pfn)
+        types = blocks[(pfn >> BLOCK_ORDER) - first :][: max(1 << order >> BLOCK_ORDER, 1)]
+        if later:
+            types[:] = types[0]  # there a free block is of one type
+        lists[order][int(types[0])].append(pfn)
     cpus = allocator.machine.cpus
-    none = ((),) * st.MIGRATE_PCPTYPES
+    none = ((),) * allocator.rules.pcp_lists
     return ZoneState(
         index=zone.index,
         free=int(np.count_nonzero(~taken)),
@@ -133,12 +167,18 @@ def zone_state(
         boost=0,
         nr_reserved_highatomic=0,
         flags=0,
-        free_lists=tuple(tuple(tuple(reversed(one)) for one in of_order) for of_order in lists),
+        free_lists=tuple(tuple(tuple(one if later else reversed(one)) for one in of_order) for of_order in lists),
         pcp_count=(0,) * cpus,
         pcp_lists=(none,) * cpus,
         cached=(none,) * cpus,
         blocks=tuple(blocks.tolist()),
+        pcp=tuple(words_at_start(sizes) for _ in range(cpus if allocator.rules.later else 0)),
     )
+
+
+def words_at_start(sizes: ZoneSizes) -> PcpState:
+    """Return the words of a later kernel's empty lists, with the high that /proc/zoneinfo shows."""
+    return PcpState(0, sizes.high, sizes.batch, 0, 0, sizes.pcp_flags, sizes.high_min, sizes.high_max)
 
 
 def take_more(taken: NDArray[np.bool_], recording: Recording, zone: Zone, wanted: int) -> None:

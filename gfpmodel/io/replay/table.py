@@ -20,9 +20,9 @@ def refill_table(files: Mapping[str, str | None], what_if: WhatIf | None = None)
     the model's refills of lists that the replay has to begin with empty, ``dma`` those of zone DMA, a page each;
     ``difference`` is the model's other ones less the kernel's other ones, and the shares are in percent of requests.
 
-    Where the recorded 6.1 kernels differ from the model (v5.8): a cpu that goes on freeing drains 1, 2, 4, 8 batches
-    where the model drains one; under reclaim the lists hold a quarter of ``high``; pages of orders 1 to 3 are on lists
-    and count, too; a failed trylock of the lists takes a single page past them.
+    Where the recorded 6.1 kernels differ from the lists they are replayed on, v6.18's held at one size: a cpu that goes
+    on freeing drains 1, 2, 4, 8 batches where the model drains about what was freed in a row; under reclaim the lists
+    hold a quarter of ``high``; a failed trylock of the lists takes a single page past them.
     """
     return [compared(file, zoneinfo, what_if or WhatIf(rows=())) for file, zoneinfo in files.items()]
 
@@ -52,6 +52,7 @@ def compared(file: str, zoneinfo: str | None, what_if: WhatIf) -> dict[str, Any]
     requests = max(sums["requests"], 1)
     return {
         "trace": recording.name.rpartition("/")[2].partition(".")[0],
+        "engine": found.engine,
         "requests": sums["requests"],
         "batch": zone.batch,
         "high": zone.high,

@@ -8,24 +8,35 @@ import numpy as np
 
 from gfpmodel.errors import InputError
 from gfpmodel.io.procfs import machine_of, misfits, page_size, read_proc
+from gfpmodel.io.procfs.zone import ZoneInfo
 from gfpmodel.io.replay.pack import MAX_PAGES
 from gfpmodel.io.replay.recording import Recording
 from gfpmodel.io.replay.start import KnownZone
+from gfpmodel.mm.mmzone import Machine, ZoneSizes
 from gfpmodel.mm.state import ZONE_NAMES
+from gfpmodel.mm.v6_18.mmzone import zone_highsize
 
 
 def known_zones(path: str) -> list[KnownZone]:
     """Read the zones of the first node with memory from a file with /proc/zoneinfo in it; raises InputError."""
     proc = read_proc([path])
-    _, sizes = machine_of(proc)
+    machine, sizes = machine_of(proc)
     node = proc.nodes()[0]
     found = []
     for index, size in sizes.zones.items():
         info = proc.zones[node, ZONE_NAMES[index]]
         if size.zone.end > MAX_PAGES or info.fields["free"] > size.managed:
             raise InputError(f"zone {info.name}: expected free <= managed, and an end below 256 GiB", path, info.line)
+        set_high_range(machine, size, info)
         found.append(KnownZone(size, info.fields["free"]))
     return found
+
+
+def set_high_range(machine: Machine, size: ZoneSizes, info: ZoneInfo) -> None:
+    """Set between what the lists of a zone tune their high: as the file says, or as a kernel since v6.7 computes it."""
+    pcp = next(iter(info.pcp.values()))
+    least, most = (zone_highsize(machine, size, len(info.pcp), 0, high_max=top) for top in (False, True))
+    size.high_min, size.high_max = pcp.get("high_min", least), pcp.get("high_max", most)
 
 
 def misfits_of(path: str, recording: Recording) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ const listed = (id, value) => [...at(id).options].some((option) => option.value 
 function choose(id, value, text) {
   const own = !listed(id, value);
   if (own && !text) return; // an unknown proposal: the menu stays as it is
+  if (own && id === "kernel") at(id).add(new Option(text, value)); // that of a report
   if (OWN.includes(id)) {
     at(id).value = own ? "own" : value;
     at(`${id}-own`).value = own ? text : "";
-  } else if (!own) {
+  } else if (listed(id, value)) {
     at(id).value = value;
   }
 }
@@ -109,6 +110,17 @@ async function explain() {
   at("explained").classList.remove("stale");
   at("found").textContent = fine ? answer.outcome : `✕ ${answer.message}`;
   at("explained").innerHTML = fine ? answer.html : ""; // the server escapes every word of the text
+  at("cases").replaceChildren(...(fine ? answer.cases : []).map(linked));
+  at("same").hidden = !at("cases").childElementCount;
+}
+
+function linked({ words, query }) {
+  const link = document.createElement("a");
+  link.href = `?${query}`;
+  link.textContent = words;
+  const item = document.createElement("li");
+  item.append(link);
+  return item;
 }
 
 at("report").addEventListener("submit", (event) => {

@@ -17,40 +17,23 @@ from gfpmodel.mm.page_alloc import (
     GFP_HIGH,
     GFP_KSWAPD_RECLAIM,
     GFP_MEMALLOC,
-    GFP_MOVABLE_SHIFT,
     GFP_NOMEMALLOC,
     GFP_NORETRY,
     GFP_ZONEMASK,
     MAX_RECLAIM_RETRIES,
-    NO_RESULT,
     alloc_pages_nodemask,
+    gfp_migratetype,
     gfp_to_alloc_flags_cma,
-    prepare_alloc_pages,
-    scanned_lists,
     should_reclaim_retry,
     wakeup_kswapd,
 )
-from gfpmodel.mm.state import NULL, Mm, get_flags, list_empty, page_to_pfn, set_flags, zget, zput
+from gfpmodel.mm.run import NO_RESULT
+from gfpmodel.mm.state import NULL, Mm, page_to_pfn, set_flags, zget, zput
 from gfpmodel.mm.v6_18.buddy import RMQUEUE_NORMAL, __rmqueue
 from gfpmodel.mm.v6_18.highatomic import reserve_after_buddy, reserve_after_scan, unreserve_highatomic_pageblock
-from gfpmodel.mm.v6_18.locks import (
-    lock_zone,
-    pcp_spin_trylock,
-    pcp_spin_unlock,
-    per_cpu_pages,
-    pget,
-    spin_unlock_irqrestore,
-)
-from gfpmodel.mm.v6_18.pcp import (
-    __rmqueue_pcplist,
-    halve_free_count,
-    pcp_allowed_order,
-    pcp_migratetype,
-    put_first,
-    rmqueue_pcplist,
-    take_first,
-)
-from gfpmodel.mm.v6_18.watermark import has_plenty, zone_watermark_fast
+from gfpmodel.mm.v6_18.locks import lock_zone, pcp_spin_trylock, pcp_spin_unlock, per_cpu_pages, spin_unlock_irqrestore
+from gfpmodel.mm.v6_18.pcp import __rmqueue_pcplist, pcp_allowed_order, rmqueue_pcplist
+from gfpmodel.mm.v6_18.watermark import zone_watermark_fast
 
 # a block from a zone
 
@@ -350,69 +333,9 @@ def alloc_pages_bulk(m: Mm, cpu: int, gfp: int, amount: int, results: NDArray[np
         results[u64(empty)] = NO_RESULT
     if amount > 1:
         masked = gfp & zget(m, st.MACHINE, st.ALLOWED)
-        migratetype = masked >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+        migratetype = gfp_migratetype(m, masked)
         highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (masked & GFP_ZONEMASK))
         at = alloc_pages_bulk_pcp(m, cpu, masked, migratetype, highest, results, done, stop)
     if at == done and amount > 0:
         page = alloc_pages_nodemask(m, cpu, gfp, 0)
         results[u64(done)] = page_to_pfn(m, page) if page != NULL else NO_RESULT
-
-
-# what most requests and frees are
-
-
-@inlined
-def hit_zone(m: Mm, gfp: int) -> Any:
-    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
-
-    Returns that zone, -1 if the request has to go the long way; the first list it looks at; mask and migratetype.
-    """
-    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
-    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
-    first, last = scanned_lists(m, rule, migratetype)
-    if zone >= 0:
-        flags = zget(m, zone, st.ZONE_FLAGS)
-        mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
-        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
-        odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
-        if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
-            zone = -1
-    return zone, first, gfp, migratetype
-
-
-@inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, gfp: int, migratetype: int) -> Any:
-    """Take a page from this cpu's list for a request that hit_zone() has judged; NULL if it is empty or held."""
-    pcp = per_cpu_pages(cpu, zone)
-    if zone < 0 or list_empty(m, pcp + first) or pget(m, pcp, st.PCP_HELD):
-        return NULL
-    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
-    halve_free_count(m, pcp)
-    page = take_first(m, zone, pcp, first, 0)
-    pcp_spin_unlock(m, zone, cpu)
-    trace_event(m, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
-    return page
-
-
-@inlined
-def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
-    flags = get_flags(m, page)
-    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
-    pcp = per_cpu_pages(cpu, zone)
-    high = pget(m, pcp, st.PCP_HIGH)
-    if (
-        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
-        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
-        or high < pget(m, pcp, st.PCP_HIGH_MIN)
-        or high > pget(m, pcp, st.PCP_HIGH_MAX)
-        or pget(m, pcp, st.PCP_HELD)
-        or zget(m, st.MACHINE, st.BUSY)
-        or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
-    ):
-        return False
-    trace_event(m, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    trace_event(m, ev.PCP_TRYLOCK, zone, cpu, 1)
-    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
-    pcp_spin_unlock(m, zone, cpu)
-    return True

@@ -9,7 +9,6 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.buddy import __free_one_page
 from gfpmodel.mm.events import trace_event
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import zone_watermark_ok
 from gfpmodel.mm.pcp import list_add_run
 from gfpmodel.mm.state import (
     NULL,
@@ -38,6 +37,7 @@ from gfpmodel.mm.v6_18.locks import (
     spin_lock_irqsave,
     spin_unlock_irqrestore,
 )
+from gfpmodel.mm.watermark import zone_watermark_ok
 
 PCP_BATCH_SCALE_MAX = 5  #: CONFIG_PCP_BATCH_SCALE_MAX
 
@@ -336,9 +336,9 @@ def put_first(m: Mm, zone: int, pcp: int, page: int, pindex: int, order: int, fl
     set_flags(m, page, st.ON_PCP | order | zone << st.ZONE_SHIFT)
     list_add(m, page, pcp + pindex)
     pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) + (1 << order))
-    low = 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER
-    keeps = st.PCPF_PREV_FREE_HIGH_ORDER if low else 0
-    pput(m, pcp, st.PCP_FLAGS, flags & ~st.PCPF_PREV_FREE_HIGH_ORDER | keeps)
+    marks = st.PCPF_PREV_FREE_HIGH_ORDER if 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER else 0
+    if flags & st.PCPF_PREV_FREE_HIGH_ORDER != marks:
+        pput(m, pcp, st.PCP_FLAGS, flags ^ st.PCPF_PREV_FREE_HIGH_ORDER)
     free_count = pget(m, pcp, st.PCP_FREE_COUNT)
     if free_count < pget(m, pcp, st.PCP_BATCH) << PCP_BATCH_SCALE_MAX:
         pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))

@@ -6,8 +6,8 @@ from typing import Any
 
 from gfpmodel.mm import state as st
 from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.page_alloc import has_suitable_block
 from gfpmodel.mm.state import Mm, zget
+from gfpmodel.mm.watermark import has_suitable_block
 
 
 @inlined

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
+from gfpmodel.mm.free import is_block_in_use
 from gfpmodel.mm.jit import compiled, i64, inlined, u64
-from gfpmodel.mm.page_alloc import GFP_MOVABLE_SHIFT, GFP_ZONEMASK, NO_RESULT, is_block_in_use
+from gfpmodel.mm.page_alloc import GFP_ZONEMASK, gfp_migratetype
+from gfpmodel.mm.run import NO_RESULT
 from gfpmodel.mm.state import NULL, Mm, page_to_pfn, zget, zput
 from gfpmodel.mm.v6_18.free import free_pages_nolock
 from gfpmodel.mm.v6_18.highatomic import unreserve_highatomic_pageblock
@@ -66,7 +68,7 @@ def run_bulk(m: Mm, cpu: int, gfp: int, results: NDArray[np.uint32], done: int) 
 def run_unreserve(m: Mm, gfp: int, force: int) -> Any:
     """Run an unreserve_highatomic_pageblock() as a request with this mask would; returns whether pages moved."""
     gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    migratetype = gfp >> GFP_MOVABLE_SHIFT & zget(m, st.MACHINE, st.TYPE_OF_REQUEST)
+    migratetype = gfp_migratetype(m, gfp)
     highest = zget(m, st.MACHINE, st.HIGHEST_ZONE + (gfp & GFP_ZONEMASK))
     return unreserve_highatomic_pageblock(m, zget(m, st.MACHINE, st.FIRST_ZONE + highest), migratetype, force)
 

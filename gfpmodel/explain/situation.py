@@ -1,0 +1,314 @@
+"""Where a report of locks or of sleeping was printed: the level, what was switched off, and what of it forbids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from gfpmodel.errors import InputError
+from gfpmodel.explain.lockreport import OWNERS, LockReport
+from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, known_kinds, tells_apart
+from gfpmodel.locking.classes import LockClass
+from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
+from gfpmodel.locking.kernels import Kernel, make_kernel
+from gfpmodel.locking.lockdep import SOFTIRQ_OFFSET
+from gfpmodel.locking.reports import WAIT_TYPES_SINCE
+
+ITEMS_OF = {
+    "raw_spinlock_t": "raw",
+    "spinlock_t": "spin",
+    "rwlock_t": "spin",
+    "local_lock_t": "spin",
+    "mutex": "mutex",
+    "rcu": "rcu",
+    "rcu_sched": "rcu_sched",
+}
+SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
+SPINNING = (*SPINNING_RT, "spin", "zone_lock")
+LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
+PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
+#: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
+_BEGINS = (
+    ("nmi", re.compile(r"(?:asm_)?(?:exc_)?nmi$|do_nmi$|nmi_handle$|default_do_nmi$|end_repeat_nmi$")),
+    (
+        "softirq",
+        re.compile(
+            r"_*do_softirq\w*$|_*handle_softirqs$|tasklet_action\w*$|run_timer_softirq$|call_timer_fn$|net_rx_action$"
+        ),
+    ),
+    (
+        "hardirq",
+        re.compile(
+            r"(?:asm_)?(?:common_interrupt|sysvec_\w+)$|do_IRQ$|_*handle_irq_event\w*$|hrtimer_interrupt$|irq_work_run"
+            r"|irq_enter(?:_rcu)?$|gic_handle_irq$|(?:asm_|smp_)?apic_timer_interrupt$|el1h?_(?:64_)?irq\w*$|generic_handle_\w*irq$"
+            r"|(?:__sysvec|smp|generic_smp)_call_function_single\w*$|__irq_svc$|handle_domain_irq$"
+        ),
+    ),
+)
+
+
+def unnamed(where: str, kernel: Kernel) -> str:
+    """Return a context with numbers for the names of locks that no request takes: to the model it is the same.
+
+    So many reports ask for few verdicts, and two locks of one class may be held, as a nested one is.
+    """
+    known = known_kinds(kernel)
+    words = [word.partition(":") for word in re.split("(?<!-)>", where)]
+    names = (name if not name or name in known else number for number, (_, _, name) in enumerate(words))
+    return ">".join(f"{kind}{colon}{name}" for (kind, colon, _), name in zip(words, names, strict=True))
+
+
+def is_requests(lock: Lock) -> bool:
+    """Return whether a request for pages took a lock itself, on its way to the one that is reported."""
+    return any(OWNERS["page allocator"].match(where) for where in lock.places)
+
+
+def place(where: str) -> Context:
+    """Return a context of a report: a stack as it is, not what the driver of the recorded runs was in besides."""
+    return stack([] if where == "task" else re.split("(?<!-)>", where), where)
+
+
+def kernel_of(it: LockReport) -> Kernel | None:
+    """Return the kernel that printed a report, with the options that its text shows; None if it is unknown."""
+    release = it.found.release
+    if release is None:
+        return None
+    rt = "-rt" in release or it.rt
+    config = {"LOCKDEP": True, **({"PREEMPT_RT": True} if rt else {})}
+    try:
+        plain = make_kernel(release, config)
+        if plain.version < WAIT_TYPES_SINCE:
+            return plain
+        nesting = tells_apart(it.base, it.locks, it.wanted, it.calls, plain)
+        if nesting is None:
+            return plain
+        return make_kernel(release, {**config, "PROVE_RAW_LOCK_NESTING": nesting})
+    except InputError:
+        return None
+
+
+def levels_in_chain(it: LockReport, rt: bool) -> tuple[str, ...]:
+    """Return the levels that a call chain may mean, that of a task if it shows no other.
+
+    The function that was the first to switch preemption off may be an interrupt's, too.  PREEMPT_RT (``rt``) runs
+    softirqs in a task.
+    """
+    for call in (*it.calls, it.off_at):
+        for level, pattern in _BEGINS:
+            if pattern.match(call) and not (rt and level == "softirq"):
+                return (level,)
+    if it.interrupts:
+        return ("nmi",) if "NMI" in it.interrupts else ("softirq", "hardirq")
+    return ("task",) if it.calls else ("task", "softirq", "hardirq")
+
+
+@dataclass
+class Situation:
+    """A report with its kernel: what the numbers in it mean."""
+
+    it: LockReport
+    kernel: Kernel | None
+
+    @cached_property
+    def nesting(self) -> bool | None:
+        """Return whether PROVE_RAW_LOCK_NESTING is on, None if the report does not tell."""
+        it = self.it
+        return tells_apart(it.base, it.locks, it.wanted, it.calls, self.kernel)
+
+    @property
+    def bits(self) -> int:
+        """Return preempt_count, 0 if it is not known."""
+        return self.it.count[0] if self.it.count else 0
+
+    def has(self, offset: int) -> bool:
+        """Return whether an offset of preempt_count has been added."""
+        return bool(self.bits // offset & COUNT_BITS)
+
+    @cached_property
+    def levels(self) -> tuple[str, ...]:
+        """Return the levels at which the report may have been printed, the likeliest first."""
+        it = self.it
+        if it.base is not None:
+            options = (True, False) if self.nesting is None else (self.nesting,)
+            hard = ["hardirq"] if it.base == 2 else []
+            soft = ["softirq", THREADABLE] if any(it.base == (3 if option else 2) for option in options) else []
+            return (*hard, *soft) or ("task",)
+        if it.usages and "IN-NMI" in it.usages:
+            return ("nmi",)
+        if it.irqs:
+            return ("hardirq",) if it.irqs[0] else ("softirq",) if it.irqs[1] else ("task",)
+        if it.count:
+            return (self.counted_level(),)
+        return levels_in_chain(it, bool(self.kernel and self.kernel.rt)) if it.atomic else ("task",)
+
+    def counted_level(self) -> str:
+        """Return the level that preempt_count shows."""
+        hard, nmi = (self.kernel.hardirq_offset, self.kernel.nmi_offset) if self.kernel else (0x10000, 0x100000)
+        if self.has(nmi):
+            return "nmi"
+        return "hardirq" if self.has(hard) else "softirq" if self.bits & SOFTIRQ_OFFSET else "task"
+
+    @property
+    def level(self) -> str:
+        """Return the likeliest level."""
+        return self.levels[0]
+
+    @property
+    def irqs_off(self) -> bool:
+        """Return whether interrupts are off."""
+        return bool(self.it.irqs_off or (self.it.irqs and not self.it.irqs[2]))
+
+    @property
+    def own_count(self) -> int:
+        """Return how often preemption is off beside interrupts, softirqs and the scheduler itself, 0 if unknown."""
+        own = self.bits & PREEMPT_MASK
+        return own - 1 if own and self.it.scheduled else own
+
+    @property
+    def bh_off(self) -> bool:
+        """Return whether a task has switched softirqs off."""
+        if self.it.irqs and self.level == "task":
+            return not self.it.irqs[3]
+        return bool(self.bits & SOFTIRQ_MASK & ~SOFTIRQ_OFFSET)
+
+    @property
+    def preempt_off(self) -> bool | None:
+        """Return whether preemption is off beside what an interrupt and softirqs off do; None if it is not printed."""
+        if self.it.count:
+            return self.own_count > 0
+        if self.it.atomic is None:
+            return None
+        return self.it.atomic and self.level == "task"
+
+    @property
+    def in_rcu(self) -> bool:
+        """Return whether RCU sections are deeper than they may be where one sleeps."""
+        return bool(self.it.depth and self.it.depth[0] > self.it.depth[1])
+
+    def off(self) -> Iterator[str]:
+        """Yield what is switched off, in words."""
+        if self.irqs_off and self.level in ("task", "softirq"):
+            yield "interrupts off"
+        if self.bh_off:
+            yield "softirqs off"
+        if self.preempt_off:
+            yield "preemption off"
+        if self.in_rcu:
+            yield "an RCU section open"
+        if self.it.non_block:
+            yield "blocking forbidden (non_block_start())"
+
+    def words(self) -> str:
+        """Return the context in words."""
+        it = self.it
+        if it.base is not None and it.found.kind == "invalid_wait_context":
+            if self.nesting is None:
+                return "an interrupt, a hard one if PROVE_RAW_LOCK_NESTING is on"
+            return CONTEXTS_BY[self.nesting].get(it.base, f"context-{{{it.base}:{it.base}}}")
+        if it.found.kind == "invalid_wait_context" or (it.irqs is None and it.atomic is None and it.count is None):
+            return "unknown"
+        where = " or ".join(LEVELS[level] for level in self.levels)
+        return f"{where} with {self.off_words()}" if self.off_words() else where
+
+    def spins(self, lock: Lock) -> bool | None:
+        """Return whether who holds a lock may not sleep; None if it cannot be told of which kind the lock is."""
+        rt = bool(self.kernel and self.kernel.rt)
+        kinds = set(kinds_of(lock, self.nesting, self.kernel)) - {"rcu", "map", "wait_override"}
+        said = {LockClass(lock.name, kind).spins(rt) or (kind == "local_lock_t" and not rt) for kind in kinds}
+        return None if len(said) > 1 else said == {True}
+
+    def forbids_sleep(self) -> Lock | None:
+        """Return the held lock under which nothing may sleep: the newest that is known to be such, or may be."""
+        if not (self.preempt_off or (self.it.count is None and self.it.atomic)):
+            rcu = [lock for lock in self.it.held if lock.name.startswith("rcu_read_lock")]
+            by_rcu = self.in_rcu or (self.it.depth is None and not self.it.scheduled and not self.off_words())
+            return rcu[-1] if rcu and by_rcu else None
+        for answer in (True, None):
+            if found := [lock for lock in self.it.held if self.spins(lock) is answer]:
+                return found[-1]
+        return None
+
+    def off_words(self) -> str:
+        """Return what is switched off, in words."""
+        return " and ".join(self.off())
+
+    def forbidding(self) -> tuple[str, Lock | None]:
+        """Return what forbids the lock, or sleeping, in words, and the held lock that does so, too."""
+        if self.it.found.kind == "invalid_wait_context":
+            return self.forbids_wait()
+        if self.it.found.kind not in ("sleeping_function", "scheduling_while_atomic"):
+            return "", None
+        lock = self.forbids_sleep()
+        held = f"{lock.name}{self.kind_words(lock)}, held since {lock.where}" if lock else ""
+        if "task" not in self.levels:
+            return f"the context itself, {self.words()}" + (f"; {held} forbids it, too" if held else ""), lock
+        return held or (f"what is switched off: {off}" if (off := self.off_words()) else ""), lock
+
+    def kind_words(self, lock: Lock) -> str:
+        """Return a lock's types, and what it is taken for where they do not tell."""
+        types = f" ({lock.types})" if lock.inner is not None else ""
+        return types if self.spins(lock) is not None else f"{types}, if it is no lock that sleeps"
+
+    def forbids_wait(self) -> tuple[str, Lock | None]:
+        """Return what forbids to wait for a lock: the held one of the strictest type, or the context.
+
+        The newest of the strictest is named: locks of an interrupted task, which do not count, come before it.
+        """
+        base, need = self.it.base, self.it.wanted.outer if self.it.wanted else None
+        strictest = min((lock.inner for lock in self.it.held if lock.inner), default=9)
+        lock = next((one for one in reversed(self.it.held) if one.inner == strictest), None)
+        if base is not None and need is not None and base < need and base <= strictest:
+            too = lock if strictest < need else None
+            also = f"; {too.name} ({too.types}) forbids it, too" if too else ""
+            return f"the context itself, {self.words()}{also}", too
+        if lock and need is not None and strictest < need:
+            return f"{lock.name} ({lock.types}), held since {lock.where}", lock
+        return "", None
+
+    # the same in the model's words
+
+    def contexts(self, own: Container[str] = ()) -> Iterator[str]:
+        """Yield the contexts of the model that a report's context and held locks may be.
+
+        A report does not say which locks the interrupted task took and which the interrupt: each cut is tried.  Where a
+        lock may be of two kinds, both are.  What the request itself took is no part of it: locks that the page
+        allocator's functions took, and those of the names ``own``.
+        """
+        for pick in (0, -1):
+            held = [lock for lock in self.it.held if not (lock.name in own or is_requests(lock))]
+            stack = [word for lock in held if (word := self.item(lock, pick))]
+            for level in self.levels:
+                if level == "task":
+                    yield ">".join([*stack, *self.off_items(stack)]) or level
+                else:
+                    yield from (">".join([*stack[:cut], level, *stack[cut:]]) for cut in range(len(stack) + 1))
+
+    def item(self, lock: Lock, pick: int) -> str:
+        """Return a held lock as an item of a stack, empty for one that the model opens itself or lockdep passes.
+
+        A raw lock that was never taken with interrupts on is taken to switch them off, where the report does not say.
+        """
+        kinds = list(kinds_of(lock, self.nesting, self.kernel))
+        word = ITEMS_OF.get(kinds[pick], "") if kinds else ""
+        if word in ("rcu", "rcu_sched"):
+            return "" if lock.where.startswith("rt_") else word
+        if word == "raw" and (self.irqs_off if self.it.irqs_off is not None else lock.usage[0] == "."):
+            word = "raw_irqsave"
+        if class_of(lock.name) == ZONE_LOCK and word:
+            return "zone_lock"  # of one zone, and the request may take another's
+        return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
+
+    def off_items(self, stack: list[str]) -> Iterator[str]:
+        """Yield what a task has switched off beside what its locks do."""
+        words = [word.partition(":")[0] for word in stack]
+        spinning = sum(word in SPINNING_RT if self.kernel and self.kernel.rt else word in SPINNING for word in words)
+        if self.irqs_off and not {"raw_irqsave", "zone_lock"} & set(words):
+            yield "irqoff"
+        if self.bh_off:
+            yield "bhoff"
+        if self.own_count > spinning if self.it.count else self.preempt_off and not spinning:
+            yield "preemptoff"
+        if self.in_rcu and "rcu" not in words:
+            yield "rcu"

@@ -1,0 +1,84 @@
+"""What most requests and frees are in v6.18: one page from this cpu's list or to it, if nobody holds its lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gfpmodel.mm import events as ev
+from gfpmodel.mm import state as st
+from gfpmodel.mm.events import append
+from gfpmodel.mm.jit import inlined
+from gfpmodel.mm.page_alloc import prepare_alloc_pages, scanned_lists
+from gfpmodel.mm.state import Mm, get_flags, list_empty, zget
+from gfpmodel.mm.v6_18.locks import per_cpu_pages, pget
+from gfpmodel.mm.v6_18.pcp import halve_free_count, pcp_migratetype, put_first, take_first
+from gfpmodel.mm.v6_18.watermark import has_plenty
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int) -> Any:
+    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+
+    Returns that zone, -1 if the request has to go the long way, and the first list it looks at.
+    """
+    rule, gfp, migratetype, highest, alloc_flags = prepare_alloc_pages(m, gfp)
+    zone = zget(m, st.MACHINE, st.FIRST_ZONE + highest)
+    first, last = scanned_lists(m, rule, migratetype)
+    if zone >= 0:
+        flags = zget(m, zone, st.ZONE_FLAGS)
+        mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
+        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
+        odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
+        if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
+            zone = -1
+    return zone, first
+
+
+@inlined
+def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+    """Return whether this cpu's list has a page for a request that hit_zone() has judged, and nobody holds its lock."""
+    pcp = per_cpu_pages(cpu, zone)
+    return zone >= 0 and not list_empty(m, pcp + first) and pget(m, pcp, st.PCP_HELD) == 0
+
+
+@inlined
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+    """Take a page for a request that is a hit."""
+    pcp = per_cpu_pages(cpu, zone)
+    page = take_first(m, zone, pcp, first, 0)
+    halve_free_count(m, pcp)
+    return page
+
+
+@inlined
+def hits_irq_off() -> Any:
+    """Return how many sections with interrupts off a hit has: none, its lock is only tried."""
+    return 0
+
+
+@inlined
+def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
+    """Record what a hit does around its look at the lists: their lock is tried and released."""
+    at = append(m.trace, at, header, ev.PCP_TRYLOCK, zone, cpu, 1)
+    return append(m.trace, at, header, ev.PCP_UNLOCK, zone, cpu)
+
+
+@inlined
+def free_hit(m: Mm, cpu: int, page: int) -> Any:
+    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    flags = get_flags(m, page)
+    zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
+    pcp = per_cpu_pages(cpu, zone)
+    high = pget(m, pcp, st.PCP_HIGH)
+    if (
+        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
+        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
+        or high < pget(m, pcp, st.PCP_HIGH_MIN)
+        or high > pget(m, pcp, st.PCP_HIGH_MAX)
+        or pget(m, pcp, st.PCP_HELD)
+        or zget(m, st.MACHINE, st.BUSY)
+        or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
+    ):
+        return False
+    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
+    return True
