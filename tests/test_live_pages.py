@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page, Route
 
 from gfpmodel.exercises import mask_question
 from gfpmodel.gfp import layout
 from gfpmodel.show import live
-from tests.test_pages import Visit
+from tests.conftest import Visit
 
+Visits = Callable[..., Visit]
 pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("live")]
 
 #: A picture as the page's own parser understands it.
@@ -49,48 +50,44 @@ def shows(page: Page, html: str) -> None:
 
 @pytest.mark.parametrize("way", ["file", "http"])
 @pytest.mark.parametrize("name", OWN)
-def test_a_value_of_ones_own_gives_the_picture_of_this_python(
-    browser: Browser, origins: dict[str, str], name: str, way: str
-) -> None:
+def test_a_value_of_ones_own_gives_the_picture_of_this_python(visits: Visits, name: str, way: str) -> None:
     picture, text, fixed = OWN[name]
-    with Visit(browser, origins[way]) as visit:
-        page = visit.open(name)
-        assert not page.locator(BOX).first.is_visible(), "nothing is shown that would be dead"
-        wake(page)
-        assert page.locator(BOX).first.is_visible()
-        if "at" in fixed:
-            page.evaluate("at => document.querySelector('.gfp-arg-at .noUi-target').noUiSlider.set(at)", fixed["at"])
-        type_own(page, FIELD[picture], text)
-        shows(page, live.PICTURES[picture](**{FIELD[picture]: text}, **fixed).html)
+    visit = visits(way)
+    page = visit.open(name)
+    assert not page.locator(BOX).first.is_visible(), "nothing is shown that would be dead"
+    wake(page)
+    assert page.locator(BOX).first.is_visible()
+    if "at" in fixed:
+        page.evaluate("at => document.querySelector('.gfp-arg-at .noUi-target').noUiSlider.set(at)", fixed["at"])
+    type_own(page, FIELD[picture], text)
+    shows(page, live.PICTURES[picture](**{FIELD[picture]: text}, **fixed).html)
     assert not visit.faults
 
 
-def test_a_stack_of_ones_own_follows_the_menus_and_a_fault_keeps_the_picture(
-    browser: Browser, origins: dict[str, str]
-) -> None:
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open("book/nesting.html")
-        wake(page)
-        type_own(page, "where", "mutex>hardirq>raw:mine")
-        page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('mine')")
-        before = page.locator(".gfp-shown").inner_html()
-        type_own(page, "where", "<img src=x onerror=alert(1)>")
-        page.wait_for_function("document.querySelector('.gfp-fault').textContent.includes('<img')")
-        assert page.locator(".gfp-shown").inner_html() == before
-        assert not page.locator(".gfp-fault img").count()
-        type_own(page, "where", "raw:krc.lock")
-        page.locator(".gfp-arg-kernel select").select_option(index=0)
-        page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('nothing is printed')")
-        assert "own=" in page.url
+def test_a_stack_of_ones_own_follows_the_menus_and_a_fault_keeps_the_picture(visits: Visits) -> None:
+    visit = visits("file")
+    page = visit.open("book/nesting.html")
+    wake(page)
+    type_own(page, "where", "mutex>hardirq>raw:mine")
+    page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('mine')")
+    before = page.locator(".gfp-shown").inner_html()
+    type_own(page, "where", "<img src=x onerror=alert(1)>")
+    page.wait_for_function("document.querySelector('.gfp-fault').textContent.includes('<img')")
+    assert page.locator(".gfp-shown").inner_html() == before
+    assert not page.locator(".gfp-fault img").count()
+    type_own(page, "where", "raw:krc.lock")
+    page.locator(".gfp-arg-kernel select").select_option(index=0)
+    page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('nothing is printed')")
+    assert "own=" in page.url
     assert not visit.faults
 
 
-def test_a_link_to_a_case_asks_first_and_then_opens_it(browser: Browser, origins: dict[str, str]) -> None:
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open('book/two_phases.html#own=[0,{"ops":"+0+-1","at":2}]')
-        assert "This link holds a case" in page.locator(".gfp-live-bar").inner_text()
-        wake(page)
-        shows(page, live.steps("+0 -1", 2).html)
+def test_a_link_to_a_case_asks_first_and_then_opens_it(visits: Visits) -> None:
+    visit = visits("file")
+    page = visit.open('book/two_phases.html#own=[0,{"ops":"+0+-1","at":2}]')
+    assert "This link holds a case" in page.locator(".gfp-live-bar").inner_text()
+    wake(page)
+    shows(page, live.steps("+0 -1", 2).html)
     assert not visit.faults
 
 
@@ -106,37 +103,35 @@ def slow(route: Route) -> None:
     ("handler", "says"),
     [(broken, "gfp.zip.gz: the server says 404"), (slow, "Given up; nothing was changed.")],
 )
-def test_what_fails_is_said_and_the_frames_stay(
-    browser: Browser, origins: dict[str, str], handler: Callable[[Route], None], says: str
-) -> None:
-    with Visit(browser, origins["http"]) as visit:
-        page = visit.open("book/two_phases.html")
-        page.route("**/gfp.zip.gz", handler)
-        page.get_by_role("button", name="Run the model here").click()
-        if handler is slow:
-            page.get_by_role("button", name="Give up").click()
-        page.get_by_text(says).wait_for()
-        assert page.get_by_role("button", name="Run the model here").is_visible()
-        assert not page.locator(BOX).first.is_visible()
-        page.unroute("**/gfp.zip.gz")
-        wake(page)
-        assert page.locator(BOX).first.is_visible()
+def test_what_fails_is_said_and_the_frames_stay(visits: Visits, handler: Callable[[Route], None], says: str) -> None:
+    visit = visits("http")
+    page = visit.open("book/two_phases.html")
+    page.route("**/gfp.zip.gz", handler)
+    page.get_by_role("button", name="Run the model here").click()
+    if handler is slow:
+        page.get_by_role("button", name="Give up").click()
+    page.get_by_text(says).wait_for()
+    assert page.get_by_role("button", name="Run the model here").is_visible()
+    assert not page.locator(BOX).first.is_visible()
+    page.unroute("**/gfp.zip.gz")
+    wake(page)
+    assert page.locator(BOX).first.is_visible()
 
 
-def test_a_question_is_answered_in_the_page(browser: Browser, origins: dict[str, str]) -> None:
+def test_a_question_is_answered_in_the_page(visits: Visits) -> None:
     question = mask_question(seed=3)
-    with Visit(browser, origins["file"]) as visit:
-        page = visit.open("book/bits.html")
-        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
-        form = page.locator("form.gfp-question").first
-        fields = form.locator("[data-sum]").all()
-        for field, item in zip(fields, question.items, strict=True):
-            field.select_option(item.truth)
-        form.get_by_role("button", name="Check").click()
-        assert form.get_by_role("status").inner_text() == "right"
-        fields[0].select_option(next(word for word in question.items[0].choices if word != question.items[0].truth))
-        form.get_by_role("button", name="Check").click()
-        assert question.items[0].hint in form.get_by_role("status").inner_text()
-        form.get_by_role("button", name="Show the answers").click()
-        assert [field.input_value() for field in fields] == [item.truth for item in question.items]
+    visit = visits("file")
+    page = visit.open("book/bits.html")
+    page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    form = page.locator("form.gfp-question").first
+    fields = form.locator("[data-sum]").all()
+    for field, item in zip(fields, question.items, strict=True):
+        field.select_option(item.truth)
+    form.get_by_role("button", name="Check").click()
+    assert form.get_by_role("status").inner_text() == "right"
+    fields[0].select_option(next(word for word in question.items[0].choices if word != question.items[0].truth))
+    form.get_by_role("button", name="Check").click()
+    assert question.items[0].hint in form.get_by_role("status").inner_text()
+    form.get_by_role("button", name="Show the answers").click()
+    assert [field.input_value() for field in fields] == [item.truth for item in question.items]
     assert not visit.faults
