@@ -16,8 +16,6 @@ from tests.conftest import Visit
 Visits = Callable[..., Visit]
 pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("live")]
 
-#: A picture as the page's own parser understands it.
-PARSED = "html => { const box = document.createElement('div'); box.innerHTML = html; return box.innerHTML; }"
 BOX = ".gfp-live-only:has(.gfp-ask)"
 REPORT = """kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP), nodemask=(null)
 CPU: 0 PID: 17 Comm: kworker/0:1 Not tainted 5.10.0-8-amd64 #1"""
@@ -41,11 +39,9 @@ def type_own(page: Page, field: str, text: str) -> None:
 
 
 def shows(page: Page, html: str) -> None:
-    wanted = page.evaluate(PARSED, html)
-    found = (
-        "wanted => [...document.querySelectorAll('.gfp-shown .widget-html-content')].some(e => e.innerHTML === wanted)"
+    page.wait_for_function(
+        "wanted => [...document.querySelectorAll('.gfp-ask')].some(e => e.gfpAnswer === wanted)", arg=html
     )
-    page.wait_for_function(found, arg=wanted)
 
 
 @pytest.mark.parametrize("way", ["file", "http"])

@@ -155,7 +155,7 @@ const gfpLive = (() => {
       clearTimeout(slow);
       wrong.textContent = answer.fault ?? answer.failed ?? (answer.stopped ? "stopped" : "");
       if (answer.html !== undefined) {
-        shown.innerHTML = answer.html;
+        shown.innerHTML = one.gfpAnswer = answer.html; // kept, because scripts of the page add to what is shown
         keep(one, chosen);
       }
       busy = false;
