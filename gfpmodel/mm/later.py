@@ -215,7 +215,7 @@ class LaterOperations(Looking, ABC):
         """Say whether another holds the lock of a cpu's lists in a zone now: a trylock fails then."""
         self._has("lock of its lists")
         cpu, zone = gates.cpu(cpu, self.machine.cpus), self._zone(zone)
-        self._set_pcp(cpu, zone, self.pcp_state(cpu, zone)._replace(held=int(held or not self.uses_lists)))
+        self._set_pcp(cpu, zone, self.pcp_state(cpu, zone)._replace(held=int(bool(held) or not self.uses_lists)))
 
     @locked
     def busy(self, zones: Iterable[int] = (), lists: Iterable[int] = (), attempts: Iterable[int] = ()) -> None:

@@ -26,6 +26,7 @@ WITH_ZONES = sorted(
     path for path in REPORTS.glob("*.txt") if read_mem_info(path.read_text(encoding="utf-8").splitlines()).zones
 )
 FRAGMENTED = REPORTS / "02-4.14-order3.txt"
+IN_CMA = REPORTS / "05-5.4-cma-blocks.txt"
 
 
 @pytest.mark.parametrize("path", WITH_ZONES, ids=lambda path: path.stem)
@@ -126,6 +127,13 @@ def test_a_replay_takes_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["replay", str(file), "--zoneinfo", str(FRAGMENTED), "--json"])
     assert done.exit_code == 0, done.output
     assert "a report, which names no pfns" in json.dumps(json.loads(done.stdout))
+
+
+def test_more_pages_in_cma_areas_than_there_are_end_in_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(re.sub(r"free_cma:\d+kB", "free_cma:999999999999999kB", IN_CMA.read_text(encoding="utf-8")))
+    done = CliRunner().invoke(cli, ["machine", str(path), "--json"])
+    assert done.exception is None or isinstance(done.exception, InputError), done.exception
 
 
 TEXTS = [path.read_text(encoding="utf-8") for path in WITH_ZONES]

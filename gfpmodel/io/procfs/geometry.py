@@ -161,7 +161,8 @@ def min_free(proc: Proc, size: PageSize) -> MinFree:
     """Return min_free_kbytes, which the min marks of all zones sum to, and whose value it is."""
     low = [z for z in proc.populated() if not clamped(z)]
     pages = sum(z.wmark()[0] for z in low)
-    memory = sum(z.fields["managed"] - cma_pages(z) for z in low if z.name != "Movable")
+    # a damaged file may have more pages in CMA areas than there are
+    memory = sum(max(0, z.fields["managed"] - cma_pages(z)) for z in low if z.name != "Movable")
     boot = boot_min_free_kbytes(memory * size.kib)
     if abs(pages * size.kib - boot) <= boot // 50 + len(low) * size.kib:
         return MinFree(pages * size.kib, boot, "as v5.8's boot computes it", boot)
