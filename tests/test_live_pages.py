@@ -2,88 +2,121 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route
 
-from gfpmodel.exercises import mask_question
-from gfpmodel.gfp import layout
+from gfpmodel.exercises import Question, mask_question
 from gfpmodel.show import live
 from tests.conftest import Visit
+from tests.test_pages import ALL_BUT_COLOURS, AXE, COLOURS, COLOURS_SHUT_OUT, SHOTS, SHUT_OUT, UNFOLD
 
 Visits = Callable[..., Visit]
 pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("live")]
 
 BOX = ".gfp-live-only:has(.gfp-ask)"
-REPORT = """kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP), nodemask=(null)
+WAKE = "Run the model here"
+FAILURE = """kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL|__GFP_COMP), nodemask=(null)
 CPU: 0 PID: 17 Comm: kworker/0:1 Not tainted 5.10.0-8-amd64 #1"""
-OWN: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "book/two_phases.html": ("steps", "+0 +0 -1 d0 +3", {"at": 3, "row": None}),
-    "book/bits.html": ("mask", "GFP_NOWAIT|__GFP_NOWARN", {"under": live.of_layout(layout("v5.8-rc3+FAST_TRY"))}),
-    "book/index.html": ("report", REPORT, {}),
+#: What is put into the controls of a page's box, by the argument that each gives: a text, a number, a place in a menu.
+OWN: dict[str, list[dict[str, str | int]]] = {
+    "book/two_phases.html": [{"ops": "+0 +0 -1 d0 +3", "at": 3}, {"ops": "+0m! +2r <b>", "at": 0}],
+    "book/nesting.html": [
+        {"where": "mutex>hardirq>raw:mine", "kernel": 1, "request": 1},
+        {"where": "raw:krc.lock", "kernel": 0, "request": 0},
+    ],
+    "book/bits.html": [{"text": "GFP_NOWAIT|__GFP_NOWARN", "under": 1}, {"text": "0x2800", "under": 0}],
+    "book/index.html": [{"text": FAILURE}, {"text": "<img src=x onerror=alert(1)>"}],
 }
-FIELD = {"steps": "ops", "mask": "text", "report": "text", "stack": "where"}
 
 
 def wake(page: Page) -> None:
-    page.get_by_role("button", name="Run the model here").click()
-    page.wait_for_selector("html.gfp-awake", state="attached")
-
-
-def type_own(page: Page, field: str, text: str) -> None:
-    box = page.locator(f".gfp-arg-{field} :is(input, textarea)").first
-    box.fill(text)
-    box.press("Tab")
-
-
-def shows(page: Page, html: str) -> None:
-    page.wait_for_function(
-        "wanted => [...document.querySelectorAll('.gfp-ask')].some(e => e.gfpAnswer === wanted)", arg=html
-    )
-
-
-@pytest.mark.parametrize("way", ["file", "http"])
-@pytest.mark.parametrize("name", OWN)
-def test_a_value_of_ones_own_gives_the_picture_of_this_python(visits: Visits, name: str, way: str) -> None:
-    picture, text, fixed = OWN[name]
-    visit = visits(way)
-    page = visit.open(name)
     assert not page.locator(BOX).first.is_visible(), "nothing is shown that would be dead"
-    wake(page)
+    page.get_by_role("button", name=WAKE).click()
+    page.wait_for_selector("html.gfp-awake", state="attached")
+    answered(page)
     assert page.locator(BOX).first.is_visible()
-    if "at" in fixed:
-        page.evaluate("at => document.querySelector('.gfp-arg-at .noUi-target').noUiSlider.set(at)", fixed["at"])
-    type_own(page, FIELD[picture], text)
-    shows(page, live.PICTURES[picture](**{FIELD[picture]: text}, **fixed).html)
-    assert not visit.faults
 
 
-def test_a_stack_of_ones_own_follows_the_menus_and_a_fault_keeps_the_picture(visits: Visits) -> None:
-    visit = visits("file")
-    page = visit.open("book/nesting.html")
-    wake(page)
-    type_own(page, "where", "mutex>hardirq>raw:mine")
-    page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('mine')")
-    before = page.locator(".gfp-shown").inner_text()
-    type_own(page, "where", "<img src=x onerror=alert(1)>")
-    page.wait_for_function("document.querySelector('.gfp-fault').textContent.includes('<img')")
-    assert page.locator(".gfp-shown").inner_text() == before
-    assert not page.locator(".gfp-fault img").count()
-    type_own(page, "where", "raw:krc.lock")
-    page.locator(".gfp-arg-kernel select").select_option(index=0)
-    page.wait_for_function("document.querySelector('.gfp-shown').textContent.includes('nothing is printed')")
+def answered(page: Page) -> None:
+    """Wait until no box waits for an answer."""
+    page.locator(f"{BOX}[aria-busy=true]").first.wait_for(state="detached")
+
+
+def choose(page: Page, name: str, wanted: str | int) -> None:
+    """Put a value into the control of an argument."""
+    control = page.locator(f".gfp-arg-{name}").first
+    if isinstance(wanted, str):
+        control.locator("input, textarea").fill(wanted)
+    elif control.locator("select").count():
+        control.locator("select").select_option(index=wanted)
+    else:
+        control.locator(".noUi-target").evaluate("(e, at) => e.noUiSlider.set(at)", wanted)
+    answered(page)
+
+
+def of_this_python(page: Page, chosen: dict[str, str | int]) -> dict[str, str]:
+    """Return what this Python answers to what a page's box asks with these values."""
+    asks = json.loads(page.locator(".gfp-ask").first.get_attribute("data-ask") or "")
+    given = {name: values[chosen[name]] if values else chosen[name] for name, values in asks["values"].items()}
+    return live.answer(asks["picture"], {**asks["fixed"], **given})
+
+
+@pytest.fixture(scope="module", params=[(name, way) for name in OWN for way in ("file", "http")], ids="-".join)
+def awake(request: pytest.FixtureRequest, visits: Visits) -> Visit:
+    """Return a page whose model was woken once for all the tests that look at it."""
+    name, way = request.param
+    visit = visits(way)
+    visit.name = name
+    wake(visit.open(name))
+    return visit
+
+
+def test_values_of_ones_own_give_the_picture_of_this_python_and_a_fault_keeps_the_last(awake: Visit) -> None:
+    page, shown = awake.page, ""
+    for chosen in OWN[awake.name]:
+        for name, wanted in chosen.items():
+            choose(page, name, wanted)
+        found = of_this_python(page, chosen)
+        shown = found.get("html", shown)
+        assert page.locator(".gfp-ask").first.evaluate("e => e.gfpAnswer") == shown
+        assert page.locator(".gfp-fault").first.inner_text().strip() == found.get("fault", "")
+        assert page.locator(".gfp-shown").first.is_visible()
+    assert not page.locator(".gfp-fault :is(b, img)").count()
     assert "own=" in page.url
-    assert not visit.faults
+    assert not awake.faults
+
+
+def test_a_page_with_the_model_awake_looks_as_it_should(awake: Visit) -> None:
+    page, shut_out = awake.page, []
+    choose(page, *next(iter(OWN[awake.name][0].items())))
+    if awake.origin.startswith("http"):
+        return  # the same page
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate(UNFOLD)
+    for scheme, width in (("light", 1280), ("dark", 400)):
+        awake.look(scheme, width)
+        overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        page.screenshot(path=SHOTS / f"awake-{page.title().split()[0]}-{scheme}-{width}.png", full_page=True)
+        assert overhang <= 0, f"the page is {overhang} px wider than the window"
+        shut_out += page.evaluate(COLOURS_SHUT_OUT, [scheme, COLOURS])
+    shut_out += page.evaluate(f"rules => ({SHUT_OUT})(document, rules)", ALL_BUT_COLOURS)
+    assert not shut_out, "\n".join(shut_out)
 
 
 def test_a_link_to_a_case_asks_first_and_then_opens_it(visits: Visits) -> None:
     visit = visits("file")
-    page = visit.open('book/two_phases.html#own=[0,{"ops":"+0+-1","at":2}]')
+    page = visit.open('book/two_phases.html#own=[0,{"ops":"%2B0+-1","at":2}]')
     assert "This link holds a case" in page.locator(".gfp-live-bar").inner_text()
     wake(page)
-    shows(page, live.steps("+0 -1", 2).html)
+    assert page.locator(".gfp-ask").evaluate("e => e.gfpAnswer") == live.steps("+0 -1", 2).html
+    page.evaluate("""() => { location.hash = 'own=[0,{"ops":"%2B0+%2B1","at":1}]'; }""")
+    page.wait_for_function("document.querySelector('.gfp-arg-ops input').value === '+0 +1'")
+    answered(page)
+    assert page.locator(".gfp-ask").evaluate("e => e.gfpAnswer") == live.steps("+0 +1", 1).html
     assert not visit.faults
 
 
@@ -95,39 +128,57 @@ def slow(route: Route) -> None:
     """Never answer."""
 
 
-@pytest.mark.parametrize(
-    ("handler", "says"),
-    [(broken, "gfp.zip.gz: the server says 404"), (slow, "Given up; nothing was changed.")],
-)
-def test_what_fails_is_said_and_the_frames_stay(visits: Visits, handler: Callable[[Route], None], says: str) -> None:
+def test_what_fails_is_said_and_the_frames_stay(visits: Visits) -> None:
     visit = visits("http")
     page = visit.open("book/two_phases.html")
-    page.route("**/gfp.zip.gz", handler)
-    page.get_by_role("button", name="Run the model here").click()
-    if handler is slow:
-        page.get_by_role("button", name="Give up").click()
-    page.get_by_text(says).wait_for()
-    assert page.get_by_role("button", name="Run the model here").is_visible()
-    assert not page.locator(BOX).first.is_visible()
+    button = page.get_by_role("button", name=WAKE)
+    page.route("**/gfp.zip.gz*", broken)
+    button.click()
+    page.get_by_text("could not be started (gfp.zip.gz: the server says 404); what was drawn ahead works").wait_for()
+    page.unroute_all(behavior="ignoreErrors")
+    page.route("**/gfp.zip.gz*", slow)
+    button.press("Enter")
+    page.get_by_role("button", name="Give up").press("Enter")
+    page.get_by_text("Given up; nothing was changed.").wait_for()
+    assert button.evaluate("e => e === document.activeElement"), "the keyboard stays where it was"
     page.unroute_all(behavior="ignoreErrors")
     wake(page)
-    assert page.locator(BOX).first.is_visible()
 
 
-def test_a_question_is_answered_in_the_page(visits: Visits) -> None:
-    question = mask_question(seed=3)
+def answer(page: Page, question: Question) -> None:
+    """Answer the first question of a page, wrong in the first line, then right, then show the answers."""
+    form = page.locator("form.gfp-question").first
+    fields = form.locator("[data-sum]").all()
+    check, said = form.get_by_role("button", name="Check"), form.get_by_role("status")
+    for field, item in zip(fields, question.items, strict=True):
+        field.select_option(item.truth)
+    fields[0].select_option(next(word for word in question.items[0].choices if word != question.items[0].truth))
+    check.press("Enter")
+    assert question.items[0].hint in said.inner_text()
+    fields[0].select_option(question.items[0].truth)
+    check.press("Enter")
+    assert said.inner_text() == "right"
+    fields[0].select_option("")
+    form.get_by_role("button", name="Show the answers").press("Enter")
+    assert [field.input_value() for field in fields] == [item.truth for item in question.items]
+
+
+def test_a_question_is_answered_in_the_page_and_another_one_is_asked_when_the_model_is_awake(visits: Visits) -> None:
     visit = visits("file")
     page = visit.open("book/bits.html")
     page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
-    form = page.locator("form.gfp-question").first
-    fields = form.locator("[data-sum]").all()
-    for field, item in zip(fields, question.items, strict=True):
-        field.select_option(item.truth)
-    form.get_by_role("button", name="Check").click()
-    assert form.get_by_role("status").inner_text() == "right"
-    fields[0].select_option(next(word for word in question.items[0].choices if word != question.items[0].truth))
-    form.get_by_role("button", name="Check").click()
-    assert question.items[0].hint in form.get_by_role("status").inner_text()
-    form.get_by_role("button", name="Show the answers").click()
-    assert [field.input_value() for field in fields] == [item.truth for item in question.items]
+    answer(page, mask_question(seed=3))
+    another = page.locator("form.gfp-question").first.get_by_role("button", name="Another question")
+    assert not another.is_visible()
+    wake(page)
+    another.press("Enter")
+    page.get_by_text("This is the question of seed 4.").wait_for()
+    answer(page, mask_question(seed=4))
+    assert not visit.faults
+
+
+def test_what_stays_drawn_ahead_says_so(visits: Visits) -> None:
+    visit = visits("file")
+    page = visit.open("book/proposal_gfp0.html")
+    assert "drawn ahead" in page.locator(".gfp-ahead").inner_text()
     assert not visit.faults

@@ -3,7 +3,7 @@
 // What a box asks is written beside it (gfpmodel/show/widgets.py, own); this file knows no rule of the kernel.
 const gfpLive = (() => {
   const base = new URL("live/", document.currentScript.src).href;
-  const state = { worker: null, parts: {}, sizes: {}, source: "", asked: new Map(), number: 0, bar: null, given: null };
+  const state = { worker: null, parts: {}, sizes: {}, key: "", source: "", asked: new Map(), number: 0, bar: null, given: {} };
 
   // what is fetched
 
@@ -20,10 +20,11 @@ const gfpLive = (() => {
   async function fetched(name, tell, signal) {
     if (location.protocol === "file:") {
       await script(`${name}.gz.js`);
+      signal.throwIfAborted();
       tell(state.sizes[name]);
       return;
     }
-    const answer = await fetch(`${base}${name}.gz`, { signal });
+    const answer = await fetch(`${base}${name}.gz?${state.key}`, { signal });
     if (!answer.ok) throw new Error(`${name}.gz: the server says ${answer.status}`);
     const chunks = [];
     for (const reader = answer.body.getReader(); ;) {
@@ -36,7 +37,7 @@ const gfpLive = (() => {
   }
 
   const part = (name, text) => { state.parts[name] = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer; };
-  const begin = (sizes, source) => Object.assign(state, { sizes, source });
+  const begin = (sizes, key, source) => Object.assign(state, { sizes, key, source });
 
   // the worker
 
@@ -71,8 +72,14 @@ const gfpLive = (() => {
     return made;
   }
 
+  // The first child stays, for a screen reader tells only what changes in a status that was there; the keyboard stays in the bar.
   function say(text, ...more) {
-    state.bar.replaceChildren(element("span", { textContent: text, role: "status" }), ...more);
+    const [status, ...old] = state.bar.children;
+    const held = state.bar.contains(document.activeElement);
+    status.textContent = text;
+    old.forEach((one) => one.remove());
+    state.bar.append(...more);
+    if (held) (state.bar.querySelector("button") ?? state.bar).focus();
   }
 
   function offer(text) {
@@ -80,31 +87,33 @@ const gfpLive = (() => {
   }
 
   async function wake() {
-    const giveUp = new AbortController();
-    const meter = element("progress", { max: 1, value: 0 });
+    const end = new AbortController();
+    const meter = element("progress", { max: 1, value: 0 }), count = element("span");
     meter.setAttribute("aria-label", "fetched");
-    const button = element("button", { type: "button", textContent: "Give up", onclick: () => giveUp.abort() });
+    let givenUp = false;
+    const button = element("button", { type: "button", textContent: "Give up", onclick: () => { givenUp = true; end.abort(); } });
+    const ended = new Promise((_, no) => end.signal.addEventListener("abort", () => no(end.signal.reason)));
     try {
-      say("fetching the model", meter, button);
-      await script("start.js");
+      say("Fetching the model", meter, count, button);
+      await Promise.race([script(`start.js?${Date.now()}`), ended]); // what it names is asked of the browser's cache
       const whole = Object.values(state.sizes).reduce((sum, size) => sum + size, 0);
       let got = 0;
       const tell = (bytes) => {
         got += bytes;
         meter.value = got / whole;
-        state.bar.firstChild.textContent = `fetching the model: ${(got / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB `;
+        count.textContent = `${(got / 1e6).toFixed(1)} of ${(whole / 1e6).toFixed(1)} MB`;
       };
-      await Promise.all(Object.keys(state.sizes).map((name) => fetched(name, tell, giveUp.signal)));
-      giveUp.signal.throwIfAborted();
-      say("starting Python ", button);
-      await Promise.race([start(), new Promise((_, no) => giveUp.signal.addEventListener("abort", () => no(giveUp.signal.reason)))]);
-      say("The model runs in this page: the boxes below take any value.");
+      await Promise.race([Promise.all(Object.keys(state.sizes).map((name) => fetched(name, tell, end.signal))), ended]);
+      say("Starting Python", button);
+      await Promise.race([start(), ended]);
       document.documentElement.classList.add("gfp-awake");
+      say("Ready: the model runs in this page. The boxes of your own, now below the pictures, take any value; exercises ask anew.");
       asks().forEach(wire);
       open();
     } catch (error) {
       stop();
-      offer(giveUp.signal.aborted ? "Given up; nothing was changed. " : `The model could not be started (${error.message}); what was drawn ahead works as before. `);
+      end.abort(); // of the other parts
+      offer(givenUp ? "Given up; nothing was changed." : `The model could not be started (${error.message}); what was drawn ahead works as before.`);
     }
   }
 
@@ -144,11 +153,12 @@ const gfpLive = (() => {
     let busy = false, again = false;
 
     // the newest wish wins: what was wished meanwhile is asked once
-    async function draw() {
+    async function draw(event) {
       if (busy) { again = true; return; }
       const chosen = Object.fromEntries(Object.entries(controls).map(([name, element]) => [name, value(element)]));
       if (Object.values(chosen).some((given) => given === "")) { wrong.textContent = ""; shown.replaceChildren(); return; }
       busy = true;
+      box.setAttribute("aria-busy", true);
       const slow = setTimeout(() => wrong.replaceChildren("running ", element("button", { type: "button", textContent: "Stop", onclick: halt })), 1000);
       const given = Object.fromEntries(Object.entries(chosen).map(([name, it]) => [name, values[name] ? values[name][it] : it]));
       const answer = await ask({ picture, values: { ...fixed, ...given } });
@@ -156,10 +166,11 @@ const gfpLive = (() => {
       wrong.textContent = answer.fault ?? answer.failed ?? (answer.stopped ? "stopped" : "");
       if (answer.html !== undefined) {
         shown.innerHTML = one.gfpAnswer = answer.html; // kept, because scripts of the page add to what is shown
-        keep(one, chosen);
+        if (event) keep(one, chosen);
       }
       busy = false;
-      if (again) { again = false; draw(); }
+      box.setAttribute("aria-busy", false);
+      if (again) { again = false; draw(true); }
     }
 
     for (const element of Object.values(controls)) {
@@ -167,12 +178,15 @@ const gfpLive = (() => {
       else for (const event of ["input", "change"]) element.addEventListener(event, draw);
     }
     one.gfpOpen = (chosen) => { for (const [name, wanted] of Object.entries(chosen)) if (controls[name]) put(controls[name], wanted); };
-    draw();
+    draw(); // a box that opens with a value shows it; that is no choice of the reader's
   }
 
   async function halt() {
     stop();
-    await start();
+    await start().catch((error) => {
+      document.documentElement.classList.remove("gfp-awake");
+      offer(`The model could not be started again (${error.message}); what was drawn ahead works as before.`);
+    });
   }
 
   // a case of one's own stands in the address, beside the choices that address.js keeps there
@@ -188,19 +202,32 @@ const gfpLive = (() => {
   function own() {
     try {
       const [index, chosen] = JSON.parse(hash().get("own"));
-      return { one: asks()[index], chosen };
+      return { one: asks()[index], chosen: { ...chosen } };
     } catch {
-      return {};
+      return {}; // a link that holds no case
     }
   }
 
   function open() {
-    const { one, chosen } = state.given ?? {};
-    one?.gfpOpen?.(chosen);
+    const { one, chosen } = state.given;
+    one?.gfpOpen(chosen);
     if (one) boxOf(one).scrollIntoView({ block: "center" });
   }
 
+  function follow() {
+    state.given = own();
+    if (document.documentElement.matches(".gfp-awake")) open();
+    else if (state.given.one && state.bar.querySelector(".gfp-wake")) offerGiven();
+  }
+
+  function offerGiven() {
+    offer(state.given.one ? "This link holds a case that the model works out here." : "");
+    if (state.given.one) state.bar.scrollIntoView({ block: "center" });
+  }
+
   // the page: its widgets are drawn after it is loaded
+
+  const AHEAD = "These frames were drawn ahead and stay as they are: an experiment is many runs of a simulator, which the model in the page does not have. The line under a frame runs it.";
 
   function place(tries) {
     const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
@@ -208,16 +235,16 @@ const gfpLive = (() => {
       if (tries) setTimeout(place, 100, tries - 1);
       return;
     }
-    const [first] = asks();
+    document.querySelectorAll(".gfp-live-only:not(:has(.gfp-ask))").forEach((box) => box.after(element("p", { className: "gfp-ahead", textContent: AHEAD })));
+    const first = document.querySelector(".gfp-ask, form.gfp-question[data-ask]");
     if (!first || !("DecompressionStream" in window)) return;
-    state.bar = element("div", { className: "gfp-buttons gfp-live-bar" });
-    const cell = first.closest(".cell") ?? boxOf(first);
-    cell.before(state.bar);
+    state.bar = element("div", { className: "gfp-buttons gfp-live-bar", tabIndex: -1 }, element("span", { role: "status" }));
+    (first.closest(".cell") ?? first).before(state.bar);
     state.given = own();
-    offer(state.given.one ? "This link holds a case that the model works out here. " : "");
-    if (state.given.one) state.bar.scrollIntoView({ block: "center" });
+    offerGiven();
+    addEventListener("hashchange", follow);
   }
 
   addEventListener("load", () => place(600));
-  return { part, begin };
+  return { part, begin, ask };
 })();

@@ -24,18 +24,34 @@
     say("These are the answers that the model works out.");
   }
 
-  function button(text, pressed) {
-    const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+  // where the model runs in the page (live.js) it asks the same of another seed
+  async function another(form, said, say) {
+    const wanted = { ...said, seed: said.seed + 1 };
+    const { html, fault, failed } = await gfpLive.ask({ picture: "question", values: wanted });
+    if (html === undefined) return say(fault ?? failed ?? "stopped");
+    form.insertAdjacentHTML("afterend", html);
+    const next = form.nextElementSibling;
+    form.remove();
+    dress(next)(`This is the question of seed ${wanted.seed}.`);
+    next.querySelector(".gfp-another").focus();
+  }
+
+  function button(text, pressed, className = "") {
+    const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, className });
     made.addEventListener("click", pressed);
     return made;
   }
 
-  addEventListener("DOMContentLoaded", () => document.querySelectorAll("form.gfp-question").forEach((form) => {
+  function dress(form) {
     const said = Object.assign(document.createElement("p"), { role: "status" });
     const say = (text) => { said.textContent = text; };
     const bar = Object.assign(document.createElement("div"), { className: "gfp-buttons" });
     bar.append(button("Check", () => check(form, say)), button("Show the answers", () => solve(form, say)));
+    if (form.dataset.ask) bar.append(button("Another question", () => another(form, JSON.parse(form.dataset.ask), say), "gfp-another"));
     form.append(bar, said);
     form.addEventListener("submit", (event) => { event.preventDefault(); check(form, say); });
-  }));
+    return say;
+  }
+
+  addEventListener("DOMContentLoaded", () => document.querySelectorAll("form.gfp-question").forEach(dress));
 })();

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from gfpmodel.errors import InputError, unknown
+from gfpmodel.exercises import SEEDED
 from gfpmodel.explain import LOOKED_FOR, explain
 from gfpmodel.gfp.layouts import Layout, layout
 from gfpmodel.gfp.names import encode
@@ -121,8 +122,18 @@ def report(text: str) -> Picture:
     return sum(others, first)
 
 
+def question(name: str, seed: int, given: Mapping[str, Any]) -> Picture:
+    """Ask a question of the exercises, by its function's name and its arguments.  Raises InputError."""
+    if name not in SEEDED:
+        raise unknown("question", name, SEEDED)
+    asked = SEEDED[name](seed, **{key: proposal(word) if key == "proposal" else word for key, word in given.items()})
+    return Picture(asked._repr_html_(), repr(asked))
+
+
 #: What may be asked for.
-PICTURES: Mapping[str, Callable[..., Picture]] = {one.__name__: one for one in (mask, stack, steps, chain, report)}
+PICTURES: Mapping[str, Callable[..., Picture]] = {
+    one.__name__: one for one in (mask, stack, steps, chain, report, question)
+}
 
 
 def answer(name: str, arguments: Mapping[str, Any]) -> dict[str, str]:

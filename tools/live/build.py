@@ -119,7 +119,8 @@ def pack(folder: Path, files: dict[str, bytes]) -> None:
         (folder / f"{name}.gz").write_bytes(small)
         text = f"gfpLive.part({json.dumps(name)}, {json.dumps(base64.b64encode(small).decode())});\n"
         (folder / f"{name}.gz.js").write_text(text)
-    (folder / "start.js").write_text(f"gfpLive.begin({json.dumps(sizes)}, {json.dumps(WORKER.read_text())});\n")
+    said = map(json.dumps, (sizes, folder.name, WORKER.read_text()))
+    (folder / "start.js").write_text(f"gfpLive.begin({', '.join(said)});\n")
     (folder / "SOURCES.txt").write_text(fetch_js.sources(fetch_js.LIVE_PACKAGES[:1]))
     shutil.copy(fetch_js.TEST_VENDOR / "axe-core.LICENSE.txt", folder / "MPL-2.0.txt")
 

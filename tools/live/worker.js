@@ -33,9 +33,12 @@ async function boot(packed) {
   live = pyodide.pyimport("gfpmodel.show.live");
 }
 
+let booted;
+
 self.onmessage = async ({ data: { id, parts, picture, values } }) => {
   try {
-    if (parts) await boot(parts);
+    if (parts) booted = boot(parts);
+    await booted; // who asks while Python starts waits for it
     const answer = parts ? {} : JSON.parse(live.answer_json(picture, JSON.stringify(values)));
     self.postMessage({ id, ...answer });
   } catch (error) {
