@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gfpmodel.exercises import SEEDED
 from gfpmodel.gfp import kernels, layout
 from gfpmodel.locking import make_kernel
 from gfpmodel.proposals import PROPOSALS
@@ -19,7 +18,6 @@ from gfpmodel.show.stacks import Ask
 from tests.conftest import need
 
 ROOT = Path(__file__).resolve().parents[1]
-LIVE = ROOT / "tools" / "live"
 PARTS = ROOT / "_build" / "html" / "_static" / "live"
 MOST_BYTES = 6_500_000
 pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("parts")]
@@ -44,23 +42,24 @@ def asked() -> list[tuple[str, dict[str, Any]]]:
     chains = [
         ("chain", {"objects": 9, "at": at, "row": row}) for at, row in product(range(0, 30, 6), ("gfp0", "fast_try"))
     ]
-    return [*masks, *stacks, *steps, *chains, ("report", {"text": "kernel: BUG: Invalid wait context"})]
+    questions = [
+        ("question", {"name": name, "seed": seed, "given": {}})
+        for name in SEEDED
+        for seed in (1, 2)
+        if name != "report_question"
+    ]
+    return [*masks, *stacks, *steps, *chains, *questions, ("report", {"text": "kernel: BUG: Invalid wait context"})]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found() -> dict[str, Any]:
     need(PARTS.is_dir(), "the book is not built (make book)")
-    sys.path.insert(0, str(LIVE))
-    import build
+    sys.path.insert(0, str(ROOT / "tools" / "live"))
+    from build import inside
 
-    given, out = tmp_path_factory.mktemp("in"), tmp_path_factory.mktemp("out")
-    (given / "gfp.zip").write_bytes(gzip.decompress((PARTS / "gfp.zip.gz").read_bytes()))
     files = sorted((ROOT / "tests/data/golden").glob("*.jsonl.gz"), key=lambda file: file.stat().st_size)
     names = [file.relative_to(ROOT).as_posix() for file in files[::4]]
-    (given / "asked.json").write_text(json.dumps({"pictures": asked(), "files": names}))
-    build.node(LIVE / "inside.mjs", build.TOOLS, LIVE / "check.py", f"in={given}", f"out={out}", f"repo={ROOT}")
-    read: dict[str, Any] = json.loads((out / "found.json").read_text())
-    return read
+    return inside(PARTS, {"pictures": asked(), "files": names})
 
 
 def test_the_engine_runs_compiled(found: dict[str, Any]) -> None:

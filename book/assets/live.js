@@ -221,7 +221,7 @@ const gfpLive = (() => {
   }
 
   function offerGiven() {
-    offer(state.given.one ? "This link holds a case that the model works out here." : "");
+    offer(state.given.one ? "This link holds a case that the model works out here." : "To try values of your own:");
     if (state.given.one) state.bar.scrollIntoView({ block: "center" });
   }
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import Any
 
 import unidiff
 from playwright._impl._driver import compute_driver_executable  # its node is the one that the pages' tests use
@@ -123,6 +124,19 @@ def pack(folder: Path, files: dict[str, bytes]) -> None:
     (folder / "start.js").write_text(f"gfpLive.begin({', '.join(said)});\n")
     (folder / "SOURCES.txt").write_text(fetch_js.sources(fetch_js.LIVE_PACKAGES[:1]))
     shutil.copy(fetch_js.TEST_VENDOR / "axe-core.LICENSE.txt", folder / "MPL-2.0.txt")
+
+
+def inside(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page's Python answers, of the parts in a folder: what is asked and what it says is in check.py."""
+    with tempfile.TemporaryDirectory() as scratch:
+        given, out = Path(scratch, "in"), Path(scratch, "out")
+        given.mkdir()
+        out.mkdir()
+        (given / "gfp.zip").write_bytes(gzip.decompress((folder / "gfp.zip.gz").read_bytes()))
+        (given / "asked.json").write_text(json.dumps(asked))
+        node(HERE / "inside.mjs", TOOLS, HERE / "check.py", f"in={given}", f"out={out}", f"repo={ROOT}")
+        found: dict[str, Any] = json.loads((out / "found.json").read_text())
+    return found
 
 
 def make(folder: Path) -> int:
