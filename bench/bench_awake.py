@@ -1,4 +1,4 @@
-"""What the model in the built page costs, and whether it is exact: its parts' bytes, Chromium's time and memory, golden files.
+"""What the model in the built page costs, and whether it is exact: bytes, time, memory, golden files.
 
 Prints the bytes of each part as a server sends them; for a page that wakes the model the CPU-seconds of all of
 Chromium's processes until the first picture of one's own is drawn, and the memory of the tab; the median from a control
@@ -38,7 +38,8 @@ EXPLORERS: dict[str, tuple[str, str, Sequence[str | int], dict[str, str]]] = {
 }
 #: Puts a value into a control, and gives the milliseconds until its picture is drawn.
 MOVE = """([name, value]) => new Promise((done) => {
-    const box = document.querySelector('.gfp-live-only:has(.gfp-ask)'), control = document.querySelector(`.gfp-arg-${name}`);
+    const box = document.querySelector('.gfp-live-only:has(.gfp-ask)');
+    const control = document.querySelector(`.gfp-arg-${name}`);
     const begin = performance.now();
     const seen = new MutationObserver(() => {
         if (box.getAttribute('aria-busy') === 'true') return;
@@ -101,8 +102,8 @@ def first_picture(browser: Browser) -> dict[str, float]:
     return {
         "cpu_s": round(spent, 2),
         "wall_s": round(wall, 2),
-        "memory_asleep_mb": round(asleep / 1e6),
-        "memory_awake_mb": round(awake / 1e6),
+        "asleep_mb": round(asleep / 1e6),
+        "awake_mb": round(awake / 1e6),
     }
 
 
@@ -146,7 +147,7 @@ def main() -> int:
     for name, size in (*sizes.items(), ("all parts", sum(sizes.values()))):
         print(f"{name:<28}{size:>12,} bytes")
     print(f"{'first picture':<28}{first['cpu_s']:>8.2f} CPU-s{first['wall_s']:>8.2f} s")
-    print(f"{'memory of the tab':<28}{first['memory_asleep_mb']:>8.0f} MB asleep{first['memory_awake_mb']:>8.0f} MB awake")
+    print(f"{'memory of the tab':<28}{first['asleep_mb']:>8.0f} MB asleep{first['awake_mb']:>8.0f} MB awake")
     print(f"{'explorer, model awake':<28}{'median ms':>10}{'max ms':>10}")
     for name, row in moved.items():
         print(f"{name:<28}{row['median_ms']:>10.1f}{row['max_ms']:>10.1f}")

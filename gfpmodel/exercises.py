@@ -62,7 +62,7 @@ class Question:
 
     title: str
     items: tuple[Item, ...]
-    again: str = field(default="", compare=False)  #: what asks for it: a function of `SEEDED`, a seed, the rest; in JSON
+    again: str = field(default="", compare=False)  #: what asks for it, in JSON: a name of `SEEDED`, a seed, the rest
 
     def __repr__(self) -> str:
         return self._lines(", ".join(item.choices) or "?" for item in self.items)

@@ -1,4 +1,4 @@
-"""What a page may ask for: each picture is the one that the package draws, faults are one line, nothing else is answered."""
+"""What a page may ask for: the pictures that the package draws, or a fault in one line, and nothing else."""
 
 import json
 

@@ -8,8 +8,8 @@ from gfpmodel.mm.events import KINDS
 from gfpmodel.mm.exercises import exercise, small_machine
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.proposals import proposal
-from gfpmodel.show.stepper import TOLD, frames, lists, pages, path, rows, tell
 from gfpmodel.show.live import MAX_STEPS
+from gfpmodel.show.stepper import TOLD, frames, lists, pages, path, rows, tell
 from gfpmodel.show.widgets import stepper
 from tests.show.test_pictures import Balanced
 

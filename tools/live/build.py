@@ -11,11 +11,14 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ HERE = ROOT / "tools" / "live"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import fetch_js  # noqa: E402
+from vendor_js import OFFLINE  # noqa: E402
 
 from gfpmodel.mm import jit  # noqa: E402
 from gfpmodel.mm.build import build, compile_room, emit, manifest  # noqa: E402
@@ -122,12 +126,29 @@ def pack(folder: Path, files: dict[str, bytes]) -> None:
         (folder / f"{name}.gz.js").write_text(text)
     said = map(json.dumps, (sizes, folder.name, WORKER.read_text()))
     (folder / "start.js").write_text(f"gfpLive.begin({', '.join(said)});\n")
-    (folder / "SOURCES.txt").write_text(fetch_js.sources(fetch_js.LIVE_PACKAGES[:1]))
-    shutil.copy(fetch_js.TEST_VENDOR / "axe-core.LICENSE.txt", folder / "MPL-2.0.txt")
+
+
+def licences(folder: Path) -> None:
+    """Write what the parts are made of, and under which licences, and put these beside it."""
+    diff = distribution("unidiff")
+    made = (
+        "gfp.zip  gfpmodel  GPL-2.0-only  compiled; the source is this project's",
+        f"gfp.zip  unidiff@{diff.version}  MIT  compiled",
+        "python_stdlib.zip  the part that is needed of that archive, compiled; CPython's library is under PSF-2.0",
+    )
+    texts = {
+        "MPL-2.0.txt": fetch_js.TEST_VENDOR / "axe-core.LICENSE.txt",
+        "GPL-2.0.txt": ROOT / "LICENSE",
+        "unidiff.LICENSE.txt": Path(str(diff.locate_file(next(f for f in diff.files or () if f.name == "LICENSE")))),
+        "python.LICENSE.txt": Path(sysconfig.get_path("stdlib"), "LICENSE.txt"),
+    }
+    (folder / "SOURCES.txt").write_text(fetch_js.sources(fetch_js.LIVE_PACKAGES[:1]) + "\n".join(made) + "\n")
+    for name, text in texts.items():
+        shutil.copy(text, folder / name)
 
 
 def inside(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page's Python answers, of the parts in a folder: what is asked and what it says is in check.py."""
+    """Return what the page's Python answers, of the parts in a folder; what can be asked is in check.py."""
     with tempfile.TemporaryDirectory() as scratch:
         given, out = Path(scratch, "in"), Path(scratch, "out")
         given.mkdir()
@@ -140,8 +161,11 @@ def inside(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def make(folder: Path) -> int:
-    """Put all of it into a folder; returns how many bytes a reader of a server fetches."""
-    fetch_js.fetch(TOOLS, fetch_js.LIVE_PACKAGES)
+    """Put all of it into a folder; returns how many bytes a reader of a server fetches.  Raises FetchError."""
+    for vendor, packages in ((TOOLS, fetch_js.LIVE_PACKAGES), (fetch_js.TEST_VENDOR, fetch_js.TEST_PACKAGES)):
+        if os.environ.get(OFFLINE) and not fetch_js.complete(vendor, packages):
+            raise fetch_js.FetchError(f"{OFFLINE} is set")
+        fetch_js.fetch(vendor, packages)
     files = dict(sources())
     own = [file.read_bytes() for file in sorted(HERE.glob("*.*"))]
     key = hashlib.sha256(repr((sorted(files.items()), own)).encode()).hexdigest()[:16]
@@ -149,10 +173,14 @@ def make(folder: Path) -> int:
     if not (kept / "start.js").exists():
         shutil.rmtree(KEPT, ignore_errors=True)
         kept.mkdir(parents=True)
+        licences(kept)
         pack(kept, parts(files))
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     return sum(file.stat().st_size for file in folder.glob("*.gz"))
 
 
 if __name__ == "__main__":
-    print(f"{make(Path(sys.argv[1])):,} bytes to fetch, once")
+    try:
+        print(f"{make(Path(sys.argv[1])):,} bytes to fetch, once")
+    except fetch_js.FetchError as error:
+        sys.exit(str(error))
