@@ -106,16 +106,24 @@ def is_lock(printed: Lock, lock: LockClass, kernel: Kernel) -> bool:
     return printed.outer is None or lock.types(kernel.nesting) == printed.types
 
 
-def page_cases(it: LockReport, at: Situation, kernel: Kernel) -> Iterator[Case]:
-    """Yield the cases of the page allocator in the contexts that a report may mean."""
-    kinds = page_kinds(it) or ["pages", "page free"]
+def page_cases(it: LockReport, at: Situation, kernel: Kernel) -> Sequence[Case]:
+    """Return the cases of the page allocator in the contexts that a report may mean."""
+    kinds = tuple(page_kinds(it) or ["pages", "page free"])
+    return page_cases_in(tuple(dict.fromkeys(at.contexts())), kinds, kernel, it.scheduled)
+
+
+@lru_cache(maxsize=1 << 8)
+def page_cases_in(contexts: Sequence[str], kinds: Sequence[str], kernel: Kernel, contended: bool) -> Sequence[Case]:
+    """Return the cases of the page allocator in contexts; a lock that is not contended puts nobody to sleep."""
     chosen = [case for case in CASES if ("page free" if case[0] == "FREE" else "pages") in kinds]
-    for where in dict.fromkeys(at.contexts()):
+    found = []
+    for where in contexts:
         for name, pcp, owner_on in chosen:
-            setup = Setup(pcp, page_owner=owner_on, contended=it.scheduled)  # a lock that is free puts nobody to sleep
+            setup = Setup(pcp, page_owner=owner_on, contended=contended)
             if one := case(kernel, name, setup, unnamed(where, kernel)):
                 words = {"request": name, "pcp": pcp, "context": where, "page_owner": "on" if owner_on else "off"}
-                yield {**words, "result": one.result}, one
+                found.append(({**words, "result": one.result}, one))
+    return found
 
 
 def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]], bool]:
@@ -153,7 +161,7 @@ def compared(it: LockReport, at: Situation) -> Comparison:
     if reason or kernel is None:
         return Comparison(reason)
     asked = list(slab_cases(calls, kernel, list(at.contexts(OWN_LOCKS))))
-    groups = [asked] if of_slab(it) and asked else [asked, list(page_cases(it, at, kernel))]
+    groups = [asked] if of_slab(it) and asked else [asked, page_cases(it, at, kernel)]
     found = [narrowed(it, group) for group in groups]
     if cases := [words for group, _ in found for words in group]:
         here = any(here for _, here in found)

@@ -31,7 +31,7 @@ def asked(facts: dict[str, Any]) -> Iterator[str]:
             yield from (f"{question}: {answer}" for question, answer in value.items())
         elif isinstance(value, bool):
             yield f"{name}: {_NAMES[value]}"
-        elif value is not None:
+        elif value is not None and name != "zone":  # which is in the answers of "may", with those below it
             yield f"{name}: {value}"
 
 
