@@ -22,6 +22,10 @@ from bench_pages import READY
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from live.build import inside  # noqa: E402
+
 SITE, OUT = ROOT / "_build" / "html", ROOT / "_build" / "bench-awake.json"
 PARTS = SITE / "_static" / "live"
 MOST_BYTES = 6_500_000
@@ -123,9 +127,6 @@ def explorers(browser: Browser) -> dict[str, dict[str, float]]:
 
 def golden() -> dict[str, Any]:
     """Return how many recorded files and operations agree in the page's Python, with the engine as WebAssembly."""
-    sys.path.insert(0, str(ROOT / "tools" / "live"))
-    from build import inside
-
     files = [file.relative_to(ROOT).as_posix() for file in sorted((ROOT / "tests/data/golden").glob("*.jsonl.gz"))]
     found = inside(PARTS, {"pictures": [], "files": files})
     differ = [name for name, (_, difference) in zip(files, found["files"], strict=True) if difference != "None"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live.build import inside
 
 from gfpmodel.exercises import SEEDED
 from gfpmodel.gfp import kernels, layout
@@ -42,7 +42,7 @@ def asked() -> list[tuple[str, dict[str, Any]]]:
     chains = [
         ("chain", {"objects": 9, "at": at, "row": row}) for at, row in product(range(0, 30, 6), ("gfp0", "fast_try"))
     ]
-    questions = [
+    questions: list[tuple[str, dict[str, Any]]] = [
         ("question", {"name": name, "seed": seed, "given": {}})
         for name in SEEDED
         for seed in (1, 2)
@@ -54,9 +54,6 @@ def asked() -> list[tuple[str, dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     need(PARTS.is_dir(), "the book is not built (make book)")
-    sys.path.insert(0, str(ROOT / "tools" / "live"))
-    from build import inside
-
     files = sorted((ROOT / "tests/data/golden").glob("*.jsonl.gz"), key=lambda file: file.stat().st_size)
     names = [file.relative_to(ROOT).as_posix() for file in files[::4]]
     return inside(PARTS, {"pictures": asked(), "files": names})

@@ -12,7 +12,6 @@ from typing import Any, TypedDict
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.exercises import SEEDED
-from gfpmodel.explain import LOOKED_FOR, explain
 from gfpmodel.gfp.layouts import Layout, layout
 from gfpmodel.gfp.names import encode
 from gfpmodel.locking import Kernel, make_kernel
@@ -22,12 +21,11 @@ from gfpmodel.proposals import proposal
 from gfpmodel.show import chain as chains
 from gfpmodel.show.pictures import Picture, reading, to_repeat
 from gfpmodel.show.repeat import chain_line, options_of, steps_line, verdict_line
-from gfpmodel.show.reports import explanation
+from gfpmodel.show.reports import explanation, first_explained
 from gfpmodel.show.stacks import Ask, nested
 from gfpmodel.show.stepper import frames
 
 MAX_STEPS, MAX_OBJECTS = 60, 500
-LONGEST_PASTE, MOST_REPORTS = 1 << 20, 20  #: characters of a paste, and reports that are shown
 
 
 class Tree(TypedDict):
@@ -110,15 +108,8 @@ def all_events(objects: int, row: str) -> tuple[Picture, ...]:
 
 
 def report(text: str) -> Picture:
-    """Draw the explanation of what a kernel printed, of the first `MOST_REPORTS`.  Raises InputError if nothing is."""
-    if len(text) > LONGEST_PASTE:
-        raise InputError(
-            f"{len(text)} characters; expected at most {LONGEST_PASTE}: `python -m gfpmodel explain` reads any log"
-        )
-    found = explain(text)
-    if not found:
-        raise InputError(f"no report found; looked for: {', '.join(LOOKED_FOR)}")
-    first, *others = (explanation(one) for one in found[:MOST_REPORTS])
+    """Draw the explanations of what a kernel printed, of a long text the first.  Raises InputError if there is none."""
+    first, *others = (explanation(one) for _, one in first_explained(text)[0])
     return sum(others, first)
 
 

@@ -58,7 +58,8 @@ def loaded() -> list[Path]:
     """Return the files of the package, and of the libraries that it stands on, that drawing can come to import."""
     finder = ModuleFinder([str(ROOT), str(Path(unidiff.__file__).parents[1])], excludes=LEFT_OUT)
     finder.import_hook("gfpmodel.show.live")
-    return [Path(module.__file__) for module in finder.modules.values() if module.__file__]
+    files = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return [Path(file) for file in files if file]
 
 
 def sources() -> Iterator[tuple[str, bytes]]:
