@@ -57,9 +57,9 @@ def choose(page: Page, name: str, wanted: str | int) -> None:
     answered(page)
 
 
-def of_this_python(page: Page, chosen: dict[str, str | int]) -> dict[str, str]:
-    """Return what this Python answers to what a page's box asks with these values."""
-    asks = json.loads(page.locator(".gfp-ask").first.get_attribute("data-ask") or "")
+def expected(said: str, chosen: dict[str, str | int]) -> dict[str, str]:
+    """Return what this Python answers to what a page's box says that it asks, with these values."""
+    asks = json.loads(said)
     given = {name: values[chosen[name]] if values else chosen[name] for name, values in asks["values"].items()}
     return live.answer(asks["picture"], {**asks["fixed"], **given})
 
@@ -79,7 +79,7 @@ def test_values_of_ones_own_give_the_picture_of_this_python_and_a_fault_keeps_th
     for chosen in OWN[awake.name]:
         for name, wanted in chosen.items():
             choose(page, name, wanted)
-        found = of_this_python(page, chosen)
+        found = expected(page.locator(".gfp-ask").first.get_attribute("data-ask") or "", chosen)
         shown = found.get("html", shown)
         assert page.locator(".gfp-ask").first.evaluate("e => e.gfpAnswer") == shown
         assert page.locator(".gfp-fault").first.inner_text().strip() == found.get("fault", "")
