@@ -23,7 +23,7 @@ BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py tools/li
 INTERPRETED := tests/mm tests/rcu tests/locking tests/sim/test_loop.py tests/sim/test_kfree.py tests/sim/test_statistics.py tests/sim/test_rng.py \
                tests/sim/test_sweeps.py::test_pages_and_objects_in_are_out_or_live tests/evidence/test_raw_rows.py tests/test_cli_mm.py
 # the files with tests in a browser: no other stage has them, and theirs reads no other file
-PAGES := $(shell grep -rl --include='*.py' 'mark\.pages$$' tests)
+PAGES := $(shell grep -rl --include='*.py' 'mark\.pages' tests)
 PACKAGE := tests $(PAGES:%=--ignore=%) -n auto --dist loadfile
 ENGINE  := $(INTERPRETED) -m 'not bulk' -n auto --dist loadfile
 

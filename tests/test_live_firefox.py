@@ -116,7 +116,15 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
     profile = tmp_path_factory.mktemp("profile")
     lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in SETTINGS.items())
     (profile / "user.js").write_text("".join(lines), encoding="utf-8")
-    command = [FIREFOX, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", str(PORT)]
+    command: list[str | Path] = [
+        FIREFOX,
+        "--headless",
+        "--no-remote",
+        "--profile",
+        profile,
+        "--remote-debugging-port",
+        str(PORT),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield Firefox(PORT)
