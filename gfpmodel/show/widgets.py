@@ -256,7 +256,7 @@ def nesting(
 def report_box() -> W.VBox:
     """Return a box for a report that a kernel printed, which is explained."""
     box = W.Textarea(placeholder="a piece of dmesg", continuous_update=False, rows=8, layout=FULL, style=LABEL,
-                     description="what your kernel printed")  # fmt: skip
+                     description="your log")  # fmt: skip
     return W.VBox([W.HTML(style()), own("report", {"text": box})])
 
 
