@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route
@@ -99,7 +100,7 @@ def test_a_page_with_the_model_awake_looks_as_it_should(awake: Visit) -> None:
     for scheme, width in (("light", 1280), ("dark", 400)):
         awake.look(scheme, width)
         overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        page.screenshot(path=SHOTS / f"awake-{page.title().split()[0]}-{scheme}-{width}.png", full_page=True)
+        page.screenshot(path=SHOTS / f"awake-{Path(awake.name).stem}-{scheme}-{width}.png", full_page=True)
         assert overhang <= 0, f"the page is {overhang} px wider than the window"
         shut_out += page.evaluate(COLOURS_SHUT_OUT, [scheme, COLOURS])
     shut_out += page.evaluate(f"rules => ({SHUT_OUT})(document, rules)", ALL_BUT_COLOURS)
