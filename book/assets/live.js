@@ -42,6 +42,7 @@ const gfpLive = (() => {
   // the worker
 
   function ask(message) {
+    if (!state.worker) return Promise.resolve({ stopped: true });
     const id = ++state.number;
     return new Promise((done) => {
       state.asked.set(id, done);
@@ -113,6 +114,7 @@ const gfpLive = (() => {
     } catch (error) {
       stop();
       end.abort(); // of the other parts
+      document.documentElement.classList.remove("gfp-awake");
       offer(givenUp ? "Given up; nothing was changed." : `The model could not be started (${error.message}); what was drawn ahead works as before.`);
     }
   }
@@ -142,6 +144,7 @@ const gfpLive = (() => {
   }
 
   function wire(one) {
+    if (one.gfpOpen) return; // the model was woken before, and could not be started again after a stop
     const { picture, fixed, values } = JSON.parse(one.dataset.ask);
     const box = boxOf(one);
     const controls = Object.fromEntries(Object.keys(values).map((name) => [name, control(one, name)]));
@@ -156,7 +159,7 @@ const gfpLive = (() => {
     async function draw(event) {
       if (busy) { again = true; return; }
       const chosen = Object.fromEntries(Object.entries(controls).map(([name, element]) => [name, value(element)]));
-      if (Object.values(chosen).some((given) => given === "")) { wrong.textContent = ""; shown.replaceChildren(); return; }
+      if (Object.values(chosen).some((given) => String(given).trim() === "")) { wrong.textContent = ""; shown.replaceChildren(); return; }
       busy = true;
       box.setAttribute("aria-busy", true);
       const slow = setTimeout(() => wrong.replaceChildren("running ", element("button", { type: "button", textContent: "Stop", onclick: halt })), 1000);

@@ -28,6 +28,7 @@
   async function another(form, said, say) {
     const wanted = { ...said, seed: said.seed + 1 };
     const { html, fault, failed } = await gfpLive.ask({ picture: "question", values: wanted });
+    if (!form.isConnected) return; // asked twice
     if (html === undefined) return say(fault ?? failed ?? "stopped");
     form.insertAdjacentHTML("afterend", html);
     const next = form.nextElementSibling;
