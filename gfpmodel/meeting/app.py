@@ -25,9 +25,10 @@ from gfpmodel.errors import InputError
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
 from gfpmodel.meeting.case import BESIDE, KERNELS, LOADS, Case, answer, choice, notebook, page, parse_pair, query
-from gfpmodel.meeting.report import LONGEST, explained
+from gfpmodel.meeting.report import explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
+from gfpmodel.show.reports import LONGEST
 
 FILES = Path(__file__).parent / "page"
 LOCAL = ("127.0.0.1", "localhost", "::1")
