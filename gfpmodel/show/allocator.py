@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gfpmodel.mm import ZoneState
-from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, NR_LOWORDER_PCP_LISTS, ZONE_NAMES
-from gfpmodel.mm.v6_18.pcp import pindex_to_order
+from gfpmodel.mm.script import list_of
+from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
 from gfpmodel.show.drawn import (
     BOX_HEIGHT,
     EDGE,
@@ -116,20 +116,10 @@ def lists_of(state: ZoneState) -> Iterator[tuple[tuple[int, int], tuple[int, ...
             yield (cpu, number), pfns
 
 
-def order_of(state: ZoneState, number: int) -> int:
-    """Return the order of the blocks on a CPU's list."""
-    return pindex_to_order(number) if len(state.pcp_lists[0]) > MIGRATE_PCPTYPES else 0
-
-
-def type_of_list(number: int) -> int:
-    """Return the migratetype of a CPU's list; the two lists of huge pages are told apart by whether they can move."""
-    return number % MIGRATE_PCPTYPES if number < NR_LOWORDER_PCP_LISTS else number - NR_LOWORDER_PCP_LISTS
-
-
-def list_name(state: ZoneState, number: int) -> str:
+def list_name(number: int) -> str:
     """Return what a CPU's list is called."""
-    order = order_of(state, number)
-    return f"order {order} " * bool(order) + MIGRATE_NAMES[type_of_list(number)]
+    kind, order = list_of(number)
+    return f"order {order} " * bool(order) + MIGRATE_NAMES[kind]
 
 
 def boxes_of(scene: Scene, plan: Plan) -> list[list[Box]]:
@@ -138,7 +128,7 @@ def boxes_of(scene: Scene, plan: Plan) -> list[list[Box]]:
     used = tuple((pfn, order, scene.type_of(pfn) or 0) for pfn, order in scene.used)
     rows = [placed(used, LEFT, (EDGE + 2, TOP + 21), room, plan.box)]
     for at, number in enumerate(plan.lists, plan.used):
-        order, kind = order_of(state, number), type_of_list(number)
+        kind, order = list_of(number)
         pfns = tuple((pfn, order, kind) for pfn in state.pcp_lists[scene.cpu][number])
         rows.append(placed(pfns, LEFT, (EDGE + 2, TOP + LANE * at + 21), room, plan.box))
     for order, kind, pfns in free_lists(state):
@@ -161,7 +151,7 @@ def cpu_panel(scene: Scene, plan: Plan) -> str:
     if len(state.pcp_lists[0]) > MIGRATE_PCPTYPES:
         drawn.append(padlock(72, 8, scene.pcp_locked))
         drawn.append(word((96, 24), "pcp->lock"))
-    names = ["in use by callers"] * plan.used + [f"{list_name(state, n)} list" for n in plan.lists]
+    names = ["in use by callers"] * plan.used + [f"{list_name(n)} list" for n in plan.lists]
     for at, name in enumerate(names):
         y = TOP + LANE * at
         drawn.append(word((EDGE + 2, y + 13), name))
@@ -233,6 +223,6 @@ def named_lists(state: ZoneState) -> Iterable[tuple[str, tuple[int, ...]]]:
     """Yield the lists of a zone with a label: each CPU's (of higher orders, those that are not empty), the free lists."""
     for (cpu, number), pfns in lists_of(state):
         if pfns or number < MIGRATE_PCPTYPES:
-            yield f"CPU {cpu} {list_name(state, number)}", pfns
+            yield f"CPU {cpu} {list_name(number)}", pfns
     for order, migratetype, pfns in free_lists(state):
         yield f"order {order} {MIGRATE_NAMES[migratetype]}", pfns

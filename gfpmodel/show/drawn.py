@@ -80,10 +80,11 @@ def placed(
     ]
 
 
-def count_of_hidden(boxes: Iterable[Box]) -> str:
+def count_of_hidden(boxes: Sequence[Box]) -> str:
     """Draw how many more blocks a list has than are shown."""
     hidden = [box for box in boxes if box.hidden]
-    return word((hidden[0].x, hidden[0].y + 16), f"+{len(hidden)}", "more") if hidden else ""
+    said = f"+{len(hidden)}" if len(hidden) < len(boxes) else f"{len(hidden)} blocks"
+    return word((hidden[0].x, hidden[0].y + 16), said, "more") if hidden else ""
 
 
 def origin(box: Box, before: Mapping[tuple[int, int], Box]) -> Box | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import groupby
 from typing import Any
 
 from gfpmodel.mm import Event, PageAllocator, ZoneState
 from gfpmodel.mm import events as ev
 from gfpmodel.mm.events import NO_PAGE
-from gfpmodel.mm.script import FREE_LISTS, Step, run_script
+from gfpmodel.mm.script import FREE_LISTS, Step, list_of, run_script
 from gfpmodel.mm.state import MIGRATE_MOVABLE, MIGRATE_NAMES, MIGRATE_PCPTYPES
 from gfpmodel.mm.v6_18.pcp import order_to_pindex
-from gfpmodel.show.allocator import Plan, Scene, draw, order_of, plan_of, words
+from gfpmodel.show.allocator import Plan, Scene, draw, plan_of, words
 from gfpmodel.show.pictures import Picture, table
 
 Lists = tuple[tuple[tuple[int, ...], ...], ...]  #: of each CPU, by number, first pfns from the head
@@ -138,7 +139,38 @@ def tell_all(step: Step) -> list[Told]:
             told.append(replace(now, **_named(put), event=None))
     if step.op.kind == "alloc" and not step.irq_off and not later:
         told.insert(0, Told("zone_watermark_ok", "every zone is at or below its watermark: skipped"))
-    return told
+    return [_summed(list(run)) for _, run in groupby(told, _same)]
+
+
+#: What is told once of several pages of a type, one after the other.
+EACH = {
+    ev.MM_PAGE_ALLOC_ZONE_LOCKED: "takes {pfns}, one after the other, from the {migratetype} free lists",
+    ev.MM_PAGE_PCPU_DRAIN: "puts {pfns} back as {migratetype}; each merges if its buddy is free",
+}
+
+
+def _same(one: Told) -> tuple[int, ...]:
+    """Return what things have in common that are told as one; anything else is only equal to itself."""
+    if one.event is None or one.event.kind not in EACH or one.event.fields["pfn"] == ev.NO_PAGE:
+        return (id(one),)
+    fields = one.event.fields
+    return (one.event.kind, one.event.zone, fields["order"], fields["migratetype"])
+
+
+def _summed(run: list[Told]) -> Told:
+    """Return several things as one."""
+    first = run[0]
+    if len(run) == 1 or first.event is None:
+        return first
+    pfns = [one.event.fields["pfn"] for one in run if one.event]
+    shown = f"pfn {pfns[0]} to {pfns[-1]}" if pfns == list(range(pfns[0], pfns[-1] + 1)) else listed(pfns)
+    return replace(first, does=EACH[first.event.kind].format(**{**_words(first.event), "pfns": shown}))
+
+
+def listed(pfns: Sequence[int], most: int = 8) -> str:
+    """Return pages by number, the first few of many."""
+    more = f" and {len(pfns) - most} more" if len(pfns) > most else ""
+    return f"pfn {', '.join(map(str, pfns[:most]))}{more}"
 
 
 PUT = ("free_unref_page_commit", "free_frozen_page_commit")  #: v5.8's, v6.18's
@@ -272,15 +304,11 @@ class Group:
         return any(one.event is not None and _moves(one.event) for one in self.told)
 
     def said(self) -> list[tuple[str, str]]:
-        """Return its functions and what they did; of a refill or a bulk free only the sum is told."""
-        kinds = [one.event.kind if one.event else None for one in self.told]
-        drained = [one.event.fields["pfn"] for one in self.told if one.event and one.event.kind == ev.MM_PAGE_PCPU_DRAIN]
-        silent = {ev.MM_PAGE_ALLOC_ZONE_LOCKED} if set(kinds) & set(REFILLS) else set()
-        silent |= {ev.MM_PAGE_PCPU_DRAIN} if len(drained) > 1 else set()
-        lines = [(one.function, one.does) for one, kind in zip(self.told, kinds, strict=True) if kind not in silent]
-        if len(drained) > 1:
-            lines.append(("__free_one_page", f"puts {len(drained)} pages back, each merges if its buddy is free"))
-        return lines
+        """Return its functions and what they did; of a refill only the sum is told."""
+        kinds = {one.event.kind for one in self.told if one.event}
+        silent = ev.MM_PAGE_ALLOC_ZONE_LOCKED if kinds & set(REFILLS) else None
+        told = [one for one in self.told if one.event is None or one.event.kind != silent]
+        return [(one.function, one.does) for one in told]
 
 
 def _moves(event: Event) -> bool:
@@ -359,7 +387,7 @@ def moments(step: Step, before: Scene, after: Scene) -> list[Moment]:
         held = group.held
         scene = replace(
             after,
-            state=replace(state, pcp_lists=lists, pcp_count=_counts(after.state, lists)),
+            state=replace(state, pcp_lists=lists, pcp_count=_counts(lists)),
             cpu=cpu,
             irqs_off=held.irqs_off,
             locked=held.locked,
@@ -371,9 +399,9 @@ def moments(step: Step, before: Scene, after: Scene) -> list[Moment]:
     return made
 
 
-def _counts(state: ZoneState, lists: Lists) -> tuple[int, ...]:
+def _counts(lists: Lists) -> tuple[int, ...]:
     """Return how many pages are on the lists of each CPU."""
-    return tuple(sum(len(pfns) << order_of(state, n) for n, pfns in enumerate(own)) for own in lists)
+    return tuple(sum(len(pfns) << list_of(number)[1] for number, pfns in enumerate(own)) for own in lists)
 
 
 #: What is done under the lock without an event of its own.
