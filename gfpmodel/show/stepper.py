@@ -496,7 +496,7 @@ def frame(told: Sequence[Moment], at: int, plan: Plan, steps: Sequence[Step | No
     spoken = "; ".join(f"<code>{escape(f)}</code> {escape(d)}" if f else escape(d) for f, d in moment.said)
     html = (
         f'<p class="gfp-finding">{escape(heads[0])}</p><p class="gfp-call">{escape(heads[1])}</p>'
-        f'<p class="gfp-now" role="status">{spoken}</p>{draw(moment.scene, plan, before)}{time_line(steps, at)}'
+        f'<p class="gfp-now step" role="status">{spoken}</p>{draw(moment.scene, plan, before)}{time_line(steps, at)}'
     )
     return Picture(html, "\n".join([heads[1], heads[0], said, *words(moment.scene, before)]))
 
