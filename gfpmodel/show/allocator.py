@@ -9,7 +9,6 @@ from gfpmodel.mm import ZoneState
 from gfpmodel.mm.script import list_of
 from gfpmodel.mm.state import MAX_ORDER, MIGRATE_NAMES, MIGRATE_PCPTYPES, ZONE_NAMES
 from gfpmodel.show.drawn import (
-    BOX_HEIGHT,
     EDGE,
     LEFT,
     PANEL,
@@ -17,6 +16,7 @@ from gfpmodel.show.drawn import (
     Box,
     count_of_hidden,
     key_of_kinds,
+    lane,
     moved,
     padlock,
     panels,
@@ -155,7 +155,7 @@ def cpu_panel(scene: Scene, plan: Plan) -> str:
     for at, name in enumerate(names):
         y = TOP + LANE * at
         drawn.append(word((EDGE + 2, y + 13), name))
-        drawn.append(f'<path class="lane" d="M{EDGE} {y + 19}h{PANEL - 2 * EDGE}v{BOX_HEIGHT + 4}h-{PANEL - 2 * EDGE}z"/>')
+        drawn.append(lane(EDGE + 2, y + 21, PANEL - 2 * EDGE))
     count = state.pcp_count[scene.cpu]
     others = sum(state.pcp_count) - count
     said = f"{pages(count)} on these lists" + f", {others} on other CPUs'" * bool(others)

@@ -17,7 +17,9 @@ from gfpmodel.mm.state import MIGRATE_NAMES
 PANEL, BETWEEN = 322, 12  #: of a panel, and between two that stand one above the other
 EDGE, BOX_HEIGHT, SPACE = 8, 22, 4
 DIGIT = 8.3  #: the widest digit of a common font at 13 px
-KINDS = "umrhc"  #: classes of style.css by migratetype
+OBJECT = 5  #: the kind of what is no page, and a Box of order NO_ORDER
+NO_ORDER = -1
+KINDS = "umrhco"  #: classes of style.css by migratetype, then an object's
 LEFT, RIGHT = "a", "b"  #: panels
 AFTER_SPLIT = 3  #: turns that what changes its panel waits for blocks to be split
 LOCK_BODY, SHUT, OPEN = "M0 9h16v11h-16z", "M3 9v-4a5 5 0 0 1 10 0v4", "M3 9v-7a5 5 0 0 1 10 0v2"
@@ -42,6 +44,8 @@ class Box:
 
     def holds(self, other: Box) -> bool:
         """Return whether another block lies in this one."""
+        if self.kind == OBJECT or other.kind == OBJECT:
+            return self == other
         return self.pfn <= other.pfn and other.pfn + (1 << other.order) <= self.pfn + (1 << self.order)
 
 
@@ -107,11 +111,14 @@ def drawn_box(box: Box, journey: str = "", also: str = "") -> str:
     """Draw a block with its first page frame number."""
     kinds = " ".join(filter(None, (KINDS[box.kind], also, "stray" * box.stray)))
     style = f' style="{journey}"' if journey else ""
+    text = f'<text x="{box.x + box.width / 2:g}" y="{box.y + 16:g}">{box.pfn}</text></g>'
+    if box.kind == OBJECT:
+        ring = f'<circle cx="{box.x + box.width / 2:g}" cy="{box.y + 11:g}" r="11.5"/>'
+        return f'<g class="p {kinds}" data-object="{box.pfn}"{style}>{ring}{text}'
     mark = f'<path class="x" d="M{box.x + box.width - 9:g} {box.y:g}h9v9z"/>' if box.stray else ""
     return (
         f'<g class="p {kinds}" data-page="{box.pfn}/{box.order}"{style}>'
-        f'<path d="M{box.x:g} {box.y:g}h{box.width:g}v{BOX_HEIGHT}h-{box.width:g}z"/>{mark}'
-        f'<text x="{box.x + box.width / 2:g}" y="{box.y + 16:g}">{box.pfn}</text></g>'
+        f'<path d="M{box.x:g} {box.y:g}h{box.width:g}v{BOX_HEIGHT}h-{box.width:g}z"/>{mark}{text}'
     )
 
 
@@ -153,6 +160,33 @@ def panels(left: tuple[str, float], right: tuple[str, float], pages: Mapping[str
         f'<svg aria-hidden="true" style="--a:{left[1]:g};--b:{right[1]:g}">'
         f'<g class="a">{left[0]}</g><g class="b">{right[0]}{pages[RIGHT]}</g><g class="a">{pages[LEFT]}</g></svg></div>'
     )
+
+
+def lane(x: float, y: float, width: float) -> str:
+    """Draw the ground on which the boxes of a list lie, at the place of its first box."""
+    return f'<path class="lane" d="M{x - 2:g} {y - 2:g}h{width:g}v{BOX_HEIGHT + 4}h-{width:g}z"/>'
+
+
+def captioned(finding: str, call: str, spoken: str, drawn: str, line: str) -> str:
+    """Return a moment of a story: what it shows, what is called, what happens in HTML, the drawing, the time line."""
+    return (
+        f'<p class="gfp-finding">{escape(finding)}</p><p class="gfp-call">{escape(call)}</p>'
+        f'<p class="gfp-now step" role="status">{spoken}</p>{drawn}{line}'
+    )
+
+
+def time_line(names: Sequence[str], owners: Sequence[int], at: int, label: str) -> str:
+    """Draw what happens in its order, and the moments of what is shown.
+
+    Arguments: the names; to which of them each moment belongs; the moment shown; what they are.
+    """
+    shown = []
+    for number, name in enumerate(names):
+        own = [moment for moment, owner in enumerate(owners) if owner == number]
+        marks = "".join("<b>▼</b>" if moment == at else "●○"[moment > at] for moment in own)
+        dots = f'<span aria-hidden="true">{marks}</span>' if at in own and len(own) > 1 else ""
+        shown.append(f"<li{' aria-current=step' if at in own else ''}>{escape(name)}{dots}</li>")
+    return f'<ol class="gfp-time" aria-label="{escape(label)}">{"".join(shown)}</ol>'
 
 
 def key_of_kinds(kinds: Iterable[int]) -> str:

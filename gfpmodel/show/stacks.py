@@ -319,7 +319,7 @@ def shows(found: Verdict) -> str:
     plates = list(wanted(found))
     broken = next((plate for plate in plates if plate.broken), None)
     if broken and not found.lockdep:
-        return f"{broken.what.rsplit(' ', 1)[1]} does not fit, and this kernel does not check it"
+        return f"{broken.what.rsplit(' ', 1)[1]} does not fit, and this kernel does not check it here"
     if broken and broken.said:
         return f"{broken.what.rsplit(' ', 1)[1]} does not fit on what is held: the kernel prints a report"
     if found.printed:

@@ -14,7 +14,8 @@ from gfpmodel.mm.events import NO_PAGE
 from gfpmodel.mm.script import FREE_LISTS, Step, list_of, run_script
 from gfpmodel.mm.state import MIGRATE_MOVABLE, MIGRATE_NAMES, MIGRATE_PCPTYPES
 from gfpmodel.mm.v6_18.pcp import order_to_pindex
-from gfpmodel.show.allocator import Plan, Scene, draw, plan_of, words
+from gfpmodel.show.allocator import Scene, draw, plan_of, words
+from gfpmodel.show.drawn import captioned, time_line
 from gfpmodel.show.pictures import Picture, table
 
 Lists = tuple[tuple[tuple[int, ...], ...], ...]  #: of each CPU, by number, first pfns from the head
@@ -483,33 +484,16 @@ def frames(allocator: PageAllocator, text: str, zone: int) -> list[Picture]:
     """
     told = story(allocator, text, zone)
     plan = plan_of([moment.scene for moment in told])
-    steps = [moment.step for moment in told]
-    return [frame(told, at, plan, steps) for at in range(len(told))]
-
-
-def frame(told: Sequence[Moment], at: int, plan: Plan, steps: Sequence[Step | None]) -> Picture:
-    """Draw one moment of a story: what it shows, what is said of it, the scene, and the time line."""
-    moment = told[at]
-    step, before = moment.step, told[at - 1].scene if at else None
-    heads = (finding(step), title(step)) if step else ("Before the first operation", "before")
-    said = "; ".join(f"{function}: {does}" if function else does for function, does in moment.said)
-    spoken = "; ".join(f"<code>{escape(f)}</code> {escape(d)}" if f else escape(d) for f, d in moment.said)
-    html = (
-        f'<p class="gfp-finding">{escape(heads[0])}</p><p class="gfp-call">{escape(heads[1])}</p>'
-        f'<p class="gfp-now step" role="status">{spoken}</p>{draw(moment.scene, plan, before)}{time_line(steps, at)}'
-    )
-    return Picture(html, "\n".join([heads[1], heads[0], said, *words(moment.scene, before)]))
-
-
-def time_line(steps: Sequence[Step | None], at: int) -> str:
-    """Draw the operations in their order, and the moments of the one that is shown."""
-    shown = []
-    for step in list(dict.fromkeys(map(id, steps))):
-        own = [number for number, one in enumerate(steps) if id(one) == step]
-        one = steps[own[0]]
-        name = escape(one.op.text) if one else "start"
-        marks = "".join("●○"[number > at] if number != at else "<b>▼</b>" for number in own)
-        here = ' aria-current="step"' if at in own else ""
-        dots = f'<span aria-hidden="true">{marks}</span>' if at in own and one else ""
-        shown.append(f"<li{here}>{name}{dots}</li>")
-    return f'<ol class="gfp-time" aria-label="the operations in their order">{"".join(shown)}</ol>'
+    steps = list({id(moment.step): moment.step for moment in told}.values())
+    names = [step.op.text if step else "start" for step in steps]
+    owners = [next(n for n, step in enumerate(steps) if step is moment.step) for moment in told]
+    drawn = []
+    for at, moment in enumerate(told):
+        step, before = moment.step, told[at - 1].scene if at else None
+        heads = (finding(step), title(step)) if step else ("Before the first operation", "before")
+        said = "; ".join(f"{function}: {does}" if function else does for function, does in moment.said)
+        spoken = "; ".join(f"<code>{escape(f)}</code> {escape(d)}" if f else escape(d) for f, d in moment.said)
+        line = time_line(names, owners, at, "the operations in their order")
+        html = captioned(*heads, spoken, draw(moment.scene, plan, before), line)
+        drawn.append(Picture(html, "\n".join([heads[1], heads[0], said, *words(moment.scene, before)])))
+    return drawn
