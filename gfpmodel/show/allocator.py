@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gfpmodel.mm import ZoneState
@@ -28,17 +28,16 @@ from gfpmodel.show.drawn import (
 
 TOP, LANE, ROW, ORDERS = 34, 50, 26, 52  #: a panel's title; the pitch of lists and of orders; the column of orders
 SHOWN = 8  #: pages of a list that are named in words
-Blocks = tuple[tuple[int, int, int], ...]  #: pfn, order, and the type of the list
 
 
 @dataclass(frozen=True)
 class Scene:
     """What is to be seen of a machine at one moment.
 
-    ``cpu`` is the one whose lists are drawn; ``irqs_off``, ``locked`` and ``pcp_locked`` what it has switched off and
+    ``cpu`` is the one whose lists are drawn; ``irqs_off``, ``locked`` and ``pcp_locked`` what it has off and
     holds; ``elsewhere`` whether another CPU holds zone->lock; ``used`` what callers have: pfn and order; ``first_block``
     the number of the zone's first pageblock, if it is known, and ``block_order`` the order of all; ``limits`` says how
-    large the lists may grow.
+    large the lists may grow, ``seen`` are the lists at which a request looks just now, in its order.
     """
 
     state: ZoneState
@@ -51,6 +50,7 @@ class Scene:
     first_block: int | None = None
     block_order: int = 9
     limits: str = ""
+    seen: tuple[int, ...] = ()
 
     def type_of(self, pfn: int) -> int | None:
         """Return the type of a pfn's pageblock, if it is known."""
@@ -124,20 +124,20 @@ def list_name(number: int) -> str:
 
 def boxes_of(scene: Scene, plan: Plan) -> list[list[Box]]:
     """Return the boxes of each list of a scene: what callers have, this CPU's lists, the zone's free blocks."""
-    state, room = scene.state, PANEL - 2 * EDGE - 4
-    used = tuple((pfn, order, scene.type_of(pfn) or 0) for pfn, order in scene.used)
-    rows = [placed(used, LEFT, (EDGE + 2, TOP + 21), room, plan.box)]
-    for at, number in enumerate(plan.lists, plan.used):
+    state, wide = scene.state, PANEL - 2 * EDGE - 4
+    used = [(pfn, order, scene.type_of(pfn) or 0) for pfn, order in scene.used]
+    lists = [placed(used, LEFT, (EDGE + 2, TOP + 21), wide, plan.box)]
+    for row, number in enumerate(plan.lists, plan.used):
         kind, order = list_of(number)
-        pfns = tuple((pfn, order, kind) for pfn in state.pcp_lists[scene.cpu][number])
-        rows.append(placed(pfns, LEFT, (EDGE + 2, TOP + LANE * at + 21), room, plan.box))
+        own = [(pfn, order, kind) for pfn in state.pcp_lists[scene.cpu][number]]
+        lists.append(placed(own, LEFT, (EDGE + 2, TOP + LANE * row + 21), wide, plan.box))
     for order, kind, pfns in free_lists(state):
-        at = ORDERS + plan.column * plan.types.index(kind), TOP + 46 + ROW * plan.orders.index(order)
+        at = ORDERS + plan.column * plan.types.index(kind), TOP + 46.0 + ROW * plan.orders.index(order)
         room = plan.column - 3
         box = plan.box if len(pfns) > 1 else plan.box + int((room - plan.box) * order / (MAX_ORDER - 1))
-        rows.append(placed(tuple((pfn, order, kind) for pfn in pfns), RIGHT, at, room, box))
-    types = {box.pfn: kind for row in rows for box in row if (kind := scene.type_of(box.pfn)) is not None}
-    return [strays(row, types) for row in rows]
+        lists.append(placed([(pfn, order, kind) for pfn in pfns], RIGHT, at, room, box))
+    types = {box.pfn: scene.type_of(box.pfn) for one in lists for box in one}
+    return [strays(one, types) for one in lists]
 
 
 def cpu_panel(scene: Scene, plan: Plan) -> str:
@@ -151,10 +151,10 @@ def cpu_panel(scene: Scene, plan: Plan) -> str:
     if len(state.pcp_lists[0]) > MIGRATE_PCPTYPES:
         drawn.append(padlock(72, 8, scene.pcp_locked))
         drawn.append(word((96, 24), "pcp->lock"))
-    names = ["in use by callers"] * plan.used + [f"{list_name(n)} list" for n in plan.lists]
+    names = ["in use by callers"] * plan.used + [f"{list_name(n)} list{looked_at(scene, n)}" for n in plan.lists]
     for at, name in enumerate(names):
         y = TOP + LANE * at
-        drawn.append(word((EDGE + 2, y + 13), name))
+        drawn.append(word((EDGE + 2, y + 13), name, "title" if "looked" in name else ""))
         drawn.append(lane(EDGE + 2, y + 21, PANEL - 2 * EDGE))
     count = state.pcp_count[scene.cpu]
     others = sum(state.pcp_count) - count
@@ -162,6 +162,14 @@ def cpu_panel(scene: Scene, plan: Plan) -> str:
     said += f"; {scene.limits}" * bool(scene.limits)
     drawn.append(word((EDGE + 2, height - 10), said))
     return "".join(drawn)
+
+
+def looked_at(scene: Scene, number: int) -> str:
+    """Return whether a request looks at a list just now, and as the how-manieth."""
+    if number not in scene.seen:
+        return ""
+    turn = ("first", "second", "third")[scene.seen.index(number)]
+    return f": looked at {turn}" if len(scene.seen) > 1 else ": looked at"
 
 
 def zone_panel(scene: Scene, plan: Plan, before: Scene | None) -> str:
@@ -199,7 +207,8 @@ def draw(scene: Scene, plan: Plan, before: Scene | None = None) -> str:
             pages_drawn[row[0].panel] += count_of_hidden(row)
     cpu = (cpu_panel(scene, plan), plan.left)
     zone = (zone_panel(scene, plan, before), plan.right)
-    return panels(cpu, zone, pages_drawn, "; ".join(line.strip() for line in words(scene, before))) + key_of_kinds(plan.types)
+    alt = "; ".join(line.strip() for line in words(scene, before))
+    return panels(cpu, zone, pages_drawn, alt) + key_of_kinds(plan.types)
 
 
 def words(scene: Scene, before: Scene | None = None) -> list[str]:
@@ -219,8 +228,8 @@ def words(scene: Scene, before: Scene | None = None) -> list[str]:
     return lines
 
 
-def named_lists(state: ZoneState) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """Yield the lists of a zone with a label: each CPU's (of higher orders, those that are not empty), the free lists."""
+def named_lists(state: ZoneState) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the lists of a zone with a label: each CPU's, of higher orders if filled; then the free lists."""
     for (cpu, number), pfns in lists_of(state):
         if pfns or number < MIGRATE_PCPTYPES:
             yield f"CPU {cpu} {list_name(number)}", pfns

@@ -245,8 +245,8 @@ def places(moments: Sequence[Moment]) -> list[Place]:
             most[label] = (max(count, min(len(blocks), BLOCKS)), any_head or bool(head))
     found: list[Place] = []
     y = 34.0
-    for label, (count, head) in most.items():
-        found.append(Place(label, y, count, head))
+    for label, (most_blocks, with_head) in most.items():
+        found.append(Place(label, y, most_blocks, with_head))
         y += found[-1].height
     return found
 
@@ -354,9 +354,11 @@ def frames(rcu: KfreeRcu, objects: int) -> list[Picture]:
     drawn = []
     for at, moment in enumerate(told):
         text = said(moment.events)
-        line = time_line(names, range(len(told)), at, "objects in their order, then the time") if len(told) <= MOST else ""
+        line = time_line(names, range(len(told)), at, "objects in their order, then the time")
         picture = draw(moment, rooms, told[at - 1] if at else None)
-        html = captioned(shows(moment), moment.title, escape(text) or "nothing yet", picture, line)
+        html = captioned(
+            shows(moment), moment.title, escape(text) or "nothing yet", picture, line if len(told) <= MOST else ""
+        )
         drawn.append(Picture(html, "\n".join([f"{moment.title}: {text}" if text else moment.title, *words(moment)])))
     return drawn
 

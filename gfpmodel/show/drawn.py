@@ -44,7 +44,7 @@ class Box:
 
     def holds(self, other: Box) -> bool:
         """Return whether another block lies in this one."""
-        if self.kind == OBJECT or other.kind == OBJECT:
+        if OBJECT in (self.kind, other.kind):
             return self == other
         return self.pfn <= other.pfn and other.pfn + (1 << other.order) <= self.pfn + (1 << self.order)
 
@@ -148,9 +148,9 @@ def moved(boxes: Sequence[Box], old: Sequence[Box] | None) -> dict[str, str]:
     return drawn
 
 
-def strays(boxes: Iterable[Box], type_of: Mapping[int, int]) -> list[Box]:
-    """Mark the boxes that lie in a pageblock of another type than their list's."""
-    return [replace(box, stray=type_of.get(box.pfn, box.kind) != box.kind) for box in boxes]
+def strays(boxes: Iterable[Box], type_of: Mapping[int, int | None]) -> list[Box]:
+    """Mark the boxes that lie in a pageblock of another type than their list's, if its type is known."""
+    return [replace(box, stray=type_of[box.pfn] not in (None, box.kind)) for box in boxes]
 
 
 def panels(left: tuple[str, float], right: tuple[str, float], pages: Mapping[str, str], alt: str) -> str:

@@ -166,9 +166,7 @@ def wanted(found: Verdict) -> Iterator[Plate]:
 def took(found: Verdict) -> Picture:
     """Draw the locks that a request took, or tried, in order, and which of them were reported."""
     plates = list(wanted(found))
-    rows = [
-        (*plate.what.rsplit(" ", 1), plate.type, ", ".join(plate.said) or NOTHING) for plate in plates
-    ]
+    rows = [(*plate.what.rsplit(" ", 1), plate.type, ", ".join(plate.said) or NOTHING) for plate in plates]
     text = table(["request", "lock", "type", "reported"], rows or [["takes no lock", "", "", ""]]).text
     return Picture(drawn_stack(plates, text) if plates else f"<p>{NO_LOCK}</p>", text)
 
@@ -339,7 +337,8 @@ def nested(found: Verdict, title: str) -> Picture:
     html = (
         f'<p class="gfp-finding">{escape(shows(found))}</p><p class="gfp-call">{escape(title)}</p>'
         f'<p class="gfp-now" role="status">Outcome: {escape(end)}.</p>'
-        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{drawn}<p class="gfp-key">{KEY_OF_WIDTH}</p>{said.html}</div>'
+        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{drawn}'
+        f'<p class="gfp-key">{KEY_OF_WIDTH}</p>{said.html}</div>'
     )
     return Picture(html, "\n".join([title, f"outcome: {end}", stack.text, locks.text, said.text]))
 

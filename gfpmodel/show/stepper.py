@@ -11,6 +11,7 @@ from typing import Any
 from gfpmodel.mm import Event, PageAllocator, ZoneState
 from gfpmodel.mm import events as ev
 from gfpmodel.mm.events import NO_PAGE
+from gfpmodel.mm.rules import ORDINARY, Rule
 from gfpmodel.mm.script import FREE_LISTS, Step, list_of, run_script
 from gfpmodel.mm.state import MIGRATE_MOVABLE, MIGRATE_NAMES, MIGRATE_PCPTYPES
 from gfpmodel.mm.v6_18.pcp import order_to_pindex
@@ -32,7 +33,8 @@ TOLD = {
     ev.BULK_FREE: ("free_pcppages_bulk", "chooses {count} pages, from the tails of the lists in turn"),
     ev.EXTFRAG: (
         "__rmqueue_fallback",
-        "takes block {pfn} of order {fallback_order} from the {fallback_migratetype} lists for {alloc_migratetype}; {owner}",
+        "takes block {pfn} of order {fallback_order} from the {fallback_migratetype} lists for {alloc_migratetype}; "
+        "{owner}",
     ),
     ev.WATERMARK_BOOST: ("boost_watermark", "watermark_boost is now {boost} pages"),
     ev.MOVE_BLOCK: ("move_freepages_block", "{moved} free pages move to the {migratetype} lists"),
@@ -50,7 +52,10 @@ TOLD = {
     ev.PCP_TRYLOCK: ("pcp_spin_trylock", "tries the lock of CPU {cpu}'s lists and {trylock}"),
     ev.PCP_LOCK: ("spin_lock(&pcp->lock)", "takes the lock of CPU {cpu}'s lists"),
     ev.PCP_UNLOCK: ("pcp_spin_unlock", "gives the lock of CPU {cpu}'s lists back"),
-    ev.PCP_REFILL: ("rmqueue_bulk", "puts {got} of {count} blocks of order {order} on this CPU's {migratetype} list"),
+    ev.PCP_REFILL: (
+        "rmqueue_bulk",
+        "puts {got} of {count} blocks of order {order} on this CPU's {migratetype} list",
+    ),
     ev.PCP_BULK_FREE: ("free_pcppages_bulk", "chooses {count} pages, from the list number {pindex} on"),
     ev.PREP_MOVE: ("prep_move_freepages_block", "counts {free} free and {movable} movable pages in the block of {pfn}"),
     ev.MOVE_FREEPAGES: ("__move_freepages_block", "{moved} free pages of the block of {pfn} change their lists"),
@@ -181,10 +186,14 @@ def _after(now: Told, event: Event) -> Told:
     """Return what is held after an event."""
     if event.kind in HOLDS:
         name, on = HOLDS[event.kind]
-        return replace(now, **{name: on})
+        return replace(now, **_field(name, on))
     if event.kind in (ev.TRYLOCK, ev.PCP_TRYLOCK) and event.fields["taken"]:
-        return replace(now, **{"locked" if event.kind == ev.TRYLOCK else "pcp_locked": True})
+        return replace(now, **_field("locked" if event.kind == ev.TRYLOCK else "pcp_locked", on=True))
     return replace(now, elsewhere=now.elsewhere or event.kind == ev.TRYLOCK)
+
+
+def _field(name: str, on: bool) -> dict[str, Any]:
+    return {name: on}
 
 
 def _named(told: tuple[str, str]) -> dict[str, Any]:
@@ -202,9 +211,7 @@ def rows(step: Step) -> list[Row]:
     told = tell_all(step)
     held = [IDLE, *told]
     # what is given back is not held any more while that is told
-    return [
-        (_meanwhile(before, one).held, one.function, one.does) for before, one in zip(held, told, strict=False)
-    ]
+    return [(_meanwhile(before, one).held, one.function, one.does) for before, one in zip(held, told, strict=False)]
 
 
 def _meanwhile(before: Told, one: Told) -> Told:
@@ -267,20 +274,20 @@ def title(step: Step) -> str:
 def finding(step: Step) -> str:
     """Return what a step shows, in a sentence."""
     lock = "zone->lock is taken" if step.locks else "no zone->lock"
-    if step.op.kind == "drain":
-        return f"A drain gives every page of these lists back: {lock}"
-    if step.op.kind == "alloc" and step.pfn is None:
-        return f"No page, {lock}: the request returns NULL"
-    if step.pfn is None:
-        return "There is nothing to free"
     listed = step.source != FREE_LISTS
-    if step.op.kind == "alloc":
-        if listed and not step.locks:
-            return "A page is on this CPU's list: no zone->lock"
-        return f"{'The list is empty' if listed else 'No list serves this order'}: {lock}"
-    if listed:
-        return f"{'The list is full' if step.locks else 'The page goes on the list of this CPU'}: {lock}"
-    return f"The block goes straight to the zone: {lock}"
+    if step.op.kind == "drain":
+        said = "A drain gives every page of these lists back"
+    elif step.pfn is None:
+        said = "No page: the request returns NULL" if step.op.kind == "alloc" else "There is nothing to free"
+    elif step.op.kind == "alloc" and listed:
+        said = "The list is empty" if step.locks else "A page is on this CPU's list"
+    elif step.op.kind == "alloc":
+        said = "The block comes straight from the zone"
+    elif listed:
+        said = "The list is full" if step.locks else "The page goes on this CPU's list"
+    else:
+        said = "The block goes straight back to the zone"
+    return f"{said}: {lock}" if "NULL" not in said else f"{said}, {lock}"
 
 
 #: Events that say that blocks leave a list of the zone or come to one.
@@ -293,7 +300,7 @@ REFILLS = (ev.REFILL_DONE, ev.PCP_REFILL)
 
 @dataclass
 class Group:
-    """What is told as one moment: what is held then, the things that happened, and whether it is work under the lock."""
+    """What is told as one moment: what is held, the things that happened, whether it is work under the lock."""
 
     held: Told
     told: list[Told]
@@ -370,18 +377,30 @@ class Moment:
     step: Step | None = None
 
 
-def moments(step: Step, before: Scene, after: Scene) -> list[Moment]:
+def may_see(step: Step, rule: Rule | None) -> tuple[int, ...]:
+    """Return the lists of its CPU at which a request of v5.8 may look, in its order.
+
+    Arguments: the step; the row that serves requests which ask its way.
+    """
+    if step.op.kind != "alloc" or step.op.order:
+        return ()
+    first, last = (rule if rule and rule.flag and step.op.flagged else ORDINARY).scan
+    own = step.op.migratetype
+    return tuple(range(own if first is None else first, (own if last is None else last) + 1))
+
+
+def moments(step: Step, before: Scene, after: Scene, scan: tuple[int, ...] = ()) -> list[Moment]:
     """Return the moments of an operation, in the kernel's order.
 
     Every list is as the model had it before the operation or after it; which of the two, the events say.
-    Arguments: the step; what was seen before it; what is seen after it.
+    Arguments: the step; what was seen before it; what is seen after it; the lists at which a request may look.
     """
     zone, cpu = before.state.index, step.op.cpu
     changed = before.state.free_lists != after.state.free_lists
     groups = moving(grouped(step, zone), changed)
     work = next((at for at, group in enumerate(groups) if group.moves or (changed and not group.told)), len(groups))
     hand = _hand(step, groups, work)
-    made = []
+    made: list[Moment] = []
     for at, group in enumerate(groups):
         state = after.state if at >= work or not changed else before.state
         lists = _lists(step, before.state, after.state, at >= work and changed, at >= hand)
@@ -395,6 +414,7 @@ def moments(step: Step, before: Scene, after: Scene) -> list[Moment]:
             pcp_locked=held.pcp_locked,
             elsewhere=held.elsewhere,
             used=after.used if at >= hand else before.used,
+            seen=_seen(step, group, scan, made[-1].scene.state if made else before.state),
         )
         made.append(Moment(scene, tuple(group.said()) or (DIRECT[step.op.kind],), step))
     return made
@@ -403,6 +423,14 @@ def moments(step: Step, before: Scene, after: Scene) -> list[Moment]:
 def _counts(lists: Lists) -> tuple[int, ...]:
     """Return how many pages are on the lists of each CPU."""
     return tuple(sum(len(pfns) << list_of(number)[1] for number, pfns in enumerate(own)) for own in lists)
+
+
+def _seen(step: Step, group: Group, scan: tuple[int, ...], state: ZoneState) -> tuple[int, ...]:
+    """Return the lists at which a request looks at one moment: up to the first that has a page."""
+    if not any(one.function == "__rmqueue_pcplist" for one in group.told):
+        return ()
+    filled = [at for at, number in enumerate(scan) if state.pcp_lists[step.op.cpu][number]]
+    return scan[: filled[0] + 1] if filled else scan
 
 
 #: What is done under the lock without an event of its own.
@@ -443,7 +471,7 @@ def _order(step: Step) -> int:
 
 
 def _number(state: ZoneState, migratetype: int, order: int) -> int:
-    """Return the number of the list that serves a type and an order; CMA's and reserved pages are on the MOVABLE one."""
+    """Return the number of the list of a type and an order; pages of CMA and reserved ones are on the MOVABLE one."""
     kind = migratetype if migratetype < MIGRATE_PCPTYPES else MIGRATE_MOVABLE
     return int(order_to_pindex(kind, order)) if len(state.pcp_lists[0]) > MIGRATE_PCPTYPES else kind
 
@@ -471,7 +499,8 @@ def story(allocator: PageAllocator, text: str, zone: int) -> list[Moment]:
             used[step.op.handle] = (NO_PAGE, 0)
         held = tuple(one for one in used.values() if one[0] != NO_PAGE)
         after = replace(scene, state=allocator.zone_state(zone), cpu=step.op.cpu, used=held)
-        told += moments(step, scene, after) or [Moment(after, (("", step.call),), step)]
+        scan = () if allocator.rules.later else may_see(step, allocator.proposal)
+        told += moments(step, scene, after, scan) or [Moment(after, (("", step.call),), step)]
         scene = after
     return told
 

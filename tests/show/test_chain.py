@@ -76,7 +76,7 @@ def test_the_drawing_has_what_the_model_has() -> None:
     moments = list(story(drawn_machine(FAST_TRY), 2 * SLOTS + 2))
     rooms = places(moments)
     for moment in moments:
-        held = [row for row in rows(moment.krc)]
+        held = list(rows(moment.krc))
         pages = {block.pfn for _, blocks, _ in held for block in blocks} | set(moment.listed) | set(moment.krc.cache)
         objects = {obj for _, blocks, head in held for one in (*(b.records for b in blocks), head) for obj in one}
         html = draw(moment, rooms)

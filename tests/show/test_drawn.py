@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from gfpmodel.locking import make_kernel
 from gfpmodel.mm.exercises import small_machine
+from gfpmodel.mm.script import run_script
 from gfpmodel.proposals import proposal
 from gfpmodel.show import chain, stepper
 from gfpmodel.show.drawn import PANEL, Box, moved, origin, placed, travel
@@ -17,7 +18,7 @@ from gfpmodel.show.stacks import Ask, nested
 
 PROVING = make_kernel("v5.8-rc3+FAST_TRY", {"PROVE_RAW_LOCK_NESTING": True})
 #: Words of a drawing that stick out of it, or of which the letters are too small.
-SMALL = """[...document.querySelectorAll('.gfp-drawn text, .gfp-stack *, .gfp-now, .gfp-finding, .gfp-time li, .gfp-kinds')]
+SMALL = """[...document.querySelectorAll('.gfp-drawn text, .gfp-stack *, .gfp-now, .gfp-time *, .gfp-kinds')]
     .filter(e => parseFloat(getComputedStyle(e).fontSize) < 13).map(e => e.outerHTML)"""
 CUT = """[...document.querySelectorAll('.gfp-drawn svg')].flatMap(svg => {
     const room = svg.getBoundingClientRect();
@@ -52,7 +53,7 @@ def drawings() -> dict[str, str]:
     steps = stepper.frames(small_machine(proposal("fast_try")), "+0m +0m +0 +2 -4 -1 -2 -3 d0", 2)
     blocks = chain.frames(chain.drawn_machine(proposal("fast_try")), 10)
     stack = nested(Ask("none")("mutex>hardirq>raw:krc.lock", PROVING), "mask 0")
-    way = stepper.path(next(stepper.run_script(small_machine(), "+0")))
+    way = stepper.path(next(run_script(small_machine(), "+0")))
     return {"refill": steps[3].html, "steal": steps[12].html, "refused": blocks[10].html, "stack": stack.html} | {
         "way": way.html
     }
@@ -79,7 +80,8 @@ def test_a_drawing_fits_and_can_be_read(page: tuple[Page, int, str], name: str) 
     assert opened.evaluate(SMALL) == []
     assert opened.evaluate(CUT) == []
     assert opened.evaluate(f"document.documentElement.scrollWidth <= {max(width, room + 16)}")
-    sizes = opened.evaluate("[...document.querySelectorAll('.gfp-drawn svg')].map(e => e.getBoundingClientRect().width)")
+    widths = "[...document.querySelectorAll('.gfp-drawn svg')].map(e => e.getBoundingClientRect().width)"
+    sizes = opened.evaluate(widths)
     assert all(size == (2 * PANEL + 12 if width == 1280 else PANEL) for size in sizes)
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from html import unescape
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 
@@ -152,7 +152,7 @@ def test_the_player_says_what_is_wrong_and_keeps_its_frames(text: str) -> None:
 
 # moment by moment
 
-LATER = {"machine": Machine((Zone(2, 4096, 1024),), mobility_disabled=False, pcp_sizes=(4, 8, 8)), "events": 1 << 12}
+LATER = Machine((Zone(2, 4096, 1024),), mobility_disabled=False, pcp_sizes=(4, 8, 8))
 RUNS = [
     *(("v5.8", exercise(seed, 12, FAST_TRY).ops) for seed in range(4)),
     ("v5.8", "+0m +0m +0 +2 -4 -1 -2 -3 d0"),
@@ -163,7 +163,7 @@ RUNS = [
 
 
 def machine(kernel: str) -> PageAllocator:
-    return small_machine(FAST_TRY) if kernel == "v5.8" else PageAllocator(**LATER, kernel=kernel)
+    return small_machine(FAST_TRY) if kernel == "v5.8" else PageAllocator(LATER, events=1 << 12, kernel=kernel)
 
 
 def told(kernel: str, ops: str) -> list[Moment]:
@@ -208,7 +208,7 @@ def test_locks_and_interrupts_change_as_the_events_say(kernel: str, ops: str) ->
 @pytest.mark.parametrize(("kernel", "ops"), RUNS)
 def test_pages_move_only_under_their_lock(kernel: str, ops: str) -> None:
     moments = told(kernel, ops)
-    for before, after in zip(moments, moments[1:], strict=False):
+    for before, after in pairwise(moments):
         old, new = before.scene, after.scene
         if old.state.free_lists != new.state.free_lists:
             assert new.locked
@@ -271,3 +271,13 @@ def test_long_numbers_and_other_cpus_have_room() -> None:
     assert "on other CPUs" in drawn[-1].html
     for frame in drawn:
         Balanced(frame.html)
+
+
+def test_a_scan_says_at_which_lists_it_looks() -> None:
+    *_, refill, last = told("v5.8", "+0m +0!"), told("v5.8", "+0 +0m! +0!")
+    looked = [moment.scene.seen for moment in refill if moment.scene.seen]
+    assert looked == [(1,), (0, 1)], "the ordinary request looks at its own list, the flag's from its own upward"
+    assert [moment.scene.seen for moment in last if moment.scene.seen] == [(0,), (1, 2), (1, 2), (0,)]
+    html = frames(machine("v5.8"), "+0m +0!", 2)[-2].html
+    assert "UNMOVABLE list: looked at first" in html
+    assert "MOVABLE list: looked at second" in html
