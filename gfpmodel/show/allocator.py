@@ -34,10 +34,10 @@ SHOWN = 8  #: pages of a list that are named in words
 class Scene:
     """What is to be seen of a machine at one moment.
 
-    ``cpu`` is the one whose lists are drawn; ``irqs_off``, ``locked`` and ``pcp_locked`` what it has off and
-    holds; ``elsewhere`` whether another CPU holds zone->lock; ``used`` what callers have: pfn and order; ``first_block``
-    the number of the zone's first pageblock, if it is known, and ``block_order`` the order of all; ``limits`` says how
-    large the lists may grow, ``seen`` are the lists at which a request looks just now, in its order.
+    ``cpu`` is the one whose lists are drawn; ``irqs_off``, ``locked`` and ``pcp_locked`` what it has off and holds;
+    ``elsewhere`` whether another CPU holds zone->lock; ``used`` what callers have: pfn and order; ``first_block`` the
+    number of the zone's first pageblock, if it is known, and ``block_order`` the order of all; ``limits`` says how
+    large the lists may grow; ``seen`` are the lists at which a request looks just now, in its order.
     """
 
     state: ZoneState

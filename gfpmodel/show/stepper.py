@@ -133,6 +133,7 @@ def tell_all(step: Step) -> list[Told]:
     now = IDLE
     for event in step.events:
         function, does = tell(event)
+        function = SINCE.get(function, function) if later else function
         if event.kind == ends and step.op.kind == "alloc":
             sections -= 1
             told += [replace(now, **_named(_taken(step, last=not sections)), event=None)] if listed else []
@@ -179,6 +180,8 @@ def listed(pfns: Sequence[int], most: int = 8) -> str:
     return f"pfn {', '.join(map(str, pfns[:most]))}{more}"
 
 
+#: What a function of v5.8 is called, or is part of, in v6.18.
+SINCE = {"__alloc_pages_nodemask": "__alloc_frozen_pages_noprof", "__rmqueue_fallback": "__rmqueue"}
 PUT = ("free_unref_page_commit", "free_frozen_page_commit")  #: v5.8's, v6.18's
 
 
