@@ -328,19 +328,22 @@ def shows(found: Verdict) -> str:
     return f"Nothing is printed: {'every lock is only tried' if tries else 'every lock fits'}"
 
 
+def stacked(found: Verdict) -> Picture:
+    """Draw a context as a stack with the request's locks on top, in the order in which it takes or tries them."""
+    text = f"{stack_of(found.context, found.kernel).text}\n{took(found).text}"
+    drawn = drawn_stack([*levels(found.context, found.kernel), *wanted(found)], text)
+    return Picture(f'{drawn}<p class="gfp-key">{KEY_OF_WIDTH}</p>', text)
+
+
 def nested(found: Verdict, title: str) -> Picture:
     """Draw a verdict: the stack with the request's locks on top, the outcome, and what the kernel prints."""
-    end, stack, locks = outcome(found), stack_of(found.context, found.kernel), took(found)
-    said = printed(found.printed)
-    plates = [*levels(found.context, found.kernel), *wanted(found)]
-    drawn = drawn_stack(plates, f"{stack.text}\n{locks.text}")
+    end, stack, said = outcome(found), stacked(found), printed(found.printed)
     html = (
         f'<p class="gfp-finding">{escape(shows(found))}</p><p class="gfp-call">{escape(title)}</p>'
         f'<p class="gfp-now" role="status">Outcome: {escape(end)}.</p>'
-        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{drawn}'
-        f'<p class="gfp-key">{KEY_OF_WIDTH}</p>{said.html}</div>'
+        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{stack.html}{said.html}</div>'
     )
-    return Picture(html, "\n".join([title, f"outcome: {end}", stack.text, locks.text, said.text]))
+    return Picture(html, "\n".join([title, f"outcome: {end}", stack.text, said.text]))
 
 
 def wait_types(locks: Iterable[LockClass]) -> Picture:
