@@ -35,6 +35,7 @@
   function speak() {
     const now = [...document.querySelectorAll(".widget-html .gfp-now")].map((e) => e.textContent);
     const fresh = now.filter((said) => !before.includes(said));
+    if (now.length && !voice.isConnected) document.querySelector("article").append(voice);
     if (before.length && fresh.length) voice.textContent = fresh.join(" ");
     before = now;
   }
@@ -67,7 +68,6 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     nameTheme();
-    document.body.append(voice);
     mend();
     addEventListener("load", nameTheme); // Font Awesome has drawn its pictures by then
     addEventListener("resize", mend);
