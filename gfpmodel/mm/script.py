@@ -1,9 +1,9 @@
 """Operation strings: a run of the allocator in one line, to be typed, mailed or asked in an exercise.
 
-+0       allocate order 0 with GFP_KERNEL on cpu 0      +0m  movable     +2r  order 2, reclaimable
-+0!      the way the proposal asks                       +0m!@1  the same, movable, on cpu 1
--3       free what the third allocation returned         -3@1    on cpu 1
-d0       drain_pages(0): empty the lists of cpu 0
++0       allocate order 0 with GFP_KERNEL on CPU 0      +0m  movable     +2r  order 2, reclaimable
++0!      the way the proposal asks                       +0m!@1  the same, movable, on CPU 1
+-3       free what the third allocation returned         -3@1    on CPU 1
+d0       drain_pages(0): empty the lists of CPU 0
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _alloc(allocator: PageAllocator, op: Op) -> Step:
         function = f"{allocator.proposal.name} function" if allocator.proposal.flag == OWN_FUNCTION else function
     pfn = allocator.alloc_pages(gfp, op.order, op.cpu)
     mask = base + {v: TYPE_FLAGS[k] for k, v in TYPES.items()}[op.migratetype]
-    call = f"{function}({mask}, {op.order}) on cpu {op.cpu}"
+    call = f"{function}({mask}, {op.order}) on CPU {op.cpu}"
     events = tuple(allocator.events())
     if pfn is None:
         return Step(op, call, None, events)
@@ -193,7 +193,7 @@ def _free(allocator: PageAllocator, op: Op, pfn: int | None, order: int) -> Step
     else:
         listed = not order
     onto = _list_name(block if block < MIGRATE_PCPTYPES else MIGRATE_MOVABLE, order)
-    call = f"__free_pages({pfn}, {order}) on cpu {op.cpu}"
+    call = f"__free_pages({pfn}, {order}) on CPU {op.cpu}"
     return Step(op, call, pfn, events, onto if listed else FREE_LISTS, MIGRATE_NAMES[block])
 
 
