@@ -28,6 +28,18 @@
     });
   }
 
+  // What is said of a step is read out when another step is shown; the drawing around it is not read again.
+  const voice = Object.assign(document.createElement("p"), { className: "gfp-heard" });
+  voice.setAttribute("aria-live", "polite");
+  let before = [];
+  function speak() {
+    const now = [...document.querySelectorAll(".widget-html .gfp-now")].map((e) => e.textContent);
+    const fresh = now.filter((said) => !before.includes(said));
+    if (now.length && !voice.isConnected) document.querySelector("article").append(voice);
+    if (before.length && fresh.length) voice.textContent = fresh.join(" ");
+    before = now;
+  }
+
   let planned = false;
   function mend() {
     if (planned) return;
@@ -36,6 +48,7 @@
       planned = false;
       nameWidgets();
       reachBoxes();
+      speak();
     });
   }
 

@@ -76,6 +76,19 @@ class Cpu:
             return LD_WAIT_CONFIG if self.threadable else LD_WAIT_SPIN
         return LD_WAIT_CONFIG if "softirq" in self.levels else LD_WAIT_MAX
 
+    @property
+    def allowed(self) -> int:
+        """Return the wait type, as this kernel numbers it, that a lock taken now may need at most.
+
+        Models: kernel/locking/lockdep.c:check_wait_context (v5.8), its curr_inner.
+        """
+        allowed = self.number(self.wait_context)
+        here = takewhile(lambda held: held.irq_context == self.irq_context, reversed(self.held))
+        for held in reversed([held for held in here if held.lock.inner]):
+            inner = self.number(held.lock.inner)
+            allowed = inner if held.lock.kind == "wait_override" else min(allowed, inner)
+        return allowed
+
     def enter(self, where: Context) -> None:
         """Bring the CPU into a context, with the checks that its own locks are subject to."""
         self._preempt_off(where.preempt_depth)
@@ -244,12 +257,7 @@ class Cpu:
             return None
         if self.kernel.first_lock_exempt and not self.held:
             return None
-        allowed = self.number(self.wait_context)
-        here = takewhile(lambda held: held.irq_context == self.irq_context, reversed(self.held))
-        for held in reversed([held for held in here if held.lock.inner]):
-            inner = self.number(held.lock.inner)
-            allowed = inner if held.lock.kind == "wait_override" else min(allowed, inner)
-        if self.number(lock.outer) <= allowed:
+        if self.number(lock.outer) <= self.allowed:
             return None
         return self._report("invalid_wait_context", lock, where, context_base=self.number(self.wait_context))
 

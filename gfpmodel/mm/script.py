@@ -1,9 +1,9 @@
 """Operation strings: a run of the allocator in one line, to be typed, mailed or asked in an exercise.
 
-+0       allocate order 0 with GFP_KERNEL on cpu 0      +0m  movable     +2r  order 2, reclaimable
-+0!      the way the proposal asks                       +0m!@1  the same, movable, on cpu 1
--3       free what the third allocation returned         -3@1    on cpu 1
-d0       drain_pages(0): empty the lists of cpu 0
++0       allocate order 0 with GFP_KERNEL on CPU 0      +0m  movable     +2r  order 2, reclaimable
++0!      the way the proposal asks                       +0m!@1  the same, movable, on CPU 1
+-3       free what the third allocation returned         -3@1    on CPU 1
+d0       drain_pages(0): empty the lists of CPU 0
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from gfpmodel.mm.state import (
     MIGRATE_PCPTYPES,
     MIGRATE_RECLAIMABLE,
     MIGRATE_UNMOVABLE,
+    NR_LOWORDER_PCP_LISTS,
+    PMD_ORDER,
 )
 
 GFP_KERNEL = 0xCC0
@@ -170,11 +172,13 @@ def _alloc(allocator: PageAllocator, op: Op) -> Step:
         function = f"{allocator.proposal.name} function" if allocator.proposal.flag == OWN_FUNCTION else function
     pfn = allocator.alloc_pages(gfp, op.order, op.cpu)
     mask = base + {v: TYPE_FLAGS[k] for k, v in TYPES.items()}[op.migratetype]
-    call = f"{function}({mask}, {op.order}) on cpu {op.cpu}"
+    call = f"{function}({mask}, {op.order}) on CPU {op.cpu}"
     events = tuple(allocator.events())
     if pfn is None:
         return Step(op, call, None, events)
-    source = FREE_LISTS if op.order else heads.get(pfn, REFILLED)
+    refilled = allocator.rules.later and any(event.kind == ev.PCP_REFILL for event in events)
+    ordinary = REFILLED if refilled or not (op.order or allocator.rules.later) else FREE_LISTS
+    source = heads.get(pfn, ordinary)
     return Step(op, call, pfn, events, source, MIGRATE_NAMES[allocator.migratetype(pfn)])
 
 
@@ -183,19 +187,31 @@ def _free(allocator: PageAllocator, op: Op, pfn: int | None, order: int) -> Step
         return Step(op, "nothing to free", None, ())
     block = allocator.migratetype(pfn)
     allocator.free_pages(pfn, order, op.cpu)
-    onto = _list_name(block if block < MIGRATE_PCPTYPES else MIGRATE_MOVABLE)
-    call = f"__free_pages({pfn}, {order}) on cpu {op.cpu}"
-    return Step(op, call, pfn, tuple(allocator.events()), FREE_LISTS if order else onto, MIGRATE_NAMES[block])
+    events = tuple(allocator.events())
+    if allocator.rules.later:  # the lists are those of which the lock was got
+        listed = any(event.kind == ev.PCP_TRYLOCK and event.fields["taken"] for event in events)
+    else:
+        listed = not order
+    onto = _list_name(block if block < MIGRATE_PCPTYPES else MIGRATE_MOVABLE, order)
+    call = f"__free_pages({pfn}, {order}) on CPU {op.cpu}"
+    return Step(op, call, pfn, events, onto if listed else FREE_LISTS, MIGRATE_NAMES[block])
 
 
 def _pcp_heads(allocator: PageAllocator, cpu: int) -> dict[int, str]:
     """Return the pages at the heads of a cpu's lists, with the list each is on; an unknown cpu has none."""
     if not 0 <= cpu < allocator.machine.cpus:
         return {}
-    lists = [(zone, t) for zone in allocator.sizes.zones for t in range(MIGRATE_PCPTYPES)]
-    found = {(zone, t): allocator.pcp_list(cpu, zone, t) for zone, t in lists}
-    return {int(pfns[0]): _list_name(t) for (_, t), pfns in found.items() if len(pfns)}
+    lists = [(zone, number) for zone in allocator.sizes.zones for number in range(allocator.rules.pcp_lists)]
+    found = {(zone, number): allocator.pcp_list(cpu, zone, number) for zone, number in lists}
+    return {int(pfns[0]): _list_name(*list_of(number)) for (_, number), pfns in found.items() if len(pfns)}
 
 
-def _list_name(migratetype: int) -> str:
-    return f"the {MIGRATE_NAMES[migratetype]} list"
+def list_of(number: int) -> tuple[int, int]:
+    """Return the type and the order of a CPU's list by its number; of huge pages only whether they can move is told."""
+    if number >= NR_LOWORDER_PCP_LISTS:
+        return number - NR_LOWORDER_PCP_LISTS, PMD_ORDER
+    return number % MIGRATE_PCPTYPES, number // MIGRATE_PCPTYPES
+
+
+def _list_name(migratetype: int, order: int = 0) -> str:
+    return f"the {f'order {order} ' * bool(order)}{MIGRATE_NAMES[migratetype]} list"

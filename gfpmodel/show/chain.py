@@ -7,22 +7,40 @@ number or fills its cell, a header has a cross, an empty slot is empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone
+from gfpmodel.mm.state import MIGRATE_UNMOVABLE
 from gfpmodel.rcu import VERSIONS, Block, KfreeRcu, Krc, RcuEvent, Timing
 from gfpmodel.rcu.cache import ALLOCATED, CACHED
 from gfpmodel.rcu.clock import next_event
 from gfpmodel.rcu.state import NEVER
 from gfpmodel.rcu.versions import CHANNELS, PAGE_SIZE, POINTER_SIZE, Version
+from gfpmodel.show.drawn import (
+    EDGE,
+    LEFT,
+    NO_ORDER,
+    OBJECT,
+    PANEL,
+    RIGHT,
+    Box,
+    captioned,
+    count_of_hidden,
+    lane,
+    moved,
+    panels,
+    placed,
+    time_line,
+    width_of,
+    word,
+)
 from gfpmodel.show.pictures import Picture
 
-SLOTS, SLOT, HEIGHT = 4, 26, 24  # records of a block as the RFC draws it; px
+SLOTS = 4  # records of a block as the RFC draws it
 WORDS_PER_LINE, CELL = 32, 5  # a page at true scale
-HEADER = ("nr", "next")
 #: Where a block came from, as the events number it.
-SOURCES = {CACHED: "from this cpu's cache", ALLOCATED: "from the allocator: a page of this cpu's list"}
+SOURCES = {CACHED: "from this CPU's cache", ALLOCATED: "from the allocator: a page of this CPU's list"}
 
 
 def svg(width: int, height: int, alt: str, body: str) -> str:
@@ -31,19 +49,6 @@ def svg(width: int, height: int, alt: str, body: str) -> str:
         f'<svg role="img" aria-label="{escape(alt)}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'fill="none" stroke="currentColor" font-size="11" style="max-width: 100%">{body}</svg>'
     )
-
-
-def small_block(block: Block) -> str:
-    """Draw a block with room for SLOTS records: count, link to the next block, records."""
-    labels = (str(len(block.records)), "→", *map(str, block.records))
-    cells = []
-    for at in range(SLOTS + len(HEADER)):
-        x, label = 1 + at * SLOT, labels[at] if at < len(labels) else ""
-        fill = ' fill="currentColor" fill-opacity=".15"' if at < len(HEADER) else ""
-        cells.append(f'<rect x="{x}" y="1" width="{SLOT}" height="{HEIGHT}"{fill}/>')
-        middle = f'x="{x + SLOT // 2}" y="17" text-anchor="middle" fill="currentColor" stroke="none"'
-        cells.append(f"<text {middle}>{label}</text>")
-    return svg(2 + SLOT * (SLOTS + len(HEADER)), HEIGHT + 2, block_text(block), "".join(cells))
 
 
 def block_text(block: Block, capacity: int = SLOTS) -> str:
@@ -109,22 +114,6 @@ def rows(krc: Krc) -> Iterator[Row]:
                 yield f"{name} {number}", blocks, batch.head
 
 
-def lists(krc: Krc) -> Picture:
-    """Draw a cpu's chain as it is now."""
-    html, lines = [], []
-    for label, blocks, head in rows(krc):
-        parts = [f"{small_block(block)} page {block.pfn}" for block in blocks]
-        chips = "".join(f"<b>{obj}</b>" for obj in head)
-        parts += [f"head list: {chips}"] if head else []
-        html.append(f"<dt>{label}</dt><dd>{'<br>'.join(parts) or 'nothing'}</dd>")
-        text = [block_text(block) for block in blocks] + [f"head {' '.join(map(str, head))}"] * bool(head)
-        lines.append(f"  {label:<9} {' -> '.join(text) or 'nothing'}")
-    cache = " ".join(map(str, krc.cache))
-    html.append(f"<dt>cache</dt><dd>{''.join(f'<b>{pfn}</b>' for pfn in krc.cache) or 'empty'}</dd>")
-    lines.append(f"  cache     {cache or 'empty'}")
-    return Picture(f'<dl class="gfp-facts gfp-lists gfp-chain">{"".join(html)}</dl>', "\n".join(lines))
-
-
 def tell(event: RcuEvent) -> str | None:
     """Return an event in words, or None for one that says nothing new."""
     a = event.a
@@ -165,16 +154,37 @@ def drawn_machine(proposal: Rule, pages: int = 1) -> KfreeRcu:
     return rcu
 
 
-def story(rcu: KfreeRcu, objects: int) -> Iterator[tuple[str, str, Krc]]:
-    """Queue objects one by one, then let everything happen: a title, what was told, and the lists, step by step."""
-    yield "before", "", rcu.krc()
+@dataclass(frozen=True)
+class Moment:
+    """One moment of a story: its title, what happened, a cpu's chain, and the pages of its list in the allocator."""
+
+    title: str
+    events: tuple[RcuEvent, ...]
+    krc: Krc
+    listed: tuple[int, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Return whether a block was wanted and there was no page."""
+        return any(event.name == "B" and event.a[2] not in SOURCES for event in self.events)
+
+
+def story(rcu: KfreeRcu, objects: int) -> Iterator[Moment]:
+    """Queue objects one by one, then let everything happen, moment by moment."""
+
+    def now(title: str, *events: RcuEvent) -> Moment:
+        pages = rcu.allocator.pcp_list(0, max(rcu.allocator.sizes.zones), MIGRATE_UNMOVABLE)
+        return Moment(title, events, rcu.krc(), tuple(pages.tolist()))
+
+    yield now("before")
     for number in range(1, objects + 1):
         rcu.queue(1)
-        yield f"kfree_rcu(object {number})", said(rcu.events()), rcu.krc()
+        yield now(f"kfree_rcu(object {number})", *rcu.events())
     while (at := next_event(rcu.arrays.krc)[0]) < NEVER:
         rcu.advance(at - rcu.now)
-        if text := said(rcu.events()):
-            yield f"after {at / 1e6:.3f} ms", text, rcu.krc()
+        events = rcu.events()
+        if said(events):
+            yield now(f"after {at / 1e6:.3f} ms", *events)
 
 
 def said(events: Sequence[RcuEvent]) -> str:
@@ -182,10 +192,175 @@ def said(events: Sequence[RcuEvent]) -> str:
     return "; ".join(text for event in events if (text := tell(event)))
 
 
+#: What a moment shows, by the name of an event in it; the first that fits.
+SHOWS = {
+    "M": "The timer hands everything over: it waits for a grace period",
+    "GPend": "The grace period is over: nobody can still read the objects",
+    "K": "A whole block is freed with one call, and its page is free again",
+    "L": "Without a block each object is freed alone, and each costs a cache miss",
+    "Q": "The object goes in the newest block",
+}
+BLOCK_SHOWS = {
+    CACHED: "The block comes from kfree_rcu()'s own cache: the allocator is not asked",
+    ALLOCATED: "The block is a page of this CPU's list",
+}
+
+
+def shows(moment: Moment) -> str:
+    """Return what a moment shows, in a sentence."""
+    if moment.refused:
+        return "No page: the object is linked through its own rcu_head"
+    wanted = [BLOCK_SHOWS[event.a[2]] for event in moment.events if event.name == "B"]
+    names = {event.name for event in moment.events}
+    return next(iter([*wanted, *(text for name, text in SHOWS.items() if name in names)]), "Before the first object")
+
+
+BLOCKS, LINE, LABEL = 4, 30, 22  #: blocks of a place that are drawn; px of a line and of a label
+AT = EDGE + 2  #: where a line begins
+CELL_WIDE = 30
+PLACES = {"queued": "queued", "batch": "waits for a grace period", "in work": "being freed"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Room for a part of the chain in a run's drawings: its label, where it begins, its most blocks, its head list."""
+
+    label: str
+    y: float
+    blocks: int
+    head: bool
+
+    @property
+    def height(self) -> float:
+        """Return its height."""
+        return LABEL + LINE * (max(self.blocks, 1) + self.head) + 6
+
+
+def places(moments: Sequence[Moment]) -> list[Place]:
+    """Return the room that a run's drawings need: nothing jumps from one to the next."""
+    most: dict[str, tuple[int, bool]] = {}
+    for moment in moments:
+        for label, blocks, head in rows(moment.krc):
+            count, any_head = most.get(label, (0, False))
+            most[label] = (max(count, min(len(blocks), BLOCKS)), any_head or bool(head))
+    found: list[Place] = []
+    y = 34.0
+    for label, (most_blocks, with_head) in most.items():
+        found.append(Place(label, y, most_blocks, with_head))
+        y += found[-1].height
+    return found
+
+
+def boxes_of(moment: Moment, rooms: Sequence[Place]) -> list[list[Box]]:
+    """Return the boxes of every list of a moment: the allocator's, the cache, then blocks, their records, heads."""
+    wide = PANEL - 2 * AT
+    page_box = width_of([*moment.listed, *moment.krc.cache])
+    lists = [
+        placed([(pfn, 0, 0) for pfn in pfns], LEFT, (AT, 55 + 50 * at), wide, page_box)
+        for at, pfns in enumerate((moment.listed, moment.krc.cache))
+    ]
+    held = {label: (blocks, head) for label, blocks, head in rows(moment.krc)}
+    for room in rooms:
+        blocks, head = held.get(room.label, ((), ()))
+        for at, block in enumerate(blocks[:BLOCKS]):
+            y = room.y + LABEL + LINE * at
+            lists.append([Box(block.pfn, 0, 0, RIGHT, AT, y, page_box)])
+            first = AT + page_box + 12
+            lists.append([_object(obj, first + CELL_WIDE * n, y) for n, obj in enumerate(block.records[:SLOTS])])
+        y = room.y + LABEL + LINE * max(room.blocks, 1)
+        lists.append(placed([(obj, NO_ORDER, OBJECT) for obj in head], RIGHT, (AT + 74, y), wide - 74, CELL_WIDE - 6))
+    return lists
+
+
+def _object(number: int, x: float, y: float) -> Box:
+    return Box(number, NO_ORDER, OBJECT, RIGHT, x + 2, y, CELL_WIDE - 6)
+
+
+def draw(moment: Moment, rooms: Sequence[Place], before: Moment | None = None) -> str:
+    """Draw a moment as HTML; what has moved since the one before comes from where it was."""
+    lists = boxes_of(moment, rooms)
+    old = [box for one in boxes_of(before, rooms) for box in one] if before else None
+    drawn = moved([box for one in lists for box in one], old)
+    for one in lists:
+        drawn[one[0].panel if one else LEFT] += count_of_hidden(one)
+    height = max((rooms[-1].y + rooms[-1].height if rooms else 0), 150)
+    left, right = (sources(moment), 150.0), (chain_panel(moment, rooms, height), height)
+    return panels(left, right, drawn, "; ".join(line.strip() for line in words(moment))) + KEY
+
+
+KEY = (
+    '<p class="gfp-key">A square is a page, a circle an object that waits. A block is a page of pointers; here it has '
+    f"room for {SLOTS} instead of some 500.</p>"
+)
+
+
+def sources(moment: Moment) -> str:
+    """Draw where blocks come from: this CPU's list in the allocator, and the cache of kfree_rcu()."""
+    wide = PANEL - 2 * EDGE
+    names = ("UNMOVABLE list of this CPU", "kfree_rcu()'s cache of pages")
+    drawn = [f'<path class="frame" d="M2 2h{PANEL - 4}v146h-{PANEL - 4}z"/>']
+    drawn.append(word((AT, 24), "Where a page comes from", "title"))
+    for at, name in enumerate(names):
+        drawn.append(word((AT, 47 + 50 * at), name) + lane(AT, 55 + 50 * at, wide))
+    drawn += [word((AT + 4, 71), "✕ empty: the request returns NULL", "title")] * moment.refused
+    return "".join(drawn)
+
+
+def chain_panel(moment: Moment, rooms: Sequence[Place], height: float) -> str:
+    """Draw what a CPU has queued: each block a page with room for records, newest first, then the head list."""
+    drawn = [f'<path class="frame" d="M2 2h{PANEL - 4}v{height - 4:g}h-{PANEL - 4}z"/>']
+    drawn.append(word((AT, 24), "What waits to be freed", "title"))
+    held = {label: (blocks, head) for label, blocks, head in rows(moment.krc)}
+    for room in rooms:
+        blocks, head = held.get(room.label, ((), ()))
+        drawn.append(f'<path class="rule" d="M{EDGE} {room.y - 2:g}h{PANEL - 2 * EDGE}"/>')
+        drawn.append(word((AT, room.y + 15), PLACES[room.label.rstrip(" 0123456789")]))
+        for at, block in enumerate(blocks[:BLOCKS]):
+            drawn.append(_slots(block, room.y + LABEL + LINE * at, last=at == len(blocks) - 1))
+        more = len(blocks) - BLOCKS
+        drawn += [word((AT + 200, room.y + 15), f"and {more} more blocks")] * (more > 0)
+        if room.head:
+            drawn += [word((AT, room.y + LABEL + LINE * max(room.blocks, 1) + 16), "rcu_head:")] * bool(head)
+    return "".join(drawn)
+
+
+def _slots(block: Block, y: float, last: bool) -> str:
+    """Draw the room for records of a block, how full it is, and the link to the next one."""
+    first = AT + width_of([block.pfn]) + 12
+    cells = "".join(f"M{first + CELL_WIDE * n:g} {y - 1:g}h{CELL_WIDE - 2}v24h-{CELL_WIDE - 2}z" for n in range(SLOTS))
+    link = "" if last else f'<path d="M{AT + 20} {y + 22:g}v8"/>'
+    said = f"{len(block.records)} of {SLOTS}"
+    return f'<path class="slot" d="{cells}"/>{link}{word((first + CELL_WIDE * SLOTS + 8, y + 16), said)}'
+
+
+def words(moment: Moment) -> list[str]:
+    """Return a moment's lists in words."""
+    lines = [f"  list      {' '.join(map(str, moment.listed)) or 'empty'}"]
+    lines.append(f"  cache     {' '.join(map(str, moment.krc.cache)) or 'empty'}")
+    for label, blocks, head in rows(moment.krc):
+        text = [block_text(block) for block in blocks] + [f"head {' '.join(map(str, head))}"] * bool(head)
+        lines.append(f"  {label:<9} {' -> '.join(text) or 'nothing'}")
+    return lines
+
+
 def frames(rcu: KfreeRcu, objects: int) -> list[Picture]:
-    """Draw the steps of a story, each with its title, what happened, and the lists after it."""
+    """Draw the moments of a story: where pages come from, what waits to be freed, and what has moved.
+
+    Arguments: a chain of which nothing is queued; how many objects are queued.
+    """
+    told = list(story(rcu, objects))
+    rooms = places(told)
+    names = [moment.title.removeprefix("kfree_rcu(object ").removeprefix("after ").removesuffix(")") for moment in told]
     drawn = []
-    for title, text, krc in story(rcu, objects):
-        html = f'<p class="gfp-title">{escape(title)}</p><p class="gfp-key">{escape(text) or "nothing yet"}</p>'
-        drawn.append(Picture(html, f"{title}: {text}" if text else title) + lists(krc))
+    for at, moment in enumerate(told):
+        text = said(moment.events)
+        line = time_line(names, range(len(told)), at, "objects in their order, then the time")
+        picture = draw(moment, rooms, told[at - 1] if at else None)
+        html = captioned(
+            shows(moment), moment.title, escape(text) or "nothing yet", picture, line if len(told) <= MOST else ""
+        )
+        drawn.append(Picture(html, "\n".join([f"{moment.title}: {text}" if text else moment.title, *words(moment)])))
     return drawn
+
+
+MOST = 60  #: moments on a time line

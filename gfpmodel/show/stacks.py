@@ -6,7 +6,7 @@ Nothing is told by colour alone: a lock that is held has a dot, one that is take
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -84,43 +84,152 @@ class Ask:
         return verdict(request, where, Setup(self.pcp, contended=contended), kernel, known)
 
 
-def levels(where: Context, kernel: Kernel) -> Iterator[tuple[str, str, str, str]]:
+@dataclass(frozen=True)
+class Plate:
+    """One plate of a drawn stack: a level, or a lock that is held, taken or tried.
+
+    ``needs`` and ``leaves`` are wait types as the kernel numbers them, ``allowed`` what is left where it is put (None:
+    it changes nothing); ``said`` are the reports on it.
+    """
+
+    level: str
+    what: str
+    type: str = ""
+    needs: int | None = None
+    leaves: int | None = None
+    allowed: int | None = None
+    leaves_text: str = "as before"
+    wanted: bool = False
+    tried: bool = False
+    said: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Return whether it is wider than what is left for it, and is waited for."""
+        return self.wanted and not self.tried and (self.needs or 0) > (9 if self.allowed is None else self.allowed)
+
+
+def levels(where: Context, kernel: Kernel) -> Iterator[Plate]:
     """Yield the levels of a stack from the task: at which interrupt level, what, its type, and what it leaves."""
-    yield "task", NOTHING, "", wait_text(Cpu(kernel).wait_context, kernel.nesting)
+    bare = Cpu(kernel)
+    yield Plate("task", NOTHING, leaves=bare.allowed, leaves_text=wait_text(bare.wait_context, kernel.nesting))
     known = 0
     for at, entry in enumerate(where.entries, 1):
         cpu = Cpu(kernel)
         cpu.enter(replace(where, entries=where.entries[:at]))
         if entry.word in WORDS:
-            leaves = wait_text(cpu.wait_context, kernel.nesting) if entry.item.level else "as before"
+            new = bool(entry.item.level)
+            leaves = wait_text(cpu.wait_context, kernel.nesting) if new else "as before"
             threaded = " (RT: in a task)" * (kernel.rt and entry.item.level not in ("", cpu.level))
-            yield cpu.level, f"{WORDS[entry.word]}{threaded}", "", leaves
+            number = cpu.number(cpu.wait_context) if new else None
+            what = f"{WORDS[entry.word]}{threaded}"
+            yield Plate(cpu.level, what, leaves=number, allowed=cpu.allowed, leaves_text=leaves)
         for held in cpu.held[known:]:
             leaves = wait_text(held.lock.inner, kernel.nesting) if held.lock.inner else "as before"
-            yield cpu.level, f"{HELD} {held.lock.name}", held.lock.text(kernel.nesting), leaves
+            needs, inner = cpu.number(held.lock.outer), cpu.number(held.lock.inner)
+            said = f"{HELD} {held.lock.name}"
+            yield Plate(cpu.level, said, held.lock.text(kernel.nesting), needs, inner, leaves_text=leaves)
         known = len(cpu.held)
 
 
 def stack_of(where: Context, kernel: Kernel) -> Picture:
-    """Draw a context as a stack, outermost first, with the wait type that each level leaves to what comes under it."""
-    return whole(table(["level", "what", "type {needs:leaves}", "leaves"], levels(where, kernel)))
+    """Draw a context as a stack, outermost lowest, with the wait type that each level leaves to what is put on it."""
+    plates = list(levels(where, kernel))
+    rows = [(plate.level, plate.what, plate.type, plate.leaves_text) for plate in plates]
+    text = table(["level", "what", "type {needs:leaves}", "leaves"], rows).text
+    return Picture(drawn_stack(plates, text), text)
+
+
+def wanted(found: Verdict) -> Iterator[Plate]:
+    """Yield the locks that a request took, or tried, in order, with what was left for each, and the reports on it."""
+    cpu = Cpu(found.kernel)
+    cpu.enter(found.context)
+    nesting = found.kernel.nesting
+    seen = set()
+    for step in found.steps:
+        if step.what == "release":
+            cpu.release(step.lock)
+        if step.what not in ("acquire", "try", "busy"):
+            continue
+        lock, allowed, key = found.kernel.lock(step.lock), cpu.allowed, (step.what, step.lock, step.where)
+        if step.what != "busy":
+            cpu.acquire(lock, step.where, step.what == "try", instance=step.zone)
+        if key not in seen:
+            seen.add(key)
+            said = tuple(f"{SAID}{SHORT[r.kind]}" for r in found.reports if names(r, *key))
+            tried = step.what != "acquire"
+            leaves = (cpu.number(lock.outer), cpu.number(lock.inner), allowed)
+            what = f"{TAKES} {'tries' if tried else 'takes'} {lock.name}"
+            yield Plate(found.context.level, what, lock.text(nesting), *leaves, wanted=True, tried=tried, said=said)
 
 
 def took(found: Verdict) -> Picture:
     """Draw the locks that a request took, or tried, in order, and which of them were reported."""
-    taken = dict.fromkeys(
-        (step.what, step.lock, step.where) for step in found.steps if step.what in ("acquire", "try", "busy")
-    )
-    rows = [
-        (
-            f"{TAKES} {'takes' if what == 'acquire' else 'tries'}",
-            lock,
-            found.kernel.lock(lock).text(found.kernel.nesting),
-            ", ".join(f"{SAID}{SHORT[r.kind]}" for r in found.reports if names(r, what, lock, where)) or NOTHING,
-        )
-        for what, lock, where in taken
-    ]
-    return whole(table(["request", "lock", "type", "reported"], rows or [["takes no lock", "", "", ""]]))
+    plates = list(wanted(found))
+    rows = [(*plate.what.rsplit(" ", 1), plate.type, ", ".join(plate.said) or NOTHING) for plate in plates]
+    text = table(["request", "lock", "type", "reported"], rows or [["takes no lock", "", "", ""]]).text
+    return Picture(drawn_stack(plates, text) if plates else f"<p>{NO_LOCK}</p>", text)
+
+
+NO_LOCK = "The request takes no lock."
+KEY_OF_WIDTH = (
+    "A plate is as wide as the longest wait that it allows on top of it. A lock that needs more than is left does not "
+    "fit; one that is only tried is not checked."
+)
+
+
+def drawn_stack(plates: Sequence[Plate], alt: str) -> str:
+    """Draw plates, the last one on top."""
+    rows = (f"<li{kind_of(one)}><i>{shape(one)}</i><div>{beside(one)}</div></li>" for one in reversed(plates))
+    return f'<ol class="gfp-stack" role="img" aria-label="{escape(alt)}">{"".join(rows)}</ol>'
+
+
+def kind_of(plate: Plate) -> str:
+    """Return the classes of a plate's line."""
+    kinds = {
+        "wanted": plate.wanted,
+        "broken": plate.broken or bool(plate.said),
+        "tried": plate.tried,
+        "floor": not plate.type and plate.leaves is not None,
+        "same": plate.leaves is None,
+    }
+    return f' class="{" ".join(name for name, on in kinds.items() if on)}"'
+
+
+def beside(plate: Plate) -> str:
+    """Return what is said beside a plate."""
+    name = "the task" if plate.what == NOTHING else plate.what
+    if not plate.wanted:
+        facts = [plate.level if plate.what != NOTHING else "", plate.type, f"leaves {plate.leaves_text}"]
+        about = "; ".join(filter(None, facts))
+    elif plate.tried:
+        about = f"{plate.type}; a trylock is not checked"
+    elif not plate.needs:
+        about = f"{plate.type}; no wait type in this kernel, so it is not checked"
+    else:
+        about = f"{plate.type}; needs {plate.needs}, {plate.allowed} is left"
+    said = f"<strong>{escape(', '.join(plate.said))}</strong>" if plate.said else ""
+    return f"<b>{escape(name)}</b><span>{escape(about)}</span>{said}"
+
+
+def shape(plate: Plate) -> str:
+    """Return a plate as wide at the bottom as what it needs, and at the top as what it leaves.
+
+    What changes nothing, or has no wait type, is as wide as what it stands on.
+    """
+    allowed = plate.allowed or WIDEST
+    bottom = plate.needs or (allowed if plate.type or plate.leaves is None else WIDEST)
+    top = plate.leaves or bottom
+    left, right = 50 - bottom * WIDE, 50 + bottom * WIDE
+    body = f'<path class="body" d="M{50 - top * WIDE:g} 0H{50 + top * WIDE:g}L{right:g} 40H{left:g}z"/>'
+    if plate.broken:
+        over = [(left, 50 - allowed * WIDE), (50 + allowed * WIDE, right)]
+        lines = (f"M{a:g} {y}L{b:g} {y - 12}" for a, b in over for y in range(12, 41, 7))
+        body += f'<path class="hatch" d="{"".join(lines)}"/>'
+    return f'<svg aria-hidden="true" viewBox="0 0 100 40" preserveAspectRatio="none">{body}</svg>'
+
+
+WIDEST, WIDE = 5, 9.5  #: the number of LD_WAIT_MAX; half of the width of a wait type, in hundredths
 
 
 def way(found: Verdict) -> Picture:
@@ -208,12 +317,38 @@ def outcome(found: Verdict) -> str:
     return f"{result(found)}; {', '.join(said) or 'nothing is printed'}"
 
 
+def shows(found: Verdict) -> str:
+    """Return what a stack shows, in a sentence."""
+    plates = list(wanted(found))
+    broken = next((plate for plate in plates if plate.broken), None)
+    if broken and not found.lockdep:
+        return f"{broken.what.rsplit(' ', 1)[1]} does not fit, and this kernel does not check it here"
+    if broken and broken.said:
+        return f"{broken.what.rsplit(' ', 1)[1]} does not fit on what is held: the kernel prints a report"
+    if found.printed:
+        return f"The kernel prints a report: {', '.join(SHORT[report.kind] for report in found.printed)}"
+    if not plates:
+        return "Nothing is printed: the request takes no lock"
+    tries = all(plate.tried for plate in plates)
+    return f"Nothing is printed: {'every lock is only tried' if tries else 'every lock fits'}"
+
+
+def stacked(found: Verdict) -> Picture:
+    """Draw a context as a stack with the request's locks on top, in the order in which it takes or tries them."""
+    text = f"{stack_of(found.context, found.kernel).text}\n{took(found).text}"
+    drawn = drawn_stack([*levels(found.context, found.kernel), *wanted(found)], text)
+    return Picture(f'{drawn}<p class="gfp-key">{KEY_OF_WIDTH}</p>', text)
+
+
 def nested(found: Verdict, title: str) -> Picture:
-    """Draw a verdict: the stack, the locks of the request, the outcome, and what the kernel prints."""
-    end = outcome(found)
-    html = f'<p class="gfp-title">{escape(title)}</p><p class="gfp-key">outcome: {escape(end)}</p>'
-    parts = (stack_of(found.context, found.kernel), took(found), printed(found.printed))
-    return sum(parts, Picture(html, f"{title}\noutcome: {end}"))
+    """Draw a verdict: the stack with the request's locks on top, the outcome, and what the kernel prints."""
+    end, stack, said = outcome(found), stacked(found), printed(found.printed)
+    html = (
+        f'<p class="gfp-finding">{escape(shows(found))}</p><p class="gfp-call">{escape(title)}</p>'
+        f'<p class="gfp-now" role="status">Outcome: {escape(end)}.</p>'
+        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{stack.html}{said.html}</div>'
+    )
+    return Picture(html, "\n".join([title, f"outcome: {end}", stack.text, said.text]))
 
 
 def wait_types(locks: Iterable[LockClass]) -> Picture:

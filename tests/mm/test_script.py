@@ -84,7 +84,7 @@ def test_a_step_says_where_its_page_came_from() -> None:
     assert [step.irq_off for step in steps] == [1, 1, 1, 1, 2, 1, 1, 1]
     assert [step.stray for step in steps] == [False, False, True, False, False, False, False, False]
     assert [step.stolen for step in steps] == [0, 0, 0, 1, 0, 0, 0, 0]
-    assert steps[2].call == "alloc_pages(__GFP_FAST_TRY, 0) on cpu 0"
+    assert steps[2].call == "alloc_pages(__GFP_FAST_TRY, 0) on CPU 0"
 
 
 def test_a_page_is_asked_and_freed_on_the_cpu_that_is_named() -> None:
@@ -110,4 +110,4 @@ def test_every_proposal_can_be_asked(name: str) -> None:
     row = proposal(name)
     warm, asked = run_script(small_machine(row), "+0 +0!")
     assert asked.source == "the UNMOVABLE list"
-    assert (row.request in asked.call, warm.call) == (True, "alloc_pages(GFP_KERNEL, 0) on cpu 0")
+    assert (row.request in asked.call, warm.call) == (True, "alloc_pages(GFP_KERNEL, 0) on CPU 0")

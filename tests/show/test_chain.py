@@ -8,8 +8,9 @@ import pytest
 
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.rcu import KfreeRcu
-from gfpmodel.show.chain import CELL, SLOTS, drawn_machine, frames, page, true_scale
+from gfpmodel.show.chain import CELL, SLOTS, draw, drawn_machine, frames, page, places, rows, story, true_scale
 from gfpmodel.show.widgets import chain_stepper
+from tests.show.test_pictures import Balanced
 
 FAST_TRY = PROPOSALS["fast_try"]
 
@@ -22,7 +23,7 @@ def told() -> list[str]:
 def test_the_three_sources_in_order(told: list[str]) -> None:
     wanted = [text for text in told if "a block is wanted" in text]
     assert [text.partition(":")[0] for text in wanted] == [f"kfree_rcu(object {n})" for n in (1, 5, 9, 10)]
-    assert "this cpu's cache" in wanted[0]
+    assert "this CPU's cache" in wanted[0]
     assert "from the allocator" in wanted[1]
     assert "NULL" in wanted[2]
 
@@ -69,3 +70,33 @@ def test_the_player_has_a_frame_for_each_step() -> None:
     box = chain_stepper(FAST_TRY, 3)
     controls, stack = box.children[1], box.children[2]
     assert controls.children[1].max == len(stack.children) - 1 == len(frames(drawn_machine(FAST_TRY), 3)) - 1
+
+
+def test_the_drawing_has_what_the_model_has() -> None:
+    moments = list(story(drawn_machine(FAST_TRY), 2 * SLOTS + 2))
+    rooms = places(moments)
+    for moment in moments:
+        held = list(rows(moment.krc))
+        pages = {block.pfn for _, blocks, _ in held for block in blocks} | set(moment.listed) | set(moment.krc.cache)
+        objects = {obj for _, blocks, head in held for one in (*(b.records for b in blocks), head) for obj in one}
+        html = draw(moment, rooms)
+        assert sorted(map(int, re.findall(r'data-page="(\d+)/0"', html))) == sorted(pages)
+        assert sorted(map(int, re.findall(r'data-object="(\d+)"', html))) == sorted(objects)
+
+
+def test_a_refused_request_says_so_where_the_page_would_have_come_from() -> None:
+    drawn = frames(drawn_machine(FAST_TRY), 2 * SLOTS + 2)
+    refused = [frame.text.partition(":")[0] for frame in drawn if "the request returns NULL" in frame.html]
+    assert refused == ["kfree_rcu(object 9)", "kfree_rcu(object 10)"]
+    assert "linked through its own rcu_head" in drawn[9].html
+    block = re.search(r'data-page="4097/0" style="([^"]+)"', drawn[5].html)
+    assert block, "the page moves"
+    assert "--s:-1" in block[1], "from the allocator's side to the chain's"
+
+
+def test_a_long_run_is_cut_and_closes() -> None:
+    drawn = frames(drawn_machine(FAST_TRY, pages=8), 40)
+    for frame in drawn:
+        Balanced(frame.html)
+        assert 'role="img"' in frame.html
+    assert any("more blocks" in frame.html for frame in drawn)

@@ -4,7 +4,20 @@ import ipywidgets as W
 import pytest
 
 from gfpmodel.locking import LockClass, context, make_kernel
-from gfpmodel.show.stacks import Ask, nested, outcome, printed, stack_of, took, wait_types, way, way_of_work
+from gfpmodel.show.stacks import (
+    Ask,
+    levels,
+    nested,
+    outcome,
+    printed,
+    shape,
+    stack_of,
+    took,
+    wait_types,
+    wanted,
+    way,
+    way_of_work,
+)
 from gfpmodel.show.widgets import nesting
 
 RFC = "v5.8-rc3+FAST_TRY"
@@ -72,7 +85,7 @@ def test_the_lock_that_is_reported_is_marked() -> None:
     assert took(found).text.splitlines()[1].split()[:3] == ["→", "takes", "&zone->lock"]
     assert plain(took(found).text).endswith("✕ Invalid wait context")
     assert "✕" not in took(MASK_0("raw:krc.lock", PLAIN)).text
-    assert '<span style="white-space:nowrap">&amp;zone-&gt;lock</span>' in took(found).html
+    assert '<span style="white-space:nowrap">&amp;zone-&gt;lock</span>' in way(found).html
     assert "takes no lock" in took(FAST("raw:krc.lock", PROVING)).text
     assert "→ tries" in took(Ask(row="trylock")("raw", PROVING)).text
 
@@ -177,3 +190,63 @@ def test_the_work_item_takes_its_locks_in_a_task() -> None:
     assert "&zone->lock" not in way(found).text
     assert "takes &zone->lock" in way_of_work(found).text
     assert "✕" not in way_of_work(found).text
+
+
+# drawn as plates
+
+PLACES_AND_KERNELS = [
+    (text, kernel)
+    for text in (
+        "task",
+        "raw:krc.lock",
+        "spin>raw",
+        "mutex>hardirq>raw:krc.lock",
+        "rcu",
+        "softirq",
+        "irqoff",
+        "raw_try",
+    )
+    for kernel in (PLAIN, PROVING, RT, TODAY)
+]
+
+
+@pytest.mark.parametrize(("text", "kernel"), PLACES_AND_KERNELS)
+@pytest.mark.parametrize("ask", [MASK_0, Ask(row="trylock")])
+def test_what_does_not_fit_is_what_lockdep_reports(text: str, kernel, ask: Ask) -> None:
+    found = ask(text, kernel)
+    reported = [one.lock.name for one in found.reports if one.kind == "invalid_wait_context" and one.lock]
+    assert [plate.what.split()[-1] for plate in wanted(found) if plate.broken][:1] == reported
+    html = took(found).html
+    assert ('class="hatch"' in html) == bool(reported)
+    assert ("✕" in html) == bool(found.reports)
+
+
+def test_a_plate_is_as_wide_as_what_it_allows() -> None:
+    task, irq, lock = levels(context("hardirq>raw:krc.lock"), PROVING)
+    assert [task.leaves, irq.leaves, lock.needs, lock.leaves] == [5, 2, 2, 2]
+    assert "M2.5 0H97.5L97.5 40H2.5z" in shape(task)
+    assert "M31 0H69L97.5 40H2.5z" in shape(irq), "an interrupt is a floor of its own"
+    assert "M31 0H69L69 40H31z" in shape(lock)
+
+
+def test_the_stack_stands_on_the_task_and_says_in_words_what_it_shows() -> None:
+    found = MASK_0("raw:krc.lock", PROVING)
+    html = nested(found, "a title").html
+    assert html.index("<b>→ takes &amp;zone") < html.index("<b>● krc.lock") < html.index("<b>the task</b>")
+    assert "needs 3, 2 is left" in html
+    assert 'class="gfp-grown broken"' in html
+    assert "does not fit on what is held" in html
+    assert html.count('role="img"') == 1
+    quiet = nested(MASK_0("raw:krc.lock", PLAIN), "a title").html
+    assert 'class="gfp-grown"' in quiet
+    assert "every lock fits" in quiet
+    assert "only tried" in nested(Ask(row="trylock")("raw", PROVING), "").html
+    assert "takes no lock" in nested(FAST("raw", PROVING), "").html
+
+
+def test_a_lock_that_does_not_fit_where_nobody_looks_is_drawn_so() -> None:
+    found = MASK_0("hardirq", PROVING)
+    assert not found.lockdep, "v5.8 does not check the first lock that is taken"
+    html = nested(found, "").html
+    assert 'class="hatch"' in html
+    assert "this kernel does not check it here" in html
