@@ -24,8 +24,10 @@ INTERPRETED := tests/mm tests/rcu tests/locking tests/sim/test_loop.py tests/sim
                tests/sim/test_sweeps.py::test_pages_and_objects_in_are_out_or_live tests/evidence/test_raw_rows.py tests/test_cli_mm.py
 # the files with tests in a browser: no other stage has them, and theirs reads no other file
 PAGES := $(shell grep -rl --include='*.py' 'mark\.pages' tests)
-PACKAGE := tests $(PAGES:%=--ignore=%) -n auto --dist loadfile
-ENGINE  := $(INTERPRETED) -m 'not bulk' -n auto --dist loadfile
+# every process of pytest imports nbval's plugin, and so Jupyter's client, unless it is told not to
+PLAIN   := -p no:nbval -n auto
+PACKAGE := tests $(PAGES:%=--ignore=%) $(PLAIN) --dist loadfile
+ENGINE  := $(INTERPRETED) -m 'not bulk' $(PLAIN) --dist loadfile
 
 .PHONY: help engine book test coverage lab meeting wheel bench record grids lint clean distclean setup chromium
 
@@ -48,7 +50,7 @@ test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapter
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --durations=15 --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q $(PAGES) -n auto --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q $(PAGES) $(PLAIN) --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 # a command of its own, because to trace each line takes as long again as to run it
