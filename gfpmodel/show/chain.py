@@ -215,6 +215,7 @@ def shows(moment: Moment) -> str:
     return next(iter([*wanted, *(text for name, text in SHOWS.items() if name in names)]), "Before the first object")
 
 
+MOST = 60  #: moments on a time line
 BLOCKS, LINE, LABEL = 4, 30, 22  #: blocks of a place that are drawn; px of a line and of a label
 AT = EDGE + 2  #: where a line begins
 CELL_WIDE = 30
@@ -356,11 +357,7 @@ def frames(rcu: KfreeRcu, objects: int) -> list[Picture]:
         text = said(moment.events)
         line = time_line(names, range(len(told)), at, "objects in their order, then the time")
         picture = draw(moment, rooms, told[at - 1] if at else None)
-        html = captioned(
-            shows(moment), moment.title, escape(text) or "nothing yet", picture, line if len(told) <= MOST else ""
-        )
+        spoken = escape(text[:1].upper() + text[1:]) or "Nothing yet"
+        html = captioned(shows(moment), moment.title, spoken, picture, line if len(told) <= MOST else "")
         drawn.append(Picture(html, "\n".join([f"{moment.title}: {text}" if text else moment.title, *words(moment)])))
     return drawn
-
-
-MOST = 60  #: moments on a time line
