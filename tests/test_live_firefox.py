@@ -66,10 +66,10 @@ class Firefox:
     """One tab of a Firefox; ``log`` has what it asked for and what it complained of."""
 
     def __init__(self, port: int) -> None:
-        deadline = time.monotonic() + PATIENCE
+        address, deadline = f"ws://127.0.0.1:{port}/session", time.monotonic() + PATIENCE
         while True:
             try:
-                self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/session", timeout=PATIENCE)
+                self.socket = websocket.create_connection(address, timeout=PATIENCE, suppress_origin=True)
                 break
             except OSError:
                 if time.monotonic() > deadline:
