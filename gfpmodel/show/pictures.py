@@ -23,25 +23,26 @@ NARROW = 28
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A picture as HTML (without its style sheet) and the same facts as text."""
+    """A picture as HTML (without its style sheets) and the same facts as text; ``sheet`` is one of its own."""
 
     html: str
     text: str
+    sheet: str = ""
 
     def _repr_html_(self) -> str:
-        return style() + self.html
+        return style() + (style(self.sheet) if self.sheet else "") + self.html
 
     def __repr__(self) -> str:
         return self.text
 
     def __add__(self, below: Picture) -> Picture:
-        return Picture(self.html + below.html, f"{self.text}\n{below.text}")
+        return Picture(self.html + below.html, f"{self.text}\n{below.text}", self.sheet or below.sheet)
 
 
-@lru_cache(maxsize=1)
-def style() -> str:
-    """Return the style sheet of all pictures as an HTML element."""
-    return f"<style>{files(__package__).joinpath('style.css').read_text()}</style>"
+@lru_cache
+def style(sheet: str = "style.css") -> str:
+    """Return a style sheet, by default that of all pictures, as an HTML element."""
+    return f"<style>{files(__package__).joinpath(sheet).read_text()}</style>"
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def hunk(patch: Patch, path: str, number: int, report: Report) -> Picture:
         f'<div class="gfp-diff" role="group" aria-label="{escape(f"{path}, line {it.target_start}")}">'
         f"<p>{escape(path)}</p><code>{escape(where.rstrip())}</code>{body}</div>{notes}"
     )
-    return Picture(html, "\n".join([path, where.rstrip(), *lines, *(f"  -> {text}" for text in said)]))
+    return Picture(html, "\n".join([path, where.rstrip(), *lines, *(f"  -> {text}" for text in said)]), "diff.css")
 
 
 def _diff_line(line: str) -> str:

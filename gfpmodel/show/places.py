@@ -34,9 +34,9 @@ PLACES = {
     "hrt": "in a hard interrupt",
     "hrt_raw": "in a hard interrupt that holds a raw spinlock",
     "hrt_spin": "in a hard interrupt that holds a spinlock",
-    "hrt_over_mutex": "in a hard interrupt; the interrupted task holds a mutex",
-    "hrt_over_raw": "in a hard interrupt; the interrupted task holds a raw spinlock",
-    "hrt_over_spin": "in a hard interrupt; the interrupted task holds a spinlock",
+    "hrt_over_mutex": "in a hard interrupt that came over a held mutex",
+    "hrt_over_raw": "in a hard interrupt that came over a held raw spinlock",
+    "hrt_over_spin": "in a hard interrupt that came over a held spinlock",
     "hrt_soft_decl": "in a timer that PREEMPT_RT runs in a softirq",
     "irqwork": "in irq_work that PREEMPT_RT runs in a thread",
     "irqwork_hard": "in irq_work that stays in the hard interrupt",
@@ -80,6 +80,8 @@ SIGNS = {
     "NULL": ("○", "NULL"),
     "page": ("●", "page"),
 }
+#: How a request ends.
+ENDS = {"page": "gets a page", "NULL": "gets NULL", "freed": "frees the page"}
 BEFORE = "nothing can be said of it: the context's own locks were reported first, and lockdep stops at its first report"
 
 
@@ -95,8 +97,7 @@ def told(found: Verdict) -> str:
     locks = f"takes {', '.join(found.locks)}" if found.locks else "takes no lock"
     if found.trylocks == found.locks != []:
         locks = f"only tries {', '.join(found.locks)}"
-    gets = "a page" if found.result == "page" else found.result
-    end = "never returns, for this CPU waits for itself" if found.deadlock else f"gets {gets}"
+    end = "never returns, for this CPU waits for itself" if found.deadlock else ENDS.get(found.result, found.result)
     said = [f"{SHORT[r.kind]}{f' on {r.lock.name}' if r.lock else ''}" for r in found.reports]
     silence = "nothing is printed, although the lists can be broken" if found.unsafe else "nothing is printed"
     return f"{locks}; {end}; {f'the kernel prints {chr(8220)}' + '”, “'.join(said) + '”' if said else silence}"
@@ -162,14 +163,14 @@ def grid(cells: Matrix, title: str, *, together: bool = False, start: tuple[str,
             text = texts.setdefault(f"<p><b>{escape(way_of(way))}</b></p>{below}", str(len(texts)))
             at = f"{name}-{len(rules)}"
             pressed = " checked" * (start == (names[0], way))
-            label = escape(f"{said}{way_of(way)}: {words}")
+            line.append("/".join(unique(status(c.verdict) for c in row[way])))
+            label = escape(f"{said}{way_of(way)}: {line[-1]}")
             rules.append(f"#{name}:has(#{at}:checked) .t{text}")
             body.append(
                 f'<td class="{worst(row[way])}" data-label="{escape(way_of(way))}"><label title="{escape(words)}">'
                 f'<input type="radio" name="{name}" id="{at}" aria-label="{label}"{pressed}>'
                 f"{signs}</label></td>"
             )
-            line.append("/".join(unique(status(c.verdict) for c in row[way])))
         body.append("</tr>")
         lines.append(line)
     heads = "".join(f'<th scope="col">{escape(way_of(way)).replace("_", "_<wbr>")}</th>' for way in ways)
@@ -183,7 +184,7 @@ def grid(cells: Matrix, title: str, *, together: bool = False, start: tuple[str,
         f"<table><thead><tr>{'' if together else '<td></td>'}{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         f'<p class="gfp-key">{key}Press a square to read what happens there.</p>{below}</div>'
     )
-    return Picture(html, f"{title}\n{table(['', *map(way_of, ways)], lines).text}")
+    return Picture(html, f"{title}\n{table(['', *map(way_of, ways)], lines).text}", "grid.css")
 
 
 def place_html(names: Iterable[str], columns: int = 0) -> str:
@@ -222,4 +223,6 @@ def matrix_browser(cells: Matrix) -> W.VBox:
         line = python(call, matrix="gfpmodel.locking.matrix", frame_of="gfpmodel.show.places")
         return pane(frame_of(cells.select(config=config, order=order, pcp=pcp)), line)
 
-    return W.VBox([W.HTML(style()), *controls, every_frame(controls, [configs, orders, pcps], frame)])
+    return W.VBox(
+        [W.HTML(style() + style("grid.css")), *controls, every_frame(controls, [configs, orders, pcps], frame)]
+    )
