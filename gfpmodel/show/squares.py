@@ -220,7 +220,7 @@ def matrix_browser(cells: Matrix) -> W.VBox:
 
     def frame(config: str, order: int, pcp: str) -> W.HTML:
         call = f'frame_of(matrix(orders=({order},), pcps=("{pcp}",), configs=("{config}",)))'
-        line = python(call, matrix="gfpmodel.locking.matrix", frame_of="gfpmodel.show.places")
+        line = python(call, matrix="gfpmodel.locking.matrix", frame_of="gfpmodel.show.squares")
         return pane(frame_of(cells.select(config=config, order=order, pcp=pcp)), line)
 
     return W.VBox(

@@ -12,7 +12,7 @@ from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.matrices import MARKS, status
-from gfpmodel.show.places import BEFORE, KERNELS, PLACES, SIGNS, WAYS, frame_of, grid, matrix_browser, told
+from gfpmodel.show.squares import BEFORE, KERNELS, PLACES, SIGNS, WAYS, frame_of, grid, matrix_browser, told
 
 FEW = ("task", "raw", "hrt", "hrt_spin", "zone_lock")
 NESTING, RT = "PROVE_RAW_LOCK_NESTING", "PREEMPT_RT 2020"
