@@ -17,11 +17,8 @@ OF_PAGES = ("allocation failure", "stall", "vmalloc failure", "vmalloc error", "
 MOST_WAITING = 64  #: reports that wait for another of their boot to tell an option of the kernel
 
 
-def explain_report(found: Found) -> dict[str, Any]:
-    """Return the explanation of one report: ``asked``, ``why``, ``otherwise``, ``missing`` and what led to them."""
-    if found.kind in OF_PAGES:
-        return failure.facts(failure.read_failure(found))
-    return locks.facts(read_locks(found))
+#: A report, and its explanation: ``asked``, ``why``, ``otherwise``, ``missing`` and what led to them.
+Explained = tuple[Found, dict[str, Any]]
 
 
 @dataclass
@@ -32,8 +29,8 @@ class Told:
     nesting: bool | None = None
     waiting: list[Found | LockReport] = field(default_factory=list)
 
-    def take(self, found: Found) -> Iterator[dict[str, Any]]:
-        """Take the next report; yields the explanations of those that need not wait any longer."""
+    def take(self, found: Found) -> Iterator[Explained]:
+        """Take the next report; yields those that need not wait any longer."""
         if found.kind in OF_PAGES:
             self.waiting.append(found)
         else:
@@ -47,19 +44,27 @@ class Told:
         if not (self.boot[0] and undecided) or len(self.waiting) > MOST_WAITING:
             yield from self.all()
 
-    def all(self) -> Iterator[dict[str, Any]]:
-        """Yield the explanations of all that wait."""
+    def all(self) -> Iterator[Explained]:
+        """Yield all that wait."""
         waiting, self.waiting = self.waiting, []
         for one in waiting:
-            yield locks.facts(one, self.nesting) if isinstance(one, LockReport) else explain_report(one)
+            if isinstance(one, LockReport):
+                yield one.found, locks.facts(one, self.nesting)
+            else:
+                yield one, failure.facts(failure.read_failure(one))
+
+
+def explain_reports(found: Iterable[Found]) -> Iterator[Explained]:
+    """Yield reports, each with its explanation, few in memory at a time."""
+    told = Told()
+    for one in found:
+        yield from told.take(one)
+    yield from told.all()
 
 
 def explain_lines(lines: Iterable[str], kernel: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the explanations of the reports in lines, few in memory at a time; ``kernel`` as in `reports`."""
-    told = Told()
-    for found in reports(lines, kernel):
-        yield from told.take(found)
-    yield from told.all()
+    yield from (one for _, one in explain_reports(reports(lines, kernel)))
 
 
 def explain(text: str, kernel: str | None = None) -> list[dict[str, Any]]:

@@ -6,13 +6,30 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from gfpmodel.explain import render
+from gfpmodel.errors import InputError
+from gfpmodel.explain import LOOKED_FOR, render, reports
+from gfpmodel.explain.answer import Explained, explain_reports
 from gfpmodel.explain.text import parts, plain
 from gfpmodel.show.pictures import Picture
 
 PARTS = ("What was asked", "Why it failed or was reported", "What would have happened otherwise")
 REST = "What it does not say"
+LONGEST, MOST = 1 << 20, 20  #: characters of a paste, and reports that are shown
 IN_A_PAGE, IN_A_CHAPTER = ("h2", "h3"), ('p class="gfp-title"', 'p class="gfp-part"')
+
+
+def first_explained(text: str) -> tuple[list[Explained], int]:
+    """Return the first `MOST` reports of a pasted text, explained, and how many it has.
+
+    Raises InputError for a text in which no report is found, or that is too long for a page.
+    """
+    if len(text) > LONGEST:
+        command = "python -m gfpmodel explain FILE"
+        raise InputError(f"{len(text)} characters; expected at most {LONGEST}: `{command}` reads logs of any length")
+    found = sorted(reports([text]), key=lambda one: one.line)
+    if not found:
+        raise InputError(f"no report found; looked for: {', '.join(LOOKED_FOR)}")
+    return list(explain_reports(found[:MOST])), len(found)
 
 
 def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -> Picture:

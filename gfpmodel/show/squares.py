@@ -16,7 +16,9 @@ from gfpmodel.locking.matrix import Cell, Matrix
 from gfpmodel.locking.verdict import Verdict
 from gfpmodel.show.matrices import status, unique
 from gfpmodel.show.pictures import Picture, style, table
+from gfpmodel.show.places import SIGNS
 from gfpmodel.show.repeat import python
+from gfpmodel.show.spoken import spoken
 from gfpmodel.show.stacks import SHORT
 from gfpmodel.show.widgets import choice, every_frame, pane
 
@@ -50,19 +52,6 @@ PLACES = {
     "nmi": "in an NMI",
     "zone_lock": "zone->lock itself is held",
 }
-#: The proposals in a reader's words.
-WAYS = {
-    "fast_try": "the flag",
-    "no_locks": "flag of v2",
-    "lockless": "function of v3",
-    "nowait": "GFP_NOWAIT",
-    "atomic": "GFP_ATOMIC",
-    "gfp0": "mask 0",
-    "raw_zone_lock": "raw zone lock",
-    "raw_zone_lock_rt": "raw zone lock, RT too",
-    "trylock": "trylock of v6.15",
-    "deferred_refill": "cache of v5.11",
-}
 KERNELS = {
     "mainline": "v5.8, no check of lock nesting",
     "PROVE_RAW_LOCK_NESTING": "v5.8 with PROVE_RAW_LOCK_NESTING",
@@ -71,23 +60,11 @@ KERNELS = {
 }
 LISTS = {"warm": "list filled", "dry": "list empty"}
 ORDERS = ("one page", "two pages")
-#: How a square is marked, the worst first: its sign, and what the sign says.
-SIGNS = {
-    "deadlock": ("✕", "hangs"),
-    "reported": ("▲", "reported"),
-    "unsafe": ("◇", "unsafe, silent"),
-    "moot": ("□", "reported before"),
-    "NULL": ("○", "NULL"),
-    "page": ("●", "page"),
-}
+#: The statuses of a verdict, the worst first.
+WORST = ("deadlock", "reported", "unsafe", "moot", "NULL", "page")
 #: How a request ends.
 ENDS = {"page": "gets a page", "NULL": "gets NULL", "freed": "frees the page"}
 BEFORE = "nothing can be said of it: the context's own locks were reported first, and lockdep stops at its first report"
-
-
-def way_of(name: str) -> str:
-    """Return a proposal in a reader's words, or its name."""
-    return WAYS.get(name, name)
 
 
 def told(found: Verdict) -> str:
@@ -99,7 +76,7 @@ def told(found: Verdict) -> str:
         locks = f"only tries {', '.join(found.locks)}"
     end = "never returns, for this CPU waits for itself" if found.deadlock else ENDS.get(found.result, found.result)
     said = [f"{SHORT[r.kind]}{f' on {r.lock.name}' if r.lock else ''}" for r in found.reports]
-    silence = "nothing is printed, although the lists can be broken" if found.unsafe else "nothing is printed"
+    silence = "nothing is printed, although the lists can be corrupted" if found.unsafe else "nothing is printed"
     return f"{locks}; {end}; {f'the kernel prints {chr(8220)}' + '”, “'.join(said) + '”' if said else silence}"
 
 
@@ -123,8 +100,8 @@ def report(found: Verdict) -> str:
 
 
 def worst(cells: Iterable[Cell]) -> str:
-    """Return the status that stands first in SIGNS."""
-    return min((status(c.verdict) for c in cells), key=list(SIGNS).index)
+    """Return the status that stands first in WORST."""
+    return min((status(c.verdict) for c in cells), key=WORST.index)
 
 
 def rows_of(cells: Matrix, together: bool) -> dict[tuple[str, ...], dict[str, list[Cell]]]:
@@ -160,20 +137,20 @@ def grid(cells: Matrix, title: str, *, together: bool = False, start: tuple[str,
         body.append(f"<tr>{place_html(names, len(ways) * together)}")
         for way in ways:
             signs, words, below = square(row[way], "" if together else place, not together)
-            text = texts.setdefault(f"<p><b>{escape(way_of(way))}</b></p>{below}", str(len(texts)))
+            text = texts.setdefault(f"<p><b>{escape(spoken(way))}</b></p>{below}", str(len(texts)))
             at = f"{name}-{len(rules)}"
             pressed = " checked" * (start == (names[0], way))
             line.append("/".join(unique(status(c.verdict) for c in row[way])))
-            label = escape(f"{said}{way_of(way)}: {line[-1]}")
+            label = escape(f"{said}{spoken(way)}: {line[-1]}")
             rules.append(f"#{name}:has(#{at}:checked) .t{text}")
             body.append(
-                f'<td class="{worst(row[way])}" data-label="{escape(way_of(way))}"><label title="{escape(words)}">'
+                f'<td class="{worst(row[way])}" data-label="{escape(spoken(way))}"><label title="{escape(words)}">'
                 f'<input type="radio" name="{name}" id="{at}" aria-label="{label}"{pressed}>'
                 f"{signs}</label></td>"
             )
         body.append("</tr>")
         lines.append(line)
-    heads = "".join(f'<th scope="col">{escape(way_of(way)).replace("_", "_<wbr>")}</th>' for way in ways)
+    heads = "".join(f'<th scope="col">{escape(spoken(way)).replace("_", "_<wbr>")}</th>' for way in ways)
     below = "".join(f'<div class="t t{number}">{html}</div>' for html, number in texts.items())
     key = "Two answers in a square: the first with pages on this CPU's list, the second with none. " * (
         len({c.pcp for c in cells.cells}) > 1
@@ -184,7 +161,7 @@ def grid(cells: Matrix, title: str, *, together: bool = False, start: tuple[str,
         f"<table><thead><tr>{'' if together else '<td></td>'}{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         f'<p class="gfp-key">{key}Press a square to read what happens there.</p>{below}</div>'
     )
-    return Picture(html, f"{title}\n{table(['', *map(way_of, ways)], lines).text}", "grid.css")
+    return Picture(html, f"{title}\n{table(['', *map(spoken, ways)], lines).text}", "grid.css")
 
 
 def place_html(names: Iterable[str], columns: int = 0) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
-from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.matrices import MARKS, status
-from gfpmodel.show.squares import BEFORE, KERNELS, PLACES, SIGNS, WAYS, frame_of, grid, matrix_browser, told
+from gfpmodel.show.spoken import spoken
+from gfpmodel.show.squares import BEFORE, KERNELS, PLACES, WORST, frame_of, grid, matrix_browser, told
 
 FEW = ("task", "raw", "hrt", "hrt_spin", "zone_lock")
 NESTING, RT = "PROVE_RAW_LOCK_NESTING", "PREEMPT_RT 2020"
@@ -32,9 +32,10 @@ def text_below(html: str, square: str) -> str:
 
 
 def test_every_name_of_the_model_has_words_and_no_two_have_the_same() -> None:
-    for words, names in ((PLACES, STACKS), (WAYS, PROPOSALS), (KERNELS, CONFIGS), (SIGNS, MARKS)):
+    for words, names in ((PLACES, STACKS), (KERNELS, CONFIGS)):
         assert set(words) == set(names)
         assert len(set(words.values())) == len(words)
+    assert set(WORST) == set(MARKS)
 
 
 def test_a_square_has_the_verdicts_of_both_lists(cells: Matrix) -> None:
@@ -44,7 +45,7 @@ def test_a_square_has_the_verdicts_of_both_lists(cells: Matrix) -> None:
         for way in ("fast_try", "gfp0", "trylock"):
             pair = cells.select(context=context, proposal=way).cells
             worst, label, words, at = next(squares)
-            assert label == WAYS[way]
+            assert label == spoken(way)
             assert worst in {status(c.verdict) for c in pair}
             assert all(told(c.verdict) in unescape(words) for c in pair)
             assert all(told(c.verdict) in text_below(html, at) for c in pair)
@@ -53,7 +54,7 @@ def test_a_square_has_the_verdicts_of_both_lists(cells: Matrix) -> None:
 
 def test_the_text_has_every_verdict(cells: Matrix) -> None:
     _, head, *lines = grid(cells, "title").text.splitlines()
-    assert re.split(r" {2,}", head.strip()) == [WAYS[way] for way in ("fast_try", "gfp0", "trylock")]
+    assert re.split(r" {2,}", head.strip()) == [spoken(way) for way in ("fast_try", "gfp0", "trylock")]
     assert [line.split("  ")[0] for line in lines] == [PLACES[name] for name in FEW]
 
 
@@ -76,7 +77,7 @@ def test_the_words_of_a_verdict() -> None:
     assert said("fast_try", "raw", "dry") == "takes no lock; gets NULL; nothing is printed"
     assert said("trylock", "raw", "dry") == "only tries &zone->lock; gets a page; nothing is printed"
     assert "never returns, for this CPU waits for itself" in said("gfp0", "zone_lock", "dry")
-    assert "although the lists can be broken" in said("fast_try", "nmi", "warm")
+    assert "although the lists can be corrupted" in said("fast_try", "nmi", "warm")
     assert said("fast_try", "hrt_spin", "warm", "PREEMPT_RT today") == BEFORE
 
 
