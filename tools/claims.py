@@ -36,7 +36,7 @@ class Claim(SphinxRole):
         kind = found["kind"]
         reference = pending_xref(
             "",
-            nodes.inline("", KINDS[kind], classes=["gfp-claim", f"gfp-claim-{kind}"]),
+            nodes.inline("", KINDS[kind]),
             refdomain="std",
             reftype="ref",
             reftarget=found["label"],
@@ -44,7 +44,8 @@ class Claim(SphinxRole):
             refwarn=True,
             refdoc=self.env.docname,
         )
-        return [reference], []
+        # around the link: Sphinx makes the words of a resolved link anew
+        return [nodes.inline("", "", reference, classes=["gfp-claim", f"gfp-claim-{kind}"])], []
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

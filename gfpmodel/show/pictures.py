@@ -23,25 +23,26 @@ NARROW = 28
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A picture as HTML (without its style sheet) and the same facts as text."""
+    """A picture as HTML (without its style sheets) and the same facts as text; ``sheet`` is one of its own."""
 
     html: str
     text: str
+    sheet: str = ""
 
     def _repr_html_(self) -> str:
-        return style() + self.html
+        return style() + (style(self.sheet) if self.sheet else "") + self.html
 
     def __repr__(self) -> str:
         return self.text
 
     def __add__(self, below: Picture) -> Picture:
-        return Picture(self.html + below.html, f"{self.text}\n{below.text}")
+        return Picture(self.html + below.html, f"{self.text}\n{below.text}", self.sheet or below.sheet)
 
 
-@lru_cache(maxsize=1)
-def style() -> str:
-    """Return the style sheet of all pictures as an HTML element."""
-    return f"<style>{files(__package__).joinpath('style.css').read_text()}</style>"
+@lru_cache
+def style(sheet: str = "style.css") -> str:
+    """Return a style sheet, by default that of all pictures, as an HTML element."""
+    return f"<style>{files(__package__).joinpath(sheet).read_text()}</style>"
 
 
 @dataclass(frozen=True)
@@ -164,24 +165,31 @@ def _td(value: str) -> str:
     return f"<td{' class=k' if len(value) <= NARROW else ''}>{escape(value).replace('|', '|<wbr>')}</td>"
 
 
+#: The class of a line of a diff, by its sign.
+SIGNS = {"+": "a", "-": "r", " ": "k"}
+
+
 def hunk(patch: Patch, path: str, number: int, report: Report) -> Picture:
-    """Draw one hunk of a patch (counted from 0 within its file) with what the linter says about it.
+    """Draw one hunk of a patch (counted from 0 within its file) as diffs are read, with what the linter says about it.
 
     Raises InputError for a file that the patch does not touch, IndexError for a hunk that it does not have.
     """
     it = patch.hunks_of(path)[number]
     # tabs first: the sign in front would shift a tab stop
     lines = [line.line_type + line.value.rstrip("\n").expandtabs(8) for line in it]
-    said = [f"{f.severity}: {f.message} ({f.rule})" for f in report.within(path, it)] or [
-        "the linter has nothing to say here"
-    ]
-    title = f"{path}, line {it.target_start}: {it.section_header}".rstrip(": ")
-    kinds = {"+": "a", "-": "r", " ": "k"}
-    body = "".join(f'<span class="{kinds[line[0]]}">{escape(line) or " "}</span>' for line in lines)
-    notes = "".join(f"<li>{escape(text)}</li>" for text in said)
+    said = [f"{f.severity}: {f.message} ({f.rule})" for f in report.within(path, it)]
+    where = f"@@ -{it.source_start},{it.source_length} +{it.target_start},{it.target_length} @@ {it.section_header}"
+    body = "".join(map(_diff_line, lines))
+    notes = f'<ul class="gfp-said">{"".join(f"<li>{escape(text)}</li>" for text in said)}</ul>' if said else ""
     html = (
-        f'<p class="gfp-title">{escape(title)}</p>'
-        f'<pre class="gfp-hunk" tabindex="0" aria-label="hunk of {escape(path)}">{body}</pre>'
-        f'<ul class="gfp-said">{notes}</ul>'
+        f'<div class="gfp-diff" role="group" aria-label="{escape(f"{path}, line {it.target_start}")}">'
+        f"<p>{escape(path)}</p><code>{escape(where.rstrip())}</code>{body}</div>{notes}"
     )
-    return Picture(html, "\n".join([title, *lines, *(f"  -> {text}" for text in said)]))
+    return Picture(html, "\n".join([path, where.rstrip(), *lines, *(f"  -> {text}" for text in said)]), "diff.css")
+
+
+def _diff_line(line: str) -> str:
+    """Return a line of a diff: its sign, and its code behind an indent that a narrow page may halve."""
+    code = line[1:].lstrip(" ")
+    indent = len(line) - 1 - len(code)
+    return f'<code class="{SIGNS[line[0]]}" style="--in:{indent}"><b>{line[0]}</b>{escape(code)}</code>'

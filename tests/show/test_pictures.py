@@ -123,7 +123,10 @@ def test_hunk_shows_the_patch_and_what_the_linter_says() -> None:
     text = hunk(patch, "include/linux/gfp.h", 0, report).text
     assert "+#define ___GFP_FAST_TRY" in text
     assert "bit-renumbered" in text
-    assert "nothing to say" in hunk(patch, "mm/page_alloc.c", 5, report).text
+    assert text.splitlines()[:2] == ["include/linux/gfp.h", "@@ -39,8 +39,9 @@ struct vm_area_struct;"]
+    silent = hunk(patch, "mm/page_alloc.c", 5, report)
+    assert "->" not in silent.text
+    assert "gfp-said" not in silent.html
     with pytest.raises(InputError, match=r"unknown file 'mm/slab.d' in mail; did you mean mm/slab"):
         hunk(patch, "mm/slab.d", 0, report)
 
@@ -134,6 +137,12 @@ def test_every_hunk_of_the_mail_can_be_drawn() -> None:
     assert len(drawn) == 17
     for picture in drawn:
         Balanced(picture.html)
+
+
+def test_a_line_of_a_hunk_keeps_its_sign_and_its_indent() -> None:
+    html = hunk(read_patch(MAIL, "mail"), "mm/page_alloc.c", 1, lint(MAIL, "mail")).html
+    assert '<code class="a" style="--in:24"><b>+</b>if (!(gfp_flags &amp; __GFP_FAST_TRY))</code>' in html
+    assert '<code class="r" style="--in:24"><b>-</b>pcp-&gt;count += rmqueue_bulk(zone, 0,</code>' in html
 
 
 def test_pictures_can_be_stacked() -> None:
