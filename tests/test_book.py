@@ -165,8 +165,7 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
 
 #: Chapters that still stand in the frame of the first version; VOICE's frame is asked of all others.
 TO_RETELL = {
-    "bits", "two_phases", "scan", "why_rcu", "nesting", "proposal_fast_try", "proposal_raw_lock",
-    "proposal_gfp0",
+    "bits", "two_phases", "scan", "why_rcu", "nesting",
     "real_kernels", "validation", "landed", "todays_allocator", "explain_report", "review",
 }  # fmt: skip
 EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)

@@ -1,4 +1,4 @@
-"""What experiments gave, drawn: means with their intervals over seeds, and how memory stood over time.
+"""What experiments gave: means with their intervals over seeds, drawn or as a table, and runs sampled over time.
 
 Series differ by the shape of their mark and the dash of their line, not by colour alone.
 """
@@ -10,9 +10,7 @@ from dataclasses import replace
 from math import isnan
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError
 from gfpmodel.mm import state as mm
@@ -22,7 +20,6 @@ from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval, Result, Sweep, experiment, run_sweep, simulate
 from gfpmodel.sim.statistics import figure
 from gfpmodel.sim.sweeps import parse_settings
-from gfpmodel.sim.workloads import MS
 
 #: Marker, colour of its face and of its edge, dash of a line: one set for each series.
 SERIES = (("o", BLUE, BLUE, "-"), ("s", "white", "black", "--"), ("^", ORANGE, ORANGE, ":"), ("D", "white", GREY, "-."))
@@ -31,7 +28,6 @@ SAMPLES = 200
 LIVE_SECONDS = 0.1
 
 Rows = Mapping[str, Mapping[str, Interval]]
-Course = NDArray[np.int64]  # rows of a time in ns and a value
 
 
 def measured(name: str, grid: Mapping[str, Sequence[Any]], seeds: int, figures: Mapping[str, str]) -> Rows:
@@ -140,45 +136,6 @@ def watermarks(name: str, parameters: Any) -> dict[str, int]:
     machine = next(iter(experiment(name).plan(parameters).values())).machine
     marks = boot_sizes(machine).zones[mm.ZONE_NORMAL].wmark
     return dict(zip(("min", "low", "high"), map(int, marks), strict=True))
-
-
-def course_figure(what: str, lines: Mapping[str, Course], marks: Mapping[str, int]) -> Figure:
-    """Draw a value over milliseconds, a line a run, and marks across."""
-    figure = Figure(figsize=(WIDTH, 2.3), facecolor="white")
-    axes = figure.add_axes((0.13, 0.17, 0.78, 0.7))
-    for (label, rows), (_, face, edge, dash) in zip(lines.items(), SERIES, strict=False):
-        colour = edge if face == "white" else face
-        axes.plot(rows[:, 0] / MS, rows[:, 1], dash, color=colour, linewidth=1.6, label=label)
-    for label, value in marks.items():
-        axes.axhline(value, color=GREY, linewidth=0.8)
-        axes.annotate(label, (1.01, value), xycoords=("axes fraction", "data"), va="center", fontsize=8)
-    axes.set_ylim(0, max(1.0, 1.05 * max(rows[:, 1].max() for rows in lines.values())))
-    axes.tick_params(labelsize=8)
-    axes.set_xlabel("ms", fontsize=8, loc="right")
-    axes.set_ylabel(what, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="upper right", ncols=2, fontsize=8, frameon=False, borderaxespad=0.1)
-    return figure
-
-
-def course(what: str, lines: Mapping[str, Course], marks: Mapping[str, int] | None = None) -> Picture:
-    """Show a value over time, and how much of the time it was below each of some marks.
-
-    Arguments: what the value is; by the name of the run, rows of a time (ns) and the value then, at most four runs;
-    marks by name, in the unit of the value.  Raises ValueError for more runs than there are lines.
-    """
-    if len(lines) > len(SERIES):
-        raise ValueError(f"{len(lines)} runs; expected at most {len(SERIES)}")
-    marks = marks or {}
-    below = {name: [f"{(rows[:, 1] < value).mean():.0%}" for value in marks.values()] for name, rows in lines.items()}
-    ends = {name: (rows[0, 1], rows[:, 1].min(), rows[-1, 1]) for name, rows in lines.items()}
-    facts = table(
-        [what, "at first", "lowest", "at the end", *(f"below {mark}" for mark in marks)],
-        [(name, *map(int, ends[name]), *below[name]) for name in lines],
-    )
-    said = "; ".join(f"{name} from {first} to {last}, lowest {low}" for name, (first, low, last) in ends.items())
-    at = "".join(f"; mark {name} at {value}" for name, value in marks.items())
-    return with_table(course_figure(what, lines, marks), f"{what} over time: {said}{at}", facts)
 
 
 # what a reader asks for

@@ -332,7 +332,7 @@ def test_a_word_that_stands_twice_is_asked_where_it_stands() -> None:
     """What stands before an OP_BULK decides, and each nolock request has a result of its own."""
     machine = PageAllocator(Machine((Zone(2, 4096, 2048),)), kernel="v6.18")
     kinds = [OP_AMOUNT, OP_BULK, OP_NOLOCK, OP_AMOUNT, OP_BULK, OP_NOLOCK]
-    ops = pack_ops(kinds, 0, 0, [2, KERNEL, 0, 3, KERNEL, 0])
+    ops = pack_ops(np.array(kinds), 0, 0, np.array([2, KERNEL, 0, 3, KERNEL, 0]))
     assert len(machine.run(ops).pfns) == 2 + 1 + 3 + 1
     with pytest.raises(MisuseError, match="operation 2 is an OP_BULK"):
         machine.run(ops[[0, 1, 4]])

@@ -13,11 +13,12 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from gfpmodel.locking.matrix import Matrix, matrix
-from gfpmodel.show import charts, figures, matrices, measured, series
+from gfpmodel.show import charts, figures, matrices, measured, plots, series
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
 
 RULES = get_sanitize_patterns((Path(__file__).parents[1] / "nbval_sanitize.cfg").read_text(encoding="utf-8"))
+RISES = np.array([[t * 10**6, t * t] for t in range(30)])
 VALUES = [Interval(x / 7, x / 9, x / 6) for x in range(1, 6)]
 AT = [(2.0**x, value) for x, value in enumerate(VALUES)]
 SAMPLES = [{"t_ms": 7.0 * t, "unmovable": t % 5, "movable": t % 7, "reclaimable": t % 3} for t in range(50)]
@@ -38,7 +39,8 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
         "a title", dict(zip("abcde", VALUES, strict=True)), charts.Scale(0.1, 1, "us", log=True)
     ),
     "whiskers": lambda: measured.whiskers("us", {f"row {at}": {"a": value} for at, value in enumerate(VALUES)}),
-    "course": lambda: measured.course("pages", {"a": np.array([[t * 10**6, t * t] for t in range(30)])}, {"low": 99}),
+    "course": lambda: plots.over_time("a title", "pages", {"a": RISES}, {"low": 99}),
+    "dots": lambda: plots.dots("a title", {"row": {"a": plots.number(VALUES[0])}}, charts.Scale(0, 1, "us")),
     "lists": lambda: series.lists_over_time({"a trace": SAMPLES}),
     "matrix": lambda: matrices.matrix_picture(single_pages()),
 }
@@ -57,7 +59,7 @@ def test_a_drawing_is_the_same_text_where_coordinates_differ_by_a_millionth(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, exact, off = DRAWINGS[name]().html, figures.px, random.Random(1)
-    assert re.search(r' d="[^"]', first)
+    assert re.search(r' (?:d|x)="[^"]', first)
     for module in (figures, charts):
         monkeypatch.setattr(module, "px", lambda value: exact(value * (1 + off.uniform(-1e-6, 1e-6))))
     for _ in range(3):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +13,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from gfpmodel.errors import InputError
 from gfpmodel.show.measured import (
     SERIES,
-    course,
-    course_figure,
     interval_table,
     measured,
     own_parameters,
@@ -98,24 +95,10 @@ def test_too_many_series_are_refused() -> None:
     five = {"row": {str(at): interval([1.0, 2.0]) for at in range(5)}}
     with pytest.raises(ValueError, match="5 series"):
         whiskers("x", five)
-    with pytest.raises(ValueError, match="5 runs"):
-        course("x", {str(at): np.zeros((2, 2), np.int64) for at in range(5)})
 
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
     assert whiskers("things", ROWS).html == whiskers("things", ROWS).html
-
-
-def test_a_course_tells_ends_lowest_and_time_below() -> None:
-    rows = np.array([[0, 10], [1_000_000, 4], [2_000_000, 6], [3_000_000, 8]])
-    picture = course("pages", {"run": rows}, {"low": 7})
-    assert [line.split() for line in picture.text.splitlines()] == [
-        ["pages", "at", "first", "lowest", "at", "the", "end", "below", "low"],
-        ["run", "10", "4", "8", "50%"],
-    ]
-    assert label(picture.html) == "pages over time: run from 10 to 8, lowest 4; mark low at 7"
-    (axes,) = course_figure("pages", {"run": rows}, {"low": 7}).axes
-    assert np.array_equal(axes.lines[0].get_xdata(), [0, 1, 2, 3])
 
 
 def test_measured_is_the_experiment_over_its_seeds() -> None:
