@@ -167,7 +167,7 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
 TO_RETELL = {
     "bits", "two_phases", "scan", "why_rcu", "nesting", "contexts", "patch", "proposal_fast_try", "proposal_raw_lock",
     "proposal_gfp0", "side_by_side",
-    "real_kernels", "validation", "landed", "todays_allocator", "explain_report", "review",
+    "validation", "todays_allocator", "explain_report", "review",
 }  # fmt: skip
 EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)
 ROLE = re.compile(r"\{[\w:]+\}`(?:[^`<]*<)?[^`]*`")
@@ -182,8 +182,9 @@ PRIVATE = {
 
 
 def pages_in_order() -> list[Path]:
-    """The notebooks in the order of _toc.yml, without the front page."""
-    names = re.findall(r"^\s*- file: (\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    """The notebooks in the order of _toc.yml, without the front page and the appendices that stand under Reference."""
+    chapters = (ROOT / "_toc.yml").read_text().partition("caption: Reference")[0]
+    names = re.findall(r"^\s*- file: (\S+)", chapters, re.MULTILINE)
     return [path for path in (ROOT / f"{name}.ipynb" for name in names) if path.exists()]
 
 
