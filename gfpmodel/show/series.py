@@ -33,8 +33,9 @@ def lists_figure(panels: Mapping[str, Samples]) -> Figure:
         axes.set_ylabel("pages", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.set_xlim(0, seconds[-1])
-        axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
+    most = max(sample[which] for samples in panels.values() for sample in samples for which in LINES)
+    axes.set_ylim(0, 1.05 * max(most, 1))
     axes.set_xlabel("seconds", fontsize=8)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
     return figure
