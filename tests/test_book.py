@@ -167,7 +167,7 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
 TO_RETELL = {
     "bits", "two_phases", "scan", "why_rcu", "nesting", "contexts", "patch", "proposal_fast_try", "proposal_raw_lock",
     "proposal_gfp0", "side_by_side",
-    "validation", "todays_allocator", "explain_report", "review",
+    "todays_allocator", "explain_report", "review",
 }  # fmt: skip
 EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)
 ROLE = re.compile(r"\{[\w:]+\}`(?:[^`<]*<)?[^`]*`")
