@@ -166,7 +166,6 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
 #: Chapters that still stand in the frame of the first version; VOICE's frame is asked of all others.
 TO_RETELL = {
     "two_phases", "scan", "why_rcu", "nesting",
-    "real_kernels", "validation", "landed",
 }  # fmt: skip
 EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)
 ROLE = re.compile(r"\{[\w:]+\}`(?:[^`<]*<)?[^`]*`")
@@ -181,8 +180,9 @@ PRIVATE = {
 
 
 def pages_in_order() -> list[Path]:
-    """The notebooks in the order of _toc.yml, without the front page."""
-    names = re.findall(r"^\s*- file: (\S+)", (ROOT / "_toc.yml").read_text(), re.MULTILINE)
+    """The notebooks in the order of _toc.yml, without the front page and the appendices that stand under Reference."""
+    chapters = (ROOT / "_toc.yml").read_text().partition("caption: Reference")[0]
+    names = re.findall(r"^\s*- file: (\S+)", chapters, re.MULTILINE)
     return [path for path in (ROOT / f"{name}.ipynb" for name in names) if path.exists()]
 
 

@@ -265,7 +265,7 @@ def test_the_stack_builder_shows_what_the_kernel_prints(visits: Visits, chosen: 
     assert not visit.faults
 
 
-@pytest.mark.parametrize("name", ["book/bits.html", "book/landed.html", "book/side_by_side.html"])
+@pytest.mark.parametrize("name", ["book/bits.html", "book/nolock.html", "book/side_by_side.html"])
 def test_an_address_holds_what_was_chosen(visits: Visits, name: str) -> None:
     visit = visits("file")
     page = visit.open(name)

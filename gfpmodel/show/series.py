@@ -19,20 +19,25 @@ Samples = Sequence[Mapping[str, float]]
 
 
 def lists_figure(panels: Mapping[str, Samples]) -> Figure:
-    """Draw a panel for each trace: pages on each list against seconds."""
+    """Draw a panel for each trace, all to one scale: pages on each list against seconds, and where one was empty."""
     figure = Figure(figsize=(5.2, 1.45 * len(panels) + 0.5), facecolor="white", layout="constrained")
-    for axes, (name, samples) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
+    rows = figure.subplots(len(panels), squeeze=False, sharey=True)[:, 0]
+    for axes, (name, samples) in zip(rows, panels.items(), strict=True):
         seconds = [(sample["t_ms"] - samples[0]["t_ms"]) / 1000 for sample in samples]
         for which, style in LINES.items():
             axes.plot(seconds, [sample[which] for sample in samples], linewidth=1.1, label=which, **style)
+        empty = [at for at, sample in zip(seconds, samples, strict=True) if not sample["unmovable"]]
+        axes.scatter(empty, [0] * len(empty), 36, marker="v", facecolor="white", edgecolor="black", zorder=4,
+                     clip_on=False, label="unmovable list empty")  # fmt: skip
         axes.set_title(name, fontsize=9, loc="left")
         axes.set_ylabel("pages", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.set_xlim(0, seconds[-1])
-        axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
+    most = max(sample[which] for samples in panels.values() for sample in samples for which in LINES)
+    axes.set_ylim(0, 1.05 * max(most, 1))
     axes.set_xlabel("seconds", fontsize=8)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(LINES), fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
     return figure
 
 
