@@ -16,16 +16,18 @@ BOOK   := _build/.book
 unexport PYTHONDONTWRITEBYTECODE
 
 # with the folders, whose dates tell that a file was removed (book/. because "book" is a target)
-BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py) \
+BOOK_SOURCES := _config.yml _toc.yml CHANGELOG.md $(wildcard tools/*.py tools/live/*.* tools/live/standin/numpy/*.py) \
                 $(shell find gfpmodel -name '*.py') $(shell find book/. -not -path '*/vendor*' -not -path '*/.[!/]*' -not -path book/./assets)
 
 # what runs a second time, with the engine's functions as they stand: those that test a rule, not those that replay a recording
 INTERPRETED := tests/mm tests/rcu tests/locking tests/sim/test_loop.py tests/sim/test_kfree.py tests/sim/test_statistics.py tests/sim/test_rng.py \
                tests/sim/test_sweeps.py::test_pages_and_objects_in_are_out_or_live tests/evidence/test_raw_rows.py tests/test_cli_mm.py
 # the files with tests in a browser: no other stage has them, and theirs reads no other file
-PAGES := $(shell grep -rl --include='*.py' 'mark\.pages$$' tests)
-PACKAGE := tests $(PAGES:%=--ignore=%) -n auto --dist loadfile
-ENGINE  := $(INTERPRETED) -m 'not bulk' -n auto --dist loadfile
+PAGES := $(shell grep -rl --include='*.py' 'mark\.pages' tests)
+# every process of pytest imports nbval's plugin, and so Jupyter's client, unless it is told not to
+PLAIN   := -p no:nbval -n auto
+PACKAGE := tests $(PAGES:%=--ignore=%) $(PLAIN) --dist loadfile
+ENGINE  := $(INTERPRETED) -m 'not bulk' $(PLAIN) --dist loadfile
 
 .PHONY: help engine book test coverage lab meeting wheel bench record grids lint clean distclean setup chromium
 
@@ -33,9 +35,9 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
 	    while IFS='#' read -r target text; do printf '%-15s %s\n' "$$target" "$$text"; done
 
-book: $(BOOK) ## build the book into _build/html; any warning is an error
+book: $(BOOK) ## build the book into _build/html, with the model that runs in its pages; any warning is an error
 	@echo
-	@echo 'The book is built. Open it with a browser (no server needed):'
+	@echo 'The book is built. Open it with a browser (no server needed), or put the folder on any web server:'
 	@echo '_build/html/index.html'
 
 test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapters, the built pages in Chromium
@@ -48,7 +50,7 @@ test: engine $(BOOK) $(AXE) chromium ## run every test: the package, the chapter
 	$(PYTEST) -q book --nbval -n auto --dist loadfile \
 	    --durations=15 --junitxml=_build/reports/chapters.xml || status=1; \
 	echo '== pages of the built book'; \
-	$(PYTEST) -q $(PAGES) -n auto --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
+	$(PYTEST) -q $(PAGES) $(PLAIN) --dist loadgroup --durations=15 --junitxml=_build/reports/pages.xml || status=1; \
 	exit $$status
 
 # a command of its own, because to trace each line takes as long again as to run it
@@ -67,7 +69,7 @@ meeting: $(READY) ## serve one page on 127.0.0.1: pick a case, see the answer, t
 wheel: $(READY) ## make the wheels in dist: pure, and with the compiled engine for x86-64 and for aarch64
 	@$(PY) tools/make_wheel.py
 
-bench: engine ## measure start-up, the book's pages, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build, start and engine in bench/RECORD.md
+bench: engine ## measure start-up, the book's pages, the model in them, live widgets, the meeting's page, engine, chain, simulator and trace reader; tables here, JSON in _build, start and engine in bench/RECORD.md
 	@$(PY) bench/bench_start.py
 	@$(PY) bench/bench_engine.py --json _build/bench-engine.json
 	@$(PY) bench/bench_rcu.py --json _build/bench-rcu.json
@@ -75,6 +77,7 @@ bench: engine ## measure start-up, the book's pages, live widgets, the meeting's
 	@$(PY) bench/bench_ftrace.py --json _build/bench-ftrace.json
 	@$(PY) bench/bench_live.py
 	@$(PY) bench/bench_pages.py
+	@$(PY) bench/bench_awake.py
 	@$(PY) bench/bench_meeting.py
 	@$(PY) bench/record.py
 
@@ -94,7 +97,7 @@ clean: ## remove what was built, keep .venv and the fetched JavaScript
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -r {} +
 
 distclean: clean ## remove .venv and the fetched JavaScript too
-	rm -rf .venv book/assets/vendor tests/vendor
+	rm -rf .venv book/assets/vendor tests/vendor tools/live/vendor
 
 # the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
 engine: $(READY)
@@ -115,10 +118,12 @@ $(VENDOR) $(AXE): tools/fetch_js.py | $(READY)
 	@$(PY) tools/fetch_js.py
 	@touch $@
 
-# --all, because a warm build with -W does not see the warnings of pages that it does not read again
+# --all, because a warm build with -W does not see the warnings of pages that it does not read again; what the pages have
+# of the engine (tools/live waits for it) is compiled meanwhile
 $(BOOK): $(BOOK_SOURCES) $(READY) $(VENDOR)
 	@rm -rf _build/html
-	@.venv/bin/jupyter-book build --all -q -W -n --keep-going .
+	@for room in mm rcu; do $(PY) -m gfpmodel.mm.build $$room >/dev/null 2>&1 & done; \
+	.venv/bin/jupyter-book build --all -q -W -n --keep-going .
 	@touch $@
 
 # only root can install it; without it the page tests are skipped and say so

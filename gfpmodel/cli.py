@@ -24,7 +24,6 @@ from gfpmodel.gfp.layouts import DEFAULT_KERNEL, Layout
 from gfpmodel.gfp.releases import GRADES
 
 if TYPE_CHECKING:
-    from gfpmodel.gfp.reading import Reading
     from gfpmodel.mm import Rule
 
 FINE, NO, UNUSABLE = 0, 1, 2
@@ -172,57 +171,13 @@ def decode(mask: str, kernel: str | None, config: tuple[str, ...], as_json: bool
     MASK is a number, or the line in which a kernel printed one: `mode:0x..(NAMES)`, `gfp_mask=..`, `gfp_flags=..`.
     Names are checked against the number, and choose the kernel where none is given.
     """
+    from gfpmodel.gfp.command import mask_facts, mask_lines
     from gfpmodel.gfp.reading import ambiguous_names, read
 
     found = read(mask, kernel, gfp_layouts.parse_config(config))
     facts, lines = mask_facts(found), mask_lines(found, ambiguous_names(found))
     emit(facts, f"{facts['text']}\n{rows(lines)}", as_json=as_json)
     return NO if found.agrees is False else FINE
-
-
-def mask_facts(found: Reading) -> dict[str, Any]:
-    """Return what there is to say of a mask as plain data."""
-    from gfpmodel.gfp.meanings import meaning
-    from gfpmodel.gfp.names import decode as decode_mask
-
-    decoded = decode_mask(found.mask, found.layout)
-    return {
-        "kernel": found.layout.kernel,
-        "config": dict(found.layout.config),
-        "mask": found.mask,
-        "hex": f"{found.mask:#x}",
-        "text": decoded.text,
-        "compact": decoded.compact,
-        "flags": list(decoded.flags),
-        "leftover": decoded.leftover,
-        "ambiguous": list(decoded.ambiguous),
-        "meaning": meaning(found.mask, found.layout).to_json(),
-        "release": found.release.to_json(),
-        "names": found.asked.names,
-        "fits": list(found.fits),
-        "agrees": found.agrees,
-        "remarks": list(found.remarks),
-    }
-
-
-def mask_lines(found: Reading, ambiguous: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Return what there is to say of a mask as labels and values."""
-    from gfpmodel.gfp.meanings import meaning
-    from gfpmodel.gfp.names import decode as decode_mask
-    from gfpmodel.gfp.releases import spans
-
-    decoded, asks = decode_mask(found.mask, found.layout), meaning(found.mask, found.layout)
-    return [
-        ("mask", f"{decoded.mask:#x} under {found.layout}"),
-        *([("table", found.table_line)] if found.table_line else []),
-        *([("names fit", spans(list(found.fits)))] if found.fits else []),
-        ("flags", "|".join(decoded.flags) or "none of this layout"),
-        ("perf kmem", decoded.compact or "nothing: perf knows none of the names"),
-        *asks.answers.items(),
-        *(("contradiction", f"{'|'.join(c.flags)}: {c.why}") for c in asks.contradictions),
-        *(("ambiguous", f"{name} also names {mask:#x} in {found.layout.kernel}") for name, mask in ambiguous.items()),
-        *(("note", remark) for remark in found.remarks),
-    ]
 
 
 @cli.command()

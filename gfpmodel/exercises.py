@@ -1,15 +1,21 @@
 """Questions whose answers the model works out, for the exercises of the book: the same seed asks the same thing.
 
 A question is shown by its name, answered with one word a line, and checked: ``it.check("yes no no")`` says right, or
-how many are, and gives a hint for the first that is not.  ``it.solve()`` prints the answers.
+how many are, and gives a hint for the first that is not.  ``it.solve()`` prints the answers.  In the built book it is a
+form, which checks by the sums of the answers (book/assets/questions.js), and asks for one of another seed where the
+model runs in the page (`live.question` of `gfpmodel.show`).
 """
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from html import escape
+from typing import TypeVar, cast
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.explain import explain
@@ -25,7 +31,6 @@ from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import ZONE_NORMAL
 from gfpmodel.proposals import PATCHED, PROPOSALS
 from gfpmodel.rcu.kfree_rcu import KfreeRcu
-from gfpmodel.sim.surprises import atomic
 
 FREE = re.compile(r" free:(\d+)kB")
 YES_NO = ("yes", "no")
@@ -57,9 +62,26 @@ class Question:
 
     title: str
     items: tuple[Item, ...]
+    again: str = field(default="", compare=False)  #: what asks for it, in JSON: a name of `SEEDED`, a seed, the rest
 
     def __repr__(self) -> str:
         return self._lines(", ".join(item.choices) or "?" for item in self.items)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<label>{escape(item.ask)} {self._control(item)}</label>" for item in self.items)
+        ask = f' data-ask="{escape(self.again)}"' if self.again else ""
+        return f'<form class="gfp-question"{ask}><p class="gfp-title">{escape(self.title)}</p>{rows}</form>'
+
+    def _control(self, item: Item) -> str:
+        """Return what one line is answered with; it holds the hint, and a sum that tells the right word from others."""
+        salt = f"{self.title}|{item.ask}|"
+        said = (
+            f'data-salt="{escape(salt)}" data-sum="{sum_of(salt + item.truth.lower())}" data-hint="{escape(item.hint)}"'
+        )
+        if not item.choices:
+            return f"<input {said}>"
+        options = "".join(f"<option>{escape(word)}</option>" for word in ("", *item.choices))
+        return f"<select {said}>{options}</select>"
 
     def _lines(self, words: Iterator[str]) -> str:
         width = max(len(item.ask) for item in self.items)
@@ -85,6 +107,34 @@ class Question:
         print(self._lines(item.truth for item in self.items))
 
 
+def sum_of(text: str) -> int:
+    """Return a sum of 32 bits over a text (FNV-1a), which the page's script works out, too."""
+    found = 0x811C9DC5
+    for byte in text.encode():
+        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return found
+
+
+Make = TypeVar("Make", bound=Callable[..., Question])
+#: What can be asked for by a name, a seed and words.
+SEEDED: dict[str, Callable[..., Question]] = {}
+
+
+def seeded(make: Make) -> Make:
+    """Let the questions of a function say how to ask for others of its kind."""
+    takes = inspect.signature(make)
+
+    @wraps(make)
+    def asked(*words: object, **names: object) -> Question:
+        given = takes.bind(*words, **names).arguments
+        seed, *rest = given.items()
+        said = {name: value.name if isinstance(value, Rule) else value for name, value in rest}
+        return replace(make(*words, **names), again=json.dumps({"name": make.__name__, "seed": seed[1], "given": said}))
+
+    SEEDED[make.__name__] = asked
+    return cast(Make, asked)
+
+
 T = TypeVar("T")
 
 
@@ -104,6 +154,7 @@ def yes(truth: object) -> str:
 # gfp
 
 
+@seeded
 def mask_question(seed: int, kernel: str = "v5.8-rc3") -> Question:
     """Ask what a random mask of a kernel wants: may it sleep, whom does it wake, which zone, which lists.
 
@@ -130,6 +181,7 @@ def mask_question(seed: int, kernel: str = "v5.8-rc3") -> Question:
     )
 
 
+@seeded
 def shift_question(seed: int, count: int = 4) -> Question:
     """Ask whether the RFC's header with a random shift still builds, and whether the allocator sees a flag.
 
@@ -156,6 +208,7 @@ def shift_item(it: Layout, shift: int, flag: str) -> Item:
     )
 
 
+@seeded
 def bit_question(seed: int, kernel: tuple[str, ...] = ("v5.4", "v5.15", "v6.1", "v6.18")) -> Question:
     """Ask who owns one bit on several kernels (none: nobody), each in a random configuration.
 
@@ -184,6 +237,7 @@ def bit_question(seed: int, kernel: tuple[str, ...] = ("v5.4", "v5.15", "v6.1", 
 # mm
 
 
+@seeded
 def lock_question(seed: int, length: int = 8, proposal: Rule | None = None) -> Question:
     """Ask at which operations of a random run on the small machine zone->lock is taken.
 
@@ -192,6 +246,7 @@ def lock_question(seed: int, length: int = 8, proposal: Rule | None = None) -> Q
     return run_question(exercise(seed, length, proposal), "is zone->lock taken", lambda step: yes(step.locks), YES_NO)
 
 
+@seeded
 def page_question(seed: int, length: int = 8, proposal: Rule = PROPOSALS["fast_try"]) -> Question:
     """Ask which allocations of a random run return a page, half of them with a proposal's request; else as above."""
     run = exercise(seed, length, proposal)
@@ -220,6 +275,7 @@ def stock(small: PageAllocator) -> str:
 # locking
 
 
+@seeded
 def stack_question(seed: int, row: str = "gfp0", config: str = "PROVE_RAW_LOCK_NESTING", pcp: str = "dry") -> Question:
     """Ask under which of five random stacks a request is reported.
 
@@ -234,6 +290,7 @@ def stack_question(seed: int, row: str = "gfp0", config: str = "PROVE_RAW_LOCK_N
     return Question(f"is {row} reported on {config}, lists {pcp}", tuple(items))
 
 
+@seeded
 def row_question(
     seed: int, rows: Sequence[str] = ("fast_try", "gfp0", "nowait", "raw_zone_lock", "trylock")
 ) -> Question:
@@ -293,6 +350,7 @@ def recorded_question(seed: int, cells: Sequence[Mapping[str, str]], count: int 
 # rcu
 
 
+@seeded
 def block_question(seed: int) -> Question:
     """Ask how many blocks hold a random number of objects that one cpu queues at once, on several kernels."""
     count = 400 + next(numbers(seed)) % 2600
@@ -315,6 +373,8 @@ def atomic_question(seed: int, number: int = 32) -> Question:
 
     Arguments: the seed; how many requests are made in each case.
     """
+    from gfpmodel.sim.surprises import atomic  # here, because the page that runs the model has no simulator
+
     draw = numbers(seed)
     items = []
     for kernel in pick(draw, tuple(KERNELS), 4):
@@ -328,6 +388,7 @@ def atomic_question(seed: int, number: int = 32) -> Question:
 # reports
 
 
+@seeded
 def report_question(seed: int, text: str) -> Question:
     """Ask which of some requests would pass on the machine of a report of one zone, as ``explain`` has it.
 

@@ -133,7 +133,7 @@ def test_a_full_stderr_leaves_the_status() -> None:
 @pytest.mark.parametrize("args", [("kernels", "--json"), ("decode", "0xcc0"), ("--help",), ("verdict", "--all")])
 def test_a_full_stdout_is_one_line(args: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
-        one_line(gfpmodel(*args, stdout=full), "No space left on device")
+        one_line(gfpmodel(*args, stdout=full, env=None), "No space left on device")
 
 
 @pytest.mark.parametrize(

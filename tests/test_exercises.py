@@ -119,3 +119,21 @@ def test_bad_names_and_numbers_are_refused() -> None:
     ):
         with pytest.raises(InputError):
             wrong()
+
+
+@makers
+def test_a_form_knows_the_right_word_only_by_its_sum(make: Callable[[int], ex.Question]) -> None:
+    question = make(3)
+    form = question._repr_html_()
+    for item in question.items:
+        salt = f"{question.title}|{item.ask}|"
+        assert f'data-sum="{ex.sum_of(salt + item.truth.lower())}"' in form
+        others = [word for word in item.choices if word != item.truth]
+        assert all(f'data-sum="{ex.sum_of(salt + word.lower())}"' not in form for word in others)
+
+
+def test_a_form_holds_no_markup_of_a_question() -> None:
+    form = ex.Question("<b>", (ex.Item("<i>", "yes", '"<u>'),))._repr_html_()
+    assert "<b>" not in form
+    assert "<i>" not in form
+    assert "<u>" not in form

@@ -9,17 +9,20 @@ status and the names in the JSON. ``...`` in an output stands for anything, for 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
-import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from doctest import ELLIPSIS, OutputChecker
 from pathlib import Path
 from typing import Any
 
 from chapters import ROOT
+
+from gfpmodel.cli import main as command_line
 
 PAGE = ROOT / "book" / "command_line.md"
 BLOCK = re.compile(
@@ -55,10 +58,12 @@ def examples(page: Path = PAGE) -> list[Example]:
 
 
 def run(command: str, *more: str) -> tuple[int, str]:
-    """Run a command of the package: its status, and what it prints on stdout."""
-    words = [sys.executable, *shlex.split(command)[1:], *more]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    """Run a command of the package in this process: its status, and what it prints on stdout."""
+    with chdir(ROOT), redirect_stdout(io.StringIO()) as out:
+        try:
+            command_line([*shlex.split(command)[3:], *more])
+        except SystemExit as end:
+            return int(end.code or 0), out.getvalue()
 
 
 def names(facts: Any) -> list[str]:

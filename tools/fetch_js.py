@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "book" / "assets" / "vendor"
 TEST_VENDOR = ROOT / "tests" / "vendor"
+LIVE_VENDOR = ROOT / "tools" / "live" / "vendor"
 #: Brings an npm to machines without one; installed into a temporary folder (60 MB) and removed again.
 NODE_WHEEL = Path(__file__).with_name("node.txt")
 TIMEOUT_S = 300
@@ -132,6 +133,82 @@ PACKAGES = (
                 "package/LICENSE",
                 "tippy.LICENSE.txt",
                 "7f4929c55f525ae510a77c361496c5a86a092434a3681c95a4dc89e951c67e98",
+            ),
+        ),
+    ),
+)
+
+#: Python for the reader's browser, and the linker that makes WebAssembly of the engine (used by tools/live alone).
+LIVE_PACKAGES = (
+    Package(
+        "pyodide@314.0.7",
+        "MPL-2.0",
+        "pyodide-314.0.7.tgz",
+        "66b7949e5a0cba2250b586d7e368bf12fb482800748d182c4618254b685ffaa0",
+        (
+            Member(
+                "package/pyodide.mjs", "pyodide.mjs", "6f1d60f7bf529beb300f0f47983c921d3982363640ba20af0e38efdddbc66109"
+            ),
+            Member(
+                "package/pyodide.asm.mjs",
+                "pyodide.asm.mjs",
+                "f7cdc8ece80678ceb712f8e65ebe6d3a83203a180c399865f49612a051693635",
+            ),
+            Member(
+                "package/pyodide.asm.wasm",
+                "pyodide.asm.wasm",
+                "cc36e3cab04fdfc9a63ff13eb52eae2b911bf46c025cc7b281f394bd3de1d5e6",
+            ),
+            Member(
+                "package/python_stdlib.zip",
+                "python_stdlib.zip",
+                "fa1957e5777068fc4f7437f96d860ae2fbe9c19732ba06c84e004ec16dd7dd7a",
+            ),
+            Member(
+                "package/package.json",
+                "pyodide.package.json",
+                "40ca48e43ce4ddc68412d5b7a7ca9e2477cd4f0e672277ae468ac2245717079b",
+            ),
+        ),
+    ),
+    Package(
+        "@yowasp/clang@22.0.0-git20542-10",
+        "ISC",
+        "yowasp-clang-22.0.0-git20542-10.tgz",
+        "6230ea1afa9691fa065935cf68c01642ff9b31c183fe8ac64cdfda025df06009",
+        (
+            Member(
+                "package/gen/bundle.js", "bundle.js", "c7ce70fb627eedc9bd6159928743da85eac7b4729aa2e776ae3771ae76c91dd6"
+            ),
+            Member(
+                "package/gen/llvm-resources.tar",
+                "llvm-resources.tar",
+                "79eef0c336fe55cf03ff8f5b42b784c8168f929a3603138b2c6301f4601e4c86",
+            ),
+            Member(
+                "package/gen/llvm.core.wasm",
+                "llvm.core.wasm",
+                "24fbed474c7b5b4968fd73fc4827440b93fb351c1b6264516130300eff3e7bf5",
+            ),
+            Member(
+                "package/gen/llvm.core2.wasm",
+                "llvm.core2.wasm",
+                "960c326eb9b5db7aedbc169540421587a2d3f3ff987e93d6ad5b4da43430ffd4",
+            ),
+            Member(
+                "package/gen/llvm.core3.wasm",
+                "llvm.core3.wasm",
+                "63680c043192abac4700bbda6a78e4c19b139fa086b1e872d1c6915d37a428a8",
+            ),
+            Member(
+                "package/gen/llvm.core4.wasm",
+                "llvm.core4.wasm",
+                "f544dc9cc46f88a0f22d1b839a4fb0853dce2d6e231d880bd19754c59a5a234d",
+            ),
+            Member(
+                "package/package.json",
+                "clang.package.json",
+                "4b2579adf951948b3238ac751b3d85544a322f4ac13edf836ce5996e632e1d7b",
             ),
         ),
     ),
@@ -261,7 +338,7 @@ def fetch(folder: Path = VENDOR, packages: tuple[Package, ...] = PACKAGES) -> bo
 
 
 def main() -> int:
-    for folder, packages in ((VENDOR, PACKAGES), (TEST_VENDOR, TEST_PACKAGES)):
+    for folder, packages in ((VENDOR, PACKAGES), (TEST_VENDOR, TEST_PACKAGES), (LIVE_VENDOR, LIVE_PACKAGES)):
         try:
             fetched = fetch(folder, packages)
         except FetchError as error:

@@ -1,9 +1,10 @@
 // The choices of a page's widgets stand in its address (#set=control.value,...), so that a mail can point at a case.
 // A control is counted in the order of the page; one that stands where it opened is not named.
 (() => {
-  const controls = () => [...document.querySelectorAll(".widget-subarea select, .widget-subarea .noUi-handle")];
+  const controls = () => [...document.querySelectorAll(".widget-subarea :is(select, .noUi-handle):not(.gfp-live-only *)")];
   const at = (control) => Number(control.tagName === "SELECT" ? control.selectedIndex : control.getAttribute("aria-valuenow"));
   const last = (control) => (control.tagName === "SELECT" ? control.options.length - 1 : Number(control.getAttribute("aria-valuemax")));
+  const said = () => new URLSearchParams(location.hash.slice(1)); // beside a case of one's own, which live.js keeps there
   let opened = [];
 
   // a stack whose next frame is asked for before the last one stands fails in the widget manager
@@ -26,9 +27,9 @@
   }
 
   async function read() {
-    const set = location.hash.match(/^#set=([\d.,]+)$/);
+    const set = said().get("set");
     if (!set) return;
-    const wanted = new Map(set[1].split(",").map((pair) => pair.split(".").map(Number)));
+    const wanted = new Map(set.split(",").map((pair) => pair.split(".").map(Number)));
     for (const [index, control] of controls().entries()) {
       await move(control, wanted.get(index) <= last(control) ? wanted.get(index) : opened[index]);
     }
@@ -38,8 +39,11 @@
 
   function write() {
     const moved = controls().map((control, index) => [index, at(control)]).filter(([index, value]) => value !== opened[index]);
-    const set = moved.length ? `#set=${moved.map((pair) => pair.join(".")).join(",")}` : "";
-    if (set || location.hash.startsWith("#set=")) history.replaceState(null, "", set || location.pathname + location.search);
+    const words = said();
+    if (moved.length) words.set("set", moved.map((pair) => pair.join(".")).join(","));
+    else if (words.has("set")) words.delete("set");
+    else return;
+    history.replaceState(null, "", words.size ? `#${String(words).replaceAll("%2C", ",")}` : location.pathname + location.search);
   }
 
   function begin(tries) {

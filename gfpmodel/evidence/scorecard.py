@@ -316,22 +316,22 @@ def read_memory(results: Results, row: Rule, _: float) -> Score:
     if row.name not in held:
         return gap("no such row")
     source = f"cache_limit of {DEFERRED} times the page size" if held[row.name] else "nothing kept beside the lists"
-    return Score(same(float(held[row.name])), source, "bytes per cpu", "read in source", exact=True)
+    return Score(same(float(held[row.name])), source, "bytes per CPU", "read in source", exact=True)
 
 
 COLUMNS = (
-    Column("nesting", "clean on mainline", ("verdicts",), "more", read_clean(NESTING, *LISTS)),
-    Column("low", "clean at the low watermark", ("verdicts",), "more", read_low),
-    Column("rt", "clean on RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
-    Column("cross", "fails, if freed elsewhere", ("cross_cpu", "pool"), "less", read_cross),
-    Column("recorded", "fails, recorded loads", ("refills", "kfree"), "", read_recorded),
+    Column("nesting", "places without a report, mainline", ("verdicts",), "more", read_clean(NESTING, *LISTS)),
+    Column("low", "the same, memory low", ("verdicts",), "more", read_low),
+    Column("rt", "the same, RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
+    Column("cross", "fails if another CPU frees", ("cross_cpu", "pool"), "less", read_cross),
+    Column("recorded", "fails in recorded workloads", ("refills", "kfree"), "", read_recorded),
     Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
     Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
-    Column("tenant", "fails beside a tenant", ("co_tenant",), "less", read_tenant),
-    Column("cost", "costs others (ns/op)", ("co_tenant",), "less", read_cost),
-    Column("foreign", "foreign pages", ("scan_policy",), "less", read_foreign),
+    Column("tenant", "fails beside other callers", ("co_tenant",), "less", read_tenant),
+    Column("cost", "costs the others (ns per operation)", ("co_tenant",), "less", read_cost),
+    Column("foreign", "pages in other types' blocks", ("scan_policy",), "less", read_foreign),
     Column("latency", "latest wake-up on RT (us)", ("hold_time",), "less", read_latency),
-    Column("memory", "bytes per cpu", ("memory",), "less", read_memory),
+    Column("memory", "bytes per CPU", ("memory",), "less", read_memory),
 )
 #: What a meeting reads: may it be called there, does it get a page, who else pays.
 SHOWN = COLUMNS[:6]

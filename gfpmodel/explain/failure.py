@@ -1,214 +1,32 @@
-"""Explain an allocation failure or an OOM block: the request, and each eligible zone's test by its kernel's rule."""
+"""Explain an allocation failure, a stall or an OOM block: what was asked, why it failed, what else would have been."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
-from gfpmodel.errors import InputError
-from gfpmodel.explain.find import Found
-from gfpmodel.explain.nodes import Nodes, left_out, nodes_of
-from gfpmodel.explain.request import Asks, Context, asks_of, atomic_mask, context_of, releases_of, without_limits
-from gfpmodel.explain.zones import HIGHEST_ORDER, Sum, largest_order, zone_test
+from gfpmodel.explain import vmalloc
+from gfpmodel.explain.candidates import span
+from gfpmodel.explain.contradictions import COSTLY_ORDER
+from gfpmodel.explain.otherwise import otherwise, waits
+from gfpmodel.explain.pages import BY_HAND, Failure, by_node, decisive, failing, read_failure
+from gfpmodel.explain.request import Asks
+from gfpmodel.explain.summary import beyond_words, summary, without_sums
+from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
-from gfpmodel.gfp.reading import Reading, read
-from gfpmodel.io.meminfo import MemInfo, read_mem_info, zone_sets
+from gfpmodel.gfp.reading import Reading
+from gfpmodel.io.meminfo import ORDER_OF_ZONES
 
-RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
-BY_HAND = -1  #: the order of an OOM that SysRq asked for
-_ORDER = re.compile(r"\border[:=](-1\b|\d{1,3}\b)")
-_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
-_WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer)")
-_CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
-_MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
+__all__ = ["facts", "read_failure"]
+
 CONSTRAINTS = {"CPUSET": "the task's cpuset", "MEMORY_POLICY": "the task's memory policy"}
-
-
-@dataclass
-class Failure:
-    """An explained failure, stall or OOM; ``asked`` is what the request may use, one for each that it may have been."""
-
-    found: Found
-    reading: Reading | None
-    order: int | None
-    info: MemInfo
-    nodes: Nodes
-    context: Context
-    constraint: str = ""
-    asked: list[Asks] = field(default_factory=list)
-    sums: list[Sum] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    @property
-    def asks(self) -> Asks | None:
-        """Return what the request may use, as far as it can be told."""
-        return self.asked[0] if self.asked else None
-
-    @property
-    def beyond(self) -> int | None:
-        """Return the largest order if the request is beyond it, else None; a list that was cut does not tell it."""
-        listed = largest_order(self.info)
-        if listed is None and any(zone.blocks for zone in self.info.zones):
-            return None
-        largest = HIGHEST_ORDER if listed is None else listed
-        return largest if self.order is not None and self.order > largest else None
-
-
-def first_line(lines: list[str]) -> str:
-    """Return the line that names the request, with the next one if a mailer broke it before order or mask."""
-    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0])
-    return lines[0] if whole else " ".join(lines[:2])
-
-
-def constraint_of(lines: list[str]) -> str:
-    """Return what an OOM was constrained by, as printed, else MEMCG where a cgroup's limit is; empty for nothing."""
-    printed = next(filter(None, map(_CONSTRAINT.search, lines)), None)
-    if printed:
-        return printed[1] if printed[1] != "NONE" else ""
-    return "MEMCG" if any(map(_MEMCG.search, lines)) else ""
-
-
-def read_failure(found: Found) -> Failure:
-    """Read a report of the page allocator's and do each eligible zone's arithmetic."""
-    head, info = first_line(found.lines), read_mem_info(found.lines)
-    it = Failure(found, None, None, info, nodes_of(head, found.lines), context_of(found.lines))
-    it.constraint = constraint_of(found.lines)
-    it.remarks += found.lost
-    it.reading = read_the_mask(head, found.release, it.remarks)
-    order = _ORDER.search(head)
-    it.order = int(order[1]) if order else None
-    if it.reading is None or it.order is None or it.order == BY_HAND:
-        return it
-    it.asked = may_have_asked(it, it.reading.mask, it.remarks)
-    if it.reading.release.version < RULES_SINCE:
-        it.remarks.append("the rule of kernels before v4.4 is not modelled: no arithmetic is done")
-    elif it.constraint != "MEMCG" and it.beyond is None:
-        if info.page_kb is None and info.zones:
-            it.remarks.append("the size of a page was not printed (it is that of the first block): taken as 4 kB")
-        it.sums, it.outside = sums_of(it, it.asked)
-    return it
-
-
-def may_have_asked(it: Failure, mask: int, remarks: list[str]) -> list[Asks]:
-    """Return what a mask may use: one, or several where the report does not tell by which rule; that is a remark."""
-    assert it.reading is not None
-    assert it.order is not None
-    table, version = it.reading.layout, it.reading.release.version
-    built = zone_sets(it.info) or ((),)
-    names = {zone.name for zone in it.info.zones}.union(set.intersection(*map(set, built)))
-    zones = [names]
-    for name in ("DMA", "DMA32"):
-        if mask & table.bits[f"__GFP_{name}"] and name not in names and any(name in one for one in built):
-            remarks.append(f"this kernel may have a zone {name} without pages: then no zone above it was eligible")
-            zones.append({*names, name})
-    releases = releases_of(it.found.release, version)
-    asked = [asks_of(mask, table, it.order, names, release) for names in zones for release in releases]
-    asked = list(dict.fromkeys(asked))
-    if len(asked) > len(zones):
-        series = ".".join(map(str, version))
-        remarks.append(f"stable {series} changed the rule on its way, and which {series}.y this is cannot be told")
-    if it.context.memalloc and not mask & table.bits.get("__GFP_NOMEMALLOC", 0):
-        unlimited = [without_limits(asks) for asks in asked]
-        own = f"{it.context.memalloc}, so that it has PF_MEMALLOC"
-        if it.context.interrupt is None:
-            remarks.append(f"{own}; without a call chain, whether an interrupt asked instead cannot be told")
-            return asked + unlimited
-        remarks.append(f"{own}: no mark is looked at")
-        return list(dict.fromkeys(unlimited))
-    return asked
-
-
-def sums_of(it: Failure, asked: list[Asks]) -> tuple[list[Sum], list[str]]:
-    """Return each eligible zone's test, and the zones that are not eligible with the reason."""
-    sums, outside = [], []
-    for zone in it.info.zones:
-        reasons = {left_out(zone, asks, it.nodes, it.context) for asks in asked}
-        if "" not in reasons:
-            outside.append(f"{zone}: {min(reasons)}")
-            continue
-        one = zone_test(zone, it.info, asked)
-        for reason in sorted(reasons - {""}):
-            one = replace(one, doubts=(*one.doubts, f"it may not have been eligible: {reason}"))
-        sums.append(replace(one, test="unknown") if len(reasons) > 1 and one.test == "none" else one)
-    return sums, outside
-
-
-def by_node(sums: list[Sum]) -> dict[str, list[Sum]]:
-    """Return the tests of each node."""
-    nodes: dict[str, list[Sum]] = {}
-    for one in sums:
-        nodes.setdefault(one.zone.rsplit(maxsplit=1)[0], []).append(one)
-    return nodes
-
-
-def decisive(it: Failure) -> list[Sum]:
-    """Return the tests that decide: with __GFP_THISNODE those of the nodes in which no zone passes, if there are any.
-
-    Which node the request named is not printed.
-    """
-    if it.asks is None or not it.asks.this_node:
-        return it.sums
-    failed = [sums for sums in by_node(it.sums).values() if all(one.test != "none" for one in sums)]
-    return [one for sums in failed for one in sums] or it.sums
-
-
-@lru_cache(maxsize=256)
-def read_once(head: str, release: str | None) -> Reading:
-    """Return the mask of a line; logs repeat theirs, and each asks every kernel's table.  Raises InputError."""
-    return read(head, release)
-
-
-def read_the_mask(head: str, release: str | None, remarks: list[str]) -> Reading | None:
-    """Return the mask of a report under the kernel that it names; say which table was taken where that is not plain."""
-    try:
-        found = read_once(head, release)
-    except InputError as error:
-        if release is None:
-            remarks.append(f"no mask can be read: {error}")
-            return None
-        remarks.append(f"the report's kernel: {error}")
-        try:
-            found = read_once(head, None)
-        except InputError as again:
-            remarks.append(f"no mask can be read: {again}")
-            return None
-    named = release is not None and found.release.name == release
-    if not named and found.asked.names:
-        remarks.append(
-            f"the kernel is not known: its names fit {found.fits[0] if found.fits else 'none'}; that table is taken"
-        )
-    elif not named:
-        remarks.append(f"the kernel is not known and no names are printed: {found.layout.kernel}'s table is a guess")
-    return found
-
-
-def otherwise(it: Failure) -> Iterator[str]:
-    """Yield what the same machine would have done with another request, each computed."""
-    if it.asks is None or it.reading is None or not it.sums:
-        return
-    asks, table, mask = it.asks, it.reading.layout, it.reading.mask
-    changes: list[tuple[str, int, int]] = []  # words, order, mask
-    if asks.order:
-        changes.append(("order 0", 0, mask))
-        changes += [(f"order {n}", n, mask) for n in (asks.order - 1,) if n > 0]
-    if not (asks.high and asks.harder) and not asks.unlimited:
-        changes.append(("GFP_ATOMIC's reserves", asks.order, atomic_mask(mask, table)))
-    if not asks.cma and any(zone.fields.get("free_cma") for zone in it.info.zones):
-        movable = mask & ~table.bits["__GFP_RECLAIMABLE"] | table.bits["__GFP_MOVABLE"]
-        changes.append(("__GFP_MOVABLE, which may use CMA", asks.order, movable))
-    if asks.this_node:
-        changes.append(("any node", asks.order, mask & ~table.bits["__GFP_THISNODE"]))
-    for words, order, other in changes:
-        sums, _ = sums_of(it, may_have_asked(replace(it, order=order), other, []))
-        passing, unknown = ([s.zone for s in sums if s.test == test] for test in ("none", "unknown"))
-        fails = f"cannot be told of {', '.join(unknown)}" if unknown else "fails as well"
-        yield f"with {words}: {'passes in ' + ', '.join(passing) if passing else fails}"
+FREED = "by these numbers it would have got a page: perhaps memory was freed between the failure and this report"
+FREED_STALL = "by these numbers it would get a page now: perhaps memory was freed just before this report"
+_WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)")
 
 
 def why(it: Failure) -> list[str]:
@@ -217,33 +35,61 @@ def why(it: Failure) -> list[str]:
         return ["the OOM killer was asked for by hand (SysRq f): no request failed"]
     if it.constraint == "MEMCG":
         return ["the limit of a memory cgroup was reached: the zones' marks are not what failed"]
+    if it.lacked_room:
+        return [vmalloc.why(it.found.lines[0])]
     if it.beyond is not None:
         return [beyond_words(it)]
-    lines = [f"{s.zone}: {in_words(s, it)}" for s in it.sums]
+    lines = list(of_vmalloc(it))
+    lines += [f"{s.zone}: {line}" for s in it.sums for line in zone_lines(s, it)]
     lines += [f"{words}: it was not eligible" for words in it.outside]
     if it.constraint in CONSTRAINTS:
         lines.append(f"{CONSTRAINTS[it.constraint]} kept it from a part of the memory ({it.nodes})")
-    lines += of_one_node(it)
+    return [*lines, *of_one_node(it), *what_they_come_to(it)]
+
+
+def what_they_come_to(it: Failure) -> Iterator[str]:
+    """Yield what the zones' tests come to."""
     tests = {s.test for s in decisive(it)}
+    if it.found.kind == "stall":
+        yield "a stall is no failure: the request was still reclaiming, and what is lacking is that of this moment"
     if "none" in tests:
-        lines.append("by these numbers it would have got a page: memory was freed between the failure and this report")
+        yield FREED_STALL if it.found.kind == "stall" else FREED
     elif tests == {"block"} and any(s.doubts for s in it.sums):
-        lines.append("fragmentation: the pages are free, but in smaller or other blocks")
+        yield "fragmentation: the pages are free, but in smaller or other blocks"
     elif tests == {"block"}:
-        lines.append("fragmentation, not the mark: the pages are free, but in smaller or other blocks")
+        yield "fragmentation, not the mark: the pages are free, but in smaller or other blocks"
+    elif any(s.either for s in it.sums if s.test == "unknown"):
+        yield "why it failed cannot be said for certain: the kernels that it may be of have different rules"
     elif "unknown" in tests:
-        lines.append("why it failed cannot be said for certain: a number that decides is not told")
+        yield "why it failed cannot be said for certain: a number that decides is not told"
     elif not it.sums:
-        lines.append("no eligible zone is printed: why it failed cannot be said")
-    return lines
+        yield without_sums(it)
+    if it.found.kind == "allocation failure" and it.order is not None and persists(it):
+        yield (
+            "a request of this order that may reclaim and call the OOM killer is tried again until it gets a page: "
+            "that it failed tells of a task that was being killed (OOM victim) or was itself reclaiming (PF_MEMALLOC)"
+        )
 
 
-def beyond_words(it: Failure) -> str:
-    """Return that an order is beyond the largest block, and by what that is known."""
-    if largest_order(it.info) is not None:
-        return f"order {it.order} is beyond the largest block that this kernel lists, order {it.beyond}"
-    usual = f"order {it.beyond}, the largest block of a kernel built as usual"
-    return f"order {it.order} is beyond {usual}; this kernel's own is not known, as no blocks are listed"
+def persists(it: Failure) -> bool:
+    """Return whether the kernel retries a request until it gets a page: it is small, and its flags let it go on.
+
+    Models: mm/page_alloc.c:__alloc_pages_slowpath and :__alloc_pages_may_oom (v4.4 to v7.3).
+    """
+    if it.asks is None or it.reading is None or it.order is None or it.order > COSTLY_ORDER or it.context.memalloc:
+        return False
+    bits = it.reading.layout.bits
+    gives_up = ("NORETRY", "RETRY_MAYFAIL", "THISNODE", "DMA", "MEMALLOC", "NOFAIL")
+    stops = sum(bits.get(f"__GFP_{name}", 0) for name in gives_up)
+    return waits(it) and bool(it.reading.mask & bits["__GFP_FS"]) and not it.reading.mask & stops
+
+
+def of_vmalloc(it: Failure) -> Iterator[str]:
+    """Yield what a report on an area of virtual memory says of itself."""
+    if it.found.kind in vmalloc.KINDS:
+        yield vmalloc.why(it.found.lines[0])
+        if it.sums:
+            yield "the tests below are those of one of its page requests, with the mask as printed"
 
 
 def of_one_node(it: Failure) -> Iterator[str]:
@@ -261,58 +107,117 @@ def of_one_node(it: Failure) -> Iterator[str]:
         yield f"every other would have given a page, so that it was {' or '.join(failed)}, if nothing was freed since"
 
 
+def zone_lines(s: Sum, it: Failure) -> Iterator[str]:
+    """Yield one zone's arithmetic in words: once, or for each rule where the kernels differ."""
+    if s.either and s.test == "unknown":
+        for kernels, one in s.either:
+            yield f"by the rule of {kernels}: {in_words(one, it)}"
+        yield f"which of these {len(s.either)} answers is right cannot be told"
+        return
+    yield in_words(s, it)
+
+
 def in_words(s: Sum, it: Failure) -> str:
     """Return one zone's arithmetic in words."""
     if s.test == "unknown" and not s.mark and not s.free:
         return "; ".join(["cannot be tested", *s.doubts, *s.remarks])
     order, free_of_marks = it.order or 0, it.asks is not None and it.asks.unlimited
     types = f"no block of order {order} or more for this type ({s.blocks or 0} of other types)"
+    free = f"{s.free} pages of {s.page_kb} kB free"
     if free_of_marks and s.test != "unknown":
         end = types if s.test == "block" else "there is one"
-        return "; ".join([f"{s.free} pages free; no mark is looked at", end, *s.doubts, *s.remarks])
+        return "; ".join([f"{free}; no mark is looked at", end, *s.doubts, *s.remarks])
+    if s.quick:
+        return "; ".join([quick_words(s, free), *([types] if s.test == "block" else []), *s.doubts, *s.remarks])
     off = [f"{(1 << order) - 1} of the block"] * (order > 0)
     off += [f"{n} {name}" for n, name in ((s.highatomic, "HIGHATOMIC"), (s.cma, "CMA")) if n]
-    useful = s.free - ((1 << order) - 1) - s.highatomic - s.cma
+    useful = s.useful - ((1 << order) - 1)
     boost = f" (of min {s.mark}, boost {s.boost} in it)" if s.boost else f" (of min {s.mark})" * (s.keep != s.mark)
-    has = f"{s.free} pages free" + (f" - {' - '.join(off)} = {useful}" if off else "")
-    more = " or more" * bool(s.doubts)
+    has = free + (f" - {' - '.join(off)} = {useful}" if off else "")
+    more = " or more" * any("lowmem_reserve" in doubt for doubt in s.doubts)
     needs = f"must stay above {s.keep}{boost} + lowmem_reserve {s.reserve} = {s.keep + s.reserve}{more}"
-    above = f"whether it passes cannot be told: {useful - s.keep - s.reserve} pages are above that"
     ends = {
         "none": "passes",
         "block": types if s.doubts else f"passes the mark, but {types}",
-        "unknown": above if s.doubts else "passes the mark; whether a block was there for this type is not printed",
+        "unknown": f"whether it passes cannot be told: {over(useful - s.keep - s.reserve)}"
+        if s.doubts
+        else "passes the mark; whether a block was there for this type is not printed",
     }
-    end = ends.get(s.test, f"{s.short} pages short{more}: it failed by {s.test}")
+    end = ends.get(s.test, f"{shortage(s)} short: {verb(it)} by {s.test}")
     return "; ".join([f"{has}; {needs}", end, *s.doubts, *s.remarks])
 
 
-def failing(it: Failure) -> str | list[str]:
-    """Return the test that failed, or those of all zones that decide."""
-    if it.order == BY_HAND:
-        return "by hand"
-    if it.constraint == "MEMCG":
-        return "memcg"
-    if it.beyond is not None:
-        return "order"
-    tests = sorted({s.test for s in decisive(it)})
-    return tests[0] if len(tests) == 1 else tests
+def verb(it: Failure) -> str:
+    """Return that a request did not pass: a stalled one has not failed."""
+    return "it is held up" if it.found.kind == "stall" else "it failed"
+
+
+def over(pages: int) -> str:
+    """Return how many pages are above what has to remain."""
+    return f"{pages} pages are above that" if pages >= 0 else f"{-pages} pages are lacking by the numbers that are told"
+
+
+def quick_words(s: Sum, free: str) -> str:
+    """Return the quick test of order 0 in words: above the whole mark a page is given at once.
+
+    Models: mm/page_alloc.c:zone_watermark_fast (v4.7 to v5.8), which subtracts CMA and no HIGHATOMIC reserve.
+    """
+    cma = f" - {s.cma} CMA = {s.free - s.cma}" if s.cma else ""
+    reserve = f"HIGHATOMIC reserve ({s.highatomic} pages)" if s.highatomic else "HIGHATOMIC reserve"
+    needs = f"min {s.mark} + lowmem_reserve {s.reserve} = {s.mark + s.reserve}"
+    return f"{free}{cma}; more than {needs}: passes the quick test of order 0, which does not subtract the {reserve}"
 
 
 def may(it: Failure, reading: Reading) -> Meaning:
     """Return what the mask asks for; how deep it may go by the rule of the release, which its table does not know."""
     found = meaning(reading.mask, reading.layout)
-    if it.asks is None or found.watermark is None or reading.release.version < RULES_SINCE:
+    if it.asks is None or found.watermark is None:
         return found
-    left = Fraction(1, 1 + it.asks.high) * Fraction(3 if it.asks.harder else 4, 4)
-    return replace(found, watermark=Fraction(0) if it.asks.unlimited else left)
+    return replace(found, watermark=remains(it.asks))
+
+
+def remains(asks: Asks) -> Fraction:
+    """Return the part of the min mark that must remain for a request."""
+    if asks.unlimited:
+        return Fraction(0)
+    return Fraction(1, 1 + asks.high) * Fraction(3 if asks.harder else 4, 4)
+
+
+def answers(it: Failure, reading: Reading) -> dict[str, str]:
+    """Return what the mask asks for, question by question, on this machine."""
+    found = may(it, reading).answers
+    left = {remains(asks): asks for asks in it.asked}
+    if len(left) > 1 and it.sums:
+        shown = (replace(may(it, reading), watermark=part).reserves for part in left)
+        found["reserves"] = f"{' or '.join(shown)}, by the rule of the kernel"
+    if it.asks is not None:
+        found["zone"] = zone_words(it)
+    return found
+
+
+def zone_words(it: Failure) -> str:
+    """Return which zone the mask names on the machine that printed the report, and which it may fall back to."""
+    highest = list(dict.fromkeys(asks.highest for asks in it.asked))
+    if not it.info.zones:
+        return f"{highest[0]}, as far as told: no zone of this machine is printed"
+    top = max(map(ORDER_OF_ZONES.index, highest))
+    names = {zone.name for zone in it.info.zones if ORDER_OF_ZONES.index(zone.name) < top}
+    lower = [name for name in reversed(ORDER_OF_ZONES[:top]) if name in names and name not in highest]
+    below = f", or below it {' or '.join(lower)}" if lower else ""
+    return " or ".join(highest) + below
+
+
+def who(it: Failure) -> str:
+    """Return the name of the task that asked, empty if it is not printed."""
+    found = _WHO.search(it.found.lines[0])
+    return found[1] if found else ""
 
 
 def facts(it: Failure) -> dict[str, Any]:
     """Return the explanation as plain data: what was asked, why it failed, what would have happened otherwise."""
     asked: dict[str, Any] = {"order": it.order}
-    if who := _WHO.search(it.found.lines[0]):
-        asked["task"] = who[1]
+    if who(it):
+        asked["task"] = who(it)
     if it.reading:
         words = decode(it.reading.mask, it.reading.layout).text
         asked |= {
@@ -321,10 +226,12 @@ def facts(it: Failure) -> dict[str, Any]:
             "names": words,
             "agrees": it.reading.agrees,
             "kernel": it.reading.layout.kernel,
-            "grade": it.reading.release.grade,
-            "may": may(it, it.reading).answers,
-            "zone": it.asks.highest if it.asks else None,
+            "grade": it.reading.release.grade if it.named else None,
+            "may": answers(it, it.reading),
+            "zone": " or ".join(dict.fromkeys(asks.highest for asks in it.asked)) or None,
         }
+        if not it.named:
+            asked["kernel"] = asked["kernels"] = span([one.version for one in it.kernels])
     missing = list(it.info.missing)
     if not it.info.zones and it.constraint != "MEMCG":  # a cgroup's OOM prints none
         missing.append("Mem-Info: no zone is printed")
@@ -334,6 +241,7 @@ def facts(it: Failure) -> dict[str, Any]:
     if len({zone.node for zone in it.info.zones}) > 1 and not it.nodes.mems_allowed:
         missing.append("the nodes that the request was allowed (mems_allowed=)")
     task = "a realtime one or an OOM victim" if it.context.memalloc else "a realtime one, PF_MEMALLOC or an OOM victim"
+    because, other = why(it), otherwise(it)
     return {
         "kind": it.found.kind,
         "line": it.found.line,
@@ -342,9 +250,23 @@ def facts(it: Failure) -> dict[str, Any]:
         "zones": [s.to_json() for s in it.sums],
         "outside": it.outside,
         "failing": failing(it),
-        "why": why(it),
-        "otherwise": list(otherwise(it)),
+        "why": because,
+        "otherwise": [f"{words}: {result}" for words, result in other] + list(costly(it)),
+        "summary": summary(it, who(it), other),
         "missing": missing,
         "remarks": [*it.remarks, *(it.reading.remarks if it.reading else ())],
-        "unknown": [f"whether the task was {task}", "what was freed meanwhile"],
+        "unknown": [f"whether the task was {task}"]
+        + ["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
     }
+
+
+def costly(it: Failure) -> Iterator[str]:
+    """Yield what a costly order comes to: such a request gives up, and nobody is killed for it."""
+    if it.reading is None or it.order is None or it.order <= COSTLY_ORDER or not waits(it):
+        return
+    if it.found.kind in ("oom", *vmalloc.KINDS):  # vmalloc goes on with single pages
+        return
+    yield (
+        f"order {it.order} is above PAGE_ALLOC_COSTLY_ORDER ({COSTLY_ORDER}): such a request gives up after reclaim "
+        f"and compaction, without the OOM killer; for order {COSTLY_ORDER} or less that would have been called first"
+    )

@@ -17,6 +17,8 @@ from gfpmodel.io.text import LONGEST_LINE, split
 TITLES = {
     "allocation failure": ("page allocation failure", r"page allocation failure[:.] order:"),
     "stall": ("page allocation stall", r"page allocation stalls? for "),
+    "vmalloc failure": ("vmalloc: allocation failure", r"vmalloc: allocation failure[,:] "),
+    "vmalloc error": ("vmalloc error: size", r"vmalloc error: size \d+"),
     "oom": ("invoked oom-killer", r" invoked oom-killer: "),
     "invalid_wait_context": ("Invalid wait context", r"\[ BUG: Invalid wait context \]"),
     "sleeping_function": (
@@ -58,6 +60,7 @@ WORDS = (*(words for words, _ in _ALL.values()), _BOOT, _CUT_HEAD)  #: without a
 #: What a line of a report may have; of so many lines without any of it one after the other none is a report's.
 _SAYS = re.compile(r"0x|[kK]B|ock|[{}<>]|page|ontext|race|ainted|depth|count|abled|Node|mask|\d  +\d|stamp|^$")
 QUIET = 64
+_STAMP = re.compile(r"\[ *(\d+\.\d{6})\]")  #: seconds since the boot
 BLOCK = 1 << 18  #: bytes that are read at once
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
@@ -67,7 +70,8 @@ AT_ONCE = 16  #: reports of different callers that may be open at the same time
 class Found:
     """A report as found: its kind, the number of its first line, and its lines without what a log puts before them.
 
-    ``boot`` is the release of the boot line before it; ``lost`` what could not be kept.
+    ``boot`` is the release of the boot line before it; ``lost`` what could not be kept.  Reports with one ``session``
+    are of one boot: a boot's line came before them, or their time stamps go on; 0 where neither says so.
     """
 
     kind: str
@@ -76,6 +80,7 @@ class Found:
     lines: list[str] = field(default_factory=list)
     boot: str | None = None
     lost: list[str] = field(default_factory=list)
+    session: int = 0
     quiet: int = 0  #: lines since the last that may be the report's
 
     @cached_property
@@ -154,6 +159,18 @@ class Log:
 
     open: list[Found] = field(default_factory=list)
     boot: str | None = None
+    session: int = 1
+    booted: bool = False  #: a boot's line was seen
+    stamp: float | None = None  #: the newest title's, of a boot
+
+    def session_of(self, raw: str) -> int:
+        """Return which boot a report is of that a line begins: another where the time goes back, 0 if nothing says."""
+        found = _STAMP.search(raw)
+        stamp = float(found[1]) if found else None
+        if stamp is not None and self.stamp is not None and stamp < self.stamp:
+            self.session, self.booted = self.session + 1, False
+        self.stamp = stamp if stamp is not None else self.stamp
+        return self.session if stamp is not None or self.booted else 0
 
     def text(self, text: str, before: int) -> Iterator[Found]:
         """Take a text of whole lines, with ``before`` lines before it; yields the reports that end in it.
@@ -185,13 +202,16 @@ class Log:
         begins = kind_of(raw)
         if not begins and _BOOT in raw and (release := reported_release(raw)):
             ended, self.open, self.boot = self.open, [], release
+            self.session, self.booted, self.stamp = self.session + 1, True, None
             return ended
         if not begins and not self.open:
             if _CUT_HEAD not in raw:
                 return []
             begins = "mem-info"
         caller, line = split(raw)
-        return self.begin(Found(begins, number, caller, [line], self.boot)) if begins else self.add(caller, line)
+        if not begins:
+            return self.add(caller, line)
+        return self.begin(Found(begins, number, caller, [line], self.boot, session=self.session_of(raw)))
 
     def begin(self, new: Found) -> list[Found]:
         """Open a report; returns those that end with it."""

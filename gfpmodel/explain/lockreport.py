@@ -15,7 +15,6 @@ _LOCK = re.compile(
     r"(?:(?P<address>[0-9a-fx]{8,20}) )?\((?P<name>.{1,80}?)\)\{(?P<usage>[-+.?]{4,6})\}"
     rf"(?:-\{{(?P<outer>\d):(?P<inner>\d)\}})?, at: {_FUNCTION}"
 )
-_SUBCLASS = re.compile(r"(?<=.)/\d$")
 #: Functions that a source puts between a lock and who takes it; only the name of such a line is never the taker's.
 _INLINED = re.compile(r"_*(?:raw_|rt_)*(?:spin|read|write|rcu|local|mutex|class|seqcount|lockdep)_\w*|_*lock_acquire")
 _HELD = re.compile(r"^#(\d+): ")
@@ -50,6 +49,7 @@ OWNERS = {
         r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
     ),
 }
+HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
 #: The reports that name a lock which somebody wants.
 WANTING = (
     "invalid_wait_context",
@@ -58,6 +58,25 @@ WANTING = (
     "recursive_locking",
     "irq_lock_inversion",
     "irq_lock_order",
+)
+#: What leads to a report and is no part of what was done: the report itself, and the scheduler.
+_REPORTING = re.compile(
+    r"_*(?:dump_stack|show_stack|dump_backtrace|unwind_backtrace|schedule|io_schedule|preempt_schedule|might_\w+"
+    r"|rt_mutex_schedule|schedule_rtlock|cond_resched)"
+)
+#: What a task that goes to sleep waits for, by functions of its call chain.
+WAITS_FOR = (
+    (re.compile(r"_*rt_(?:spin|read|write)_lock|rtlock_|rwbase_|_*rt_mutex"), "a lock that sleeps on PREEMPT_RT"),
+    (re.compile(r"_*(?:ww_)?mutex_lock"), "a mutex"),
+    (re.compile(r"rwsem_|_*down(?:_\w+)?(?:\.|$)|percpu_down"), "a semaphore"),
+    (re.compile(r"_*wait_for_(?:common|completion)"), "a completion"),
+    (re.compile(r"synchronize_s?rcu|_*wait_rcu_gp|rcu_barrier"), "the end of an RCU grace period"),
+    (re.compile(r"_*flush_work|_*cancel_(?:delayed_)?work|_*flush_workqueue"), "a work item"),
+    (
+        re.compile(r"congestion_wait|reclaim_throttle|shrink_|(?:do_)?try_to_free_|_*perform_reclaim"),
+        "reclaim of memory",
+    ),
+    (re.compile(r"[mu]s(?:leep|leep_range)\w*"), "some time to pass"),
 )
 RT_PLACES = re.compile(r"kernel/locking/(?:spinlock_rt|rwbase_rt|rtmutex)\.c")  #: where PREEMPT_RT's locks may sleep
 
@@ -107,6 +126,11 @@ class LockReport:
         return sum(f"</{name}>" in self.marks for name in self.interrupts)
 
     @property
+    def hides_locks(self) -> bool:
+        """Return whether locks may be held that are not in what is left of the report."""
+        return any(name in HELD_LOST or name.startswith("all but ") for name in self.missing)
+
+    @property
     def locks(self) -> list[Lock]:
         """Return all locks of the report."""
         return [*self.held, *([self.wanted] if self.wanted else [])]
@@ -118,7 +142,7 @@ def read_lock(text: str) -> Lock | None:
     if not found:
         return None
     types = [int(found[n]) if found[n] else None for n in ("outer", "inner")]
-    return Lock(_SUBCLASS.sub("", found["name"]), found["usage"], types[0], types[1], [found["function"]])
+    return Lock(found["name"], found["usage"], types[0], types[1], [found["function"]])
 
 
 def same_lock(lock: Lock | None, again: Lock) -> bool:
@@ -224,9 +248,9 @@ def read_locks(found: Found) -> LockReport:
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the context", found.kind == "inconsistent_lock_state" and it.irqs is None),
         ("how the lock was used", found.kind == "inconsistent_lock_state" and it.usages is None),
-        ("the locks held", not it.held and not it.none_held),
+        (HELD_LOST[0], not it.held and not it.none_held),
         (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
-        ("how many locks are held", bool(it.held) and not it.counted),
+        (HELD_LOST[1], bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
         ("preempt_count", counts and it.count is None),
@@ -244,6 +268,16 @@ def version_of(release: str | None) -> tuple[int, ...]:
     """Return the version of a release as numbers, (0, 0) if it is not known."""
     found = re.match(r"v?(\d+)\.(\d+)", release or "0.0")
     return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+def waits_for(it: LockReport) -> tuple[str | None, str | None]:
+    """Return what a task that went to sleep waits for and the function that made it, None for what is not known."""
+    calls = [call for call in it.calls if not _REPORTING.match(call)]
+    for call in calls:
+        for pattern, words in WAITS_FOR:
+            if pattern.match(call):
+                return words, call
+    return None, next(iter(calls), None)
 
 
 def take_wanted(it: LockReport) -> None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.find import Found
-from gfpmodel.explain.lockreport import OWNERS, LockReport, read_locks
-from gfpmodel.explain.situation import Situation, kernel_of, place, unnamed
-from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, outcome, slab_cases, slab_ways
-from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of
+from gfpmodel.explain.lockreport import OWNERS, LockReport, waits_for
+from gfpmodel.explain.sentences import outside, summary
+from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
+from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
+from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
+from gfpmodel.explain.ways import OPTION, Asked, page_kinds, slab_kind, ways_out
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
 from gfpmodel.locking.reports import PRINTED, Report
-from gfpmodel.locking.slab_rows import missing
-from gfpmodel.locking.verdict import Setup, Verdict, make_request, verdict
+from gfpmodel.locking.slab_rows import Call, missing
+from gfpmodel.locking.verdict import Setup, Verdict, verdict
 
 #: The cases of the page allocator: requests and lists' states of every kind that takes another lock.
 CASES = (
@@ -51,12 +52,17 @@ class Comparison:
     said: str
     agrees: bool | None = None
     cases: list[dict[str, str]] = field(default_factory=list)
+    here: bool = False  #: they print it in the very function
+
+
+def chain(it: LockReport) -> list[str]:
+    """Return the functions that led to a report, the innermost first: where the lock was wanted, then the chain."""
+    return [*(it.wanted.places if it.wanted else ()), *it.calls]
 
 
 def owner(it: LockReport) -> str:
     """Return whose request the call chain was: the innermost known, with the function; empty if none is."""
-    places = it.wanted.places if it.wanted else []
-    for call in (*places, *it.calls):
+    for call in chain(it):
         for name, pattern in OWNERS.items():
             if pattern.match(call):
                 return f"{name} ({call})"
@@ -100,14 +106,24 @@ def is_lock(printed: Lock, lock: LockClass, kernel: Kernel) -> bool:
     return printed.outer is None or lock.types(kernel.nesting) == printed.types
 
 
-def page_cases(it: LockReport, at: Situation, kernel: Kernel) -> Iterator[Case]:
-    """Yield the cases of the page allocator in the contexts that a report may mean."""
-    for where in dict.fromkeys(at.contexts()):
-        for name, pcp, owner_on in CASES:
-            setup = Setup(pcp, page_owner=owner_on, contended=it.scheduled)  # a lock that is free puts nobody to sleep
+def page_cases(it: LockReport, at: Situation, kernel: Kernel) -> Sequence[Case]:
+    """Return the cases of the page allocator in the contexts that a report may mean."""
+    kinds = tuple(page_kinds(it) or ["pages", "page free"])
+    return page_cases_in(tuple(dict.fromkeys(at.contexts())), kinds, kernel, it.scheduled)
+
+
+@lru_cache(maxsize=1 << 8)
+def page_cases_in(contexts: Sequence[str], kinds: Sequence[str], kernel: Kernel, contended: bool) -> Sequence[Case]:
+    """Return the cases of the page allocator in contexts; a lock that is not contended puts nobody to sleep."""
+    chosen = [case for case in CASES if ("page free" if case[0] == "FREE" else "pages") in kinds]
+    found = []
+    for where in contexts:
+        for name, pcp, owner_on in chosen:
+            setup = Setup(pcp, page_owner=owner_on, contended=contended)
             if one := case(kernel, name, setup, unnamed(where, kernel)):
                 words = {"request": name, "pcp": pcp, "context": where, "page_owner": "on" if owner_on else "off"}
-                yield {**words, "result": one.result}, one
+                found.append(({**words, "result": one.result}, one))
+    return found
 
 
 def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]], bool]:
@@ -117,75 +133,78 @@ def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]
     return here or [words for words, _ in found], bool(here)
 
 
+def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
+    """Return why the model is not asked about a report, empty if it is; ``calls`` are those of slab in the chain."""
+    if asks := ASKS.get(it.found.kind):
+        return f"not asked: the report is about {asks}, which is no question of a request for memory"
+    if at.kernel is None:
+        return "the model cannot be asked: the kernel is not known (--kernel names it)"
+    if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
+        return "the model cannot be asked: non_block_start() is no context of it"
+    refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
+    return f"the model cannot be asked: {refused}" if refused else ""
+
+
+def of_slab(it: LockReport) -> bool:
+    """Return whether the innermost request that a call chain shows is one of slab or of kfree_rcu()."""
+    return owner(it).startswith(("slab", "kfree_rcu"))
+
+
 def compared(it: LockReport, at: Situation) -> Comparison:
     """Return the model's cases that print this report, and what to say of it in words.
 
     Where the call chain shows a call of slab or of kfree_rcu(), it is asked in every state that is known; where some
     cases take the lock in the very function that is printed, only these are kept.
     """
-    kernel = at.kernel
-    if asks := ASKS.get(it.found.kind):
-        return Comparison(f"not asked: the report is about {asks}, which is no question of a request for memory")
-    if kernel is None:
-        return Comparison("the model cannot be asked: the kernel is not known (--kernel names it)")
-    calls = called([*(it.wanted.places if it.wanted else []), *it.calls])
-    ours = owner(it).startswith(("slab", "kfree_rcu"))
-    refused = [reason for call in calls[:1] if ours and (reason := missing(call, kernel))]
-    if refused:
-        return Comparison(f"the model cannot be asked: {refused[0]}")
+    calls, kernel = called(chain(it)), at.kernel
+    reason = not_asked(it, at, calls)
+    if reason or kernel is None:
+        return Comparison(reason)
     asked = list(slab_cases(calls, kernel, list(at.contexts(OWN_LOCKS))))
-    groups = [asked] if ours and asked else [asked, list(page_cases(it, at, kernel))]
+    groups = [asked] if of_slab(it) and asked else [asked, page_cases(it, at, kernel)]
     found = [narrowed(it, group) for group in groups]
     if cases := [words for group, _ in found for words in group]:
-        where_too = ", in that function, too" if any(here for _, here in found) else ""
-        return Comparison(f"equal: the model prints the same in {len(cases)} of its cases{where_too}", True, cases)
-    if ours and asked:
-        return Comparison(f"differs: {differing(calls[0], kernel, it.found.kind, asked)}", agrees=False)
-    return Comparison(
-        f"no case of the model for {kernel.name} prints this: another lock, or a path that it leaves out", agrees=False
-    )
+        here = any(here for _, here in found)
+        return Comparison(equal(len(cases), here), True, cases, here)
+    return unequal(it, kernel, asked)
 
 
-def ways_out(kernel: Kernel | None, cases: list[dict[str, str]]) -> Iterator[dict[str, str]]:
-    """Yield the ways out that this book knows, each as a verdict on the report's kernel in the report's context."""
-    if kernel is None or not cases:
-        return
-    if "slab" in (first := cases[0]):
-        yield from slab_ways(kernel, first["request"], first["slab"], first["pcp"], unnamed(first["context"], kernel))
-    if where := next((one["context"] for one in cases if "slab" not in one), None):
-        yield from page_ways(kernel, unnamed(where, kernel))
+def unequal(it: LockReport, kernel: Kernel, asked: Iterable[Case]) -> Comparison:
+    """Return what to say of a report that no case prints; ``asked`` are the cases of slab."""
+    if of_slab(it) and asked:
+        return Comparison(f"differs: {differing(kernel, it.found.kind, asked)}", agrees=False)
+    if not owner(it):
+        return Comparison("the model cannot be asked: the call chain shows no request for memory that it knows")
+    reason = "another lock, or a path that it leaves out"
+    if it.wanted and class_of(it.wanted.name) not in known_kinds(kernel):
+        reason = f"it knows no lock that is called {it.wanted.name}"
+    return Comparison(f"no case of the model for {kernel.name} prints this: {reason}", agrees=False)
 
 
-@lru_cache(maxsize=256)
-def page_ways(kernel: Kernel, where: str) -> tuple[dict[str, str], ...]:
-    """Return the ways out of a request for pages."""
-    return tuple(asked_page_ways(kernel, where))
+def merged(models: Sequence[Comparison]) -> Comparison:
+    """Return what a report's comparisons come to, one for each value of an option that it does not tell."""
+    agreeing = [model for model in models if model.agrees]
+    if len(agreeing) < 2:
+        return (agreeing or models)[0]
+    cases = {tuple(case.items()): case for model in agreeing for case in model.cases}
+    return Comparison(equal(len(cases), agreeing[0].here), True, list(cases.values()), agreeing[0].here)
 
 
-def asked_page_ways(kernel: Kernel, where: str) -> Iterator[dict[str, str]]:
-    """Yield the ways out of a request for pages."""
-    ways = (
-        ("GFP_ATOMIC", "gfp", "GFP_ATOMIC|__GFP_NOWARN"),
-        ("GFP_NOWAIT", "gfp", "GFP_NOWAIT|__GFP_NOWARN"),
-        ("mask 0", "gfp", "none"),
-        ("alloc_pages_nolock()", "row", "trylock"),
-        ("kmalloc_nolock()", "call", "KMNL"),
-        ("allocate before, in a task", "before", "GFP_KERNEL"),
-    )
-    for words, how, what in ways:
-        if words == "alloc_pages_nolock()" and kernel.version < (6, 15):
-            yield {"way": words, "verdict": f"{kernel.name} has none: it came with v6.15"}
-            continue
-        try:
-            if how == "call":
-                answer = verdict(read_request(what, 0, kernel), place(where), Setup("dry"), kernel)
-            else:
-                request = make_request(kernel, row=what) if how == "row" else make_request(kernel, what)
-                answer = verdict(request, place("task" if how == "before" else where), Setup("dry"), kernel)
-        except InputError as error:
-            yield {"way": words, "verdict": f"not modelled: {error}"}
-            continue
-        yield {"way": words, "verdict": outcome(answer)}
+def equal(number: int, here: bool) -> str:
+    """Return that a number of cases are equal, in words, and whether the function is as well."""
+    where_too = ", in that function, too" if here else ""
+    return f"equal: the model prints the same in {number} of its cases{where_too}"
+
+
+def requested(it: LockReport, model: Comparison) -> list[str]:
+    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory."""
+    if it.found.kind in ASKS:
+        return []
+    calls = called(chain(it))
+    kinds = [slab_kind(calls[0])] if calls else []
+    if not kinds or owner(it).startswith("page allocator") or any("slab" not in case for case in model.cases):
+        kinds += page_kinds(it)[-1:] or ["pages"] * any("slab" not in case for case in model.cases)
+    return kinds
 
 
 def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
@@ -201,8 +220,14 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         yield f"{it.place} may sleep; the caller may not: {words}"
     if it.scheduled and it.count:
         yield f"the task went to sleep with preempt_count {it.count[0]:#x}: {words}"
+    if times := at.irqs_off_times:
+        how_often = {1: "once", 2: "twice"}.get(times, f"{times} times")
+        yield f"{times * IRQ_DISABLE_OFFSET:#x} of preempt_count: interrupts were switched off {how_often}"
     if by:
         yield f"forbidden by {by}"
+    if len(every := at.all_forbidding()) > 1:
+        named = ", ".join(f"{lock.name}{at.kind_words(lock)}" for lock in every)
+        yield f"each of the locks held forbids it: {named}; to let go of one of them alone cures nothing"
     if it.off_at:
         yield f"preemption was first switched off in {it.off_at}"
     if it.usages:
@@ -214,11 +239,18 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
     yield f"the request is that of {whose}" if whose else "the call chain shows no allocation that is known here"
 
 
-def unknowns(it: LockReport, at: Situation) -> Iterator[str]:
+def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:
+    """Yield what another report told of the kernel's options, where this one does not."""
+    if at.nesting is not None and situation(it).nesting is None:
+        yield f"{OPTION} is {'on' if at.nesting else 'off'}: another report of this boot tells it"
+
+
+def unknowns(it: LockReport, at: Situation, kinds: Iterable[str]) -> Iterator[str]:
     """Yield what a report does not tell."""
     if it.found.kind in ASKS:
         return
-    yield "which mask was asked for: a report of locks does not print it"
+    if {"pages", "allocation"} & set(kinds):
+        yield "which mask was asked for: a report of locks does not print it"
     doubtful = [lock for lock in it.locks if lock.inner is not None and at.nesting is None and lock.inner in (2, 3)]
     if doubtful:
         said = ", ".join(dict.fromkeys(f"{lock.name} {lock.types}" for lock in doubtful))
@@ -233,12 +265,15 @@ def numbers(nesting: bool) -> str:
     return ", ".join(f"{number} is {LOCKS_BY[nesting][number]}" for number in (2, 3))
 
 
-def facts(found: Found) -> dict[str, Any]:
-    """Return the explanation as plain data."""
-    it = read_locks(found)
-    at = Situation(it, kernel_of(it))
+def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
+    """Return the explanation as plain data; ``told`` is PROVE_RAW_LOCK_NESTING as other reports of the boot tell it."""
+    found, at = it.found, situation(it, told)
     by, lock = at.forbidding()
-    model = compared(it, at)
+    options = [(one, compared(it, one)) for one in at.options()]
+    model = merged([said for _, said in options])
+    kinds, call = requested(it, model), next(iter(called(chain(it))), "")
+    known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
+    answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
     wanted = it.wanted
     return {
         "kind": found.kind,
@@ -250,17 +285,20 @@ def facts(found: Found) -> dict[str, Any]:
             "types": f"{wanted.outer}:{wanted.inner}" if wanted and wanted.outer is not None else None,
             "where": wanted.where if wanted else it.place or None,
             "owner": owner(it) or None,
+            **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
         },
+        "summary": outside(ASKS[found.kind]) if found.kind in ASKS else summary(at, by, Asked(call, kinds, answers)),
         "context": None if found.kind in ASKS else at.words(),
         "context_base": it.base,
         "held": [one.name for one in it.held],
         "forbidden_by": lock.name if lock else None,
+        "forbidden_by_all": [one.name for one in at.all_forbidding()],
         "why": list(why_reported(it, at, by)),
         "cases": model.cases,
         "model": model.said,
         "verdict_agrees": model.agrees,
-        "otherwise": [f"{way['way']}: {way['verdict']}" for way in ways_out(at.kernel, model.cases)],
+        "otherwise": [answer.text() for answer in answers],
         "missing": it.missing,
-        "remarks": list(found.lost),
-        "unknown": list(unknowns(it, at)),
+        "remarks": [*found.lost, *told_by_others(it, at)],
+        "unknown": list(unknowns(it, at, kinds)),
     }

@@ -73,7 +73,7 @@ class Asks:
     from being subtracted, ``atomic_blocks`` opens its blocks, ``cma`` those of CMA; ``unlimited`` looks at no mark.
     ``quick``: order 0 passes above the whole mark, ``usable`` without the HIGHATOMIC reserve; ``unboosted``: it is
     tested again without the boost.  ``cpuset``: mems_allowed binds, ``hardwall`` with no exception; ``this_node``: one
-    node's zones only.
+    node's zones only; ``opened``: without __GFP_NOMEMALLOC, which keeps the reserves closed even for PF_MEMALLOC.
     """
 
     order: int
@@ -90,6 +90,7 @@ class Asks:
     cpuset: bool = True
     hardwall: bool = False
     this_node: bool = False
+    opened: bool = True
 
 
 def has(change: Change, release: tuple[int, ...]) -> bool:
@@ -138,6 +139,7 @@ def asks_of(mask: int, table: Layout, order: int, zones: set[str], release: tupl
         cpuset=not deep and not unlimited,
         hardwall=flag("HARDWALL"),
         this_node=flag("THISNODE"),
+        opened=opened,
     )
 
 

@@ -29,6 +29,7 @@ SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
 SPINNING = (*SPINNING_RT, "spin", "zone_lock")
 LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
 PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
+IRQ_DISABLE_OFFSET, IRQ_DISABLE_BITS = 0x10000, 0xFF  #: of preempt_count since v7.3: interrupts switched off
 #: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
 _BEGINS = (
     ("nmi", re.compile(r"(?:asm_)?(?:exc_)?nmi$|do_nmi$|nmi_handle$|default_do_nmi$|end_repeat_nmi$")),
@@ -47,6 +48,9 @@ _BEGINS = (
         ),
     ),
 )
+
+
+_ENDS_ITEM = re.compile("(?<!-)>")  #: what would end an item of a stack; no C name of a lock has it
 
 
 def unnamed(where: str, kernel: Kernel) -> str:
@@ -70,8 +74,16 @@ def place(where: str) -> Context:
     return stack([] if where == "task" else re.split("(?<!-)>", where), where)
 
 
-def kernel_of(it: LockReport) -> Kernel | None:
-    """Return the kernel that printed a report, with the options that its text shows; None if it is unknown."""
+def is_interrupts(function: str) -> bool:
+    """Return whether a function is one by which an interrupt begins."""
+    return any(pattern.match(function) for _, pattern in _BEGINS)
+
+
+def kernel_of(it: LockReport, told: bool | None = None) -> Kernel | None:
+    """Return the kernel that printed a report, with the options that its text shows; None if it is unknown.
+
+    Argument: whether PROVE_RAW_LOCK_NESTING is on, for a report that does not tell.
+    """
     release = it.found.release
     if release is None:
         return None
@@ -82,6 +94,7 @@ def kernel_of(it: LockReport) -> Kernel | None:
         if plain.version < WAIT_TYPES_SINCE:
             return plain
         nesting = tells_apart(it.base, it.locks, it.wanted, it.calls, plain)
+        nesting = told if nesting is None else nesting
         if nesting is None:
             return plain
         return make_kernel(release, {**config, "PROVE_RAW_LOCK_NESTING": nesting})
@@ -104,18 +117,31 @@ def levels_in_chain(it: LockReport, rt: bool) -> tuple[str, ...]:
     return ("task",) if it.calls else ("task", "softirq", "hardirq")
 
 
+def situation(it: LockReport, told: bool | None = None) -> Situation:
+    """Return a report with its kernel; ``told`` is PROVE_RAW_LOCK_NESTING as other reports tell it."""
+    return Situation(it, kernel_of(it, told), told)
+
+
 @dataclass
 class Situation:
-    """A report with its kernel: what the numbers in it mean."""
+    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`."""
 
     it: LockReport
     kernel: Kernel | None
+    told: bool | None = None
+
+    def options(self) -> list[Situation]:
+        """Return the situations that a report may mean: two where PROVE_RAW_LOCK_NESTING is not told."""
+        if self.nesting is not None or self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
+            return [self]
+        return [situation(self.it, option) for option in (False, True)]
 
     @cached_property
     def nesting(self) -> bool | None:
         """Return whether PROVE_RAW_LOCK_NESTING is on, None if the report does not tell."""
         it = self.it
-        return tells_apart(it.base, it.locks, it.wanted, it.calls, self.kernel)
+        own = tells_apart(it.base, it.locks, it.wanted, it.calls, self.kernel)
+        return self.told if own is None else own
 
     @property
     def bits(self) -> int:
@@ -156,9 +182,18 @@ class Situation:
         return self.levels[0]
 
     @property
+    def irqs_off_times(self) -> int:
+        """Return how often interrupts were switched off by who counts it in preempt_count, as v7.3 does.
+
+        Models: include/linux/preempt.h (v7.3): the bits between those of softirqs and of hard interrupts.
+        """
+        counts = self.kernel is not None and self.kernel.hardirq_offset > IRQ_DISABLE_OFFSET
+        return self.bits // IRQ_DISABLE_OFFSET & IRQ_DISABLE_BITS if counts else 0
+
+    @property
     def irqs_off(self) -> bool:
         """Return whether interrupts are off."""
-        return bool(self.it.irqs_off or (self.it.irqs and not self.it.irqs[2]))
+        return bool(self.it.irqs_off or (self.it.irqs and not self.it.irqs[2]) or self.irqs_off_times)
 
     @property
     def own_count(self) -> int:
@@ -246,6 +281,32 @@ class Situation:
             return f"the context itself, {self.words()}" + (f"; {held} forbids it, too" if held else ""), lock
         return held or (f"what is switched off: {off}" if (off := self.off_words()) else ""), lock
 
+    def all_forbidding(self) -> list[Lock]:
+        """Return every held lock that forbids what was wanted, the first taken first.
+
+        Of an interrupt's report those of the task below are among them: it does not say where the interrupt began.
+        """
+        kind, need = self.it.found.kind, self.it.wanted.outer if self.it.wanted else None
+        if kind == "invalid_wait_context":
+            return [lock for lock in self.it.held if lock.inner and need is not None and lock.inner < need]
+        if kind not in ("sleeping_function", "scheduling_while_atomic"):
+            return []
+        found = [lock for lock in self.it.held if self.keeps_awake(lock)]
+        return [lock for lock in found if self.spins(lock) is not None] or found
+
+    def keeps_awake(self, lock: Lock) -> bool:
+        """Return whether nobody may sleep who holds a lock, or where it cannot be told.
+
+        An RCU section is in one of the two counts: which one, and whether the scheduler looks at it, is the kernel's
+        choice.  A sleeping spinlock of PREEMPT_RT may be waited for in one.
+        """
+        counted = self.preempt_off or (self.it.count is None and self.it.atomic) or "task" not in self.levels
+        if not lock.name.startswith("rcu_read_lock"):
+            return bool(counted) and self.spins(lock) is not False
+        if self.it.scheduled or self.it.wanted:
+            return False
+        return bool(counted) or self.in_rcu or self.it.depth is None
+
     def kind_words(self, lock: Lock) -> str:
         """Return a lock's types, and what it is taken for where they do not tell."""
         types = f" ({lock.types})" if lock.inner is not None else ""
@@ -277,7 +338,7 @@ class Situation:
         allocator's functions took, and those of the names ``own``.
         """
         for pick in (0, -1):
-            held = [lock for lock in self.it.held if not (lock.name in own or is_requests(lock))]
+            held = [lock for lock in self.it.held if not (class_of(lock.name) in own or is_requests(lock))]
             stack = [word for lock in held if (word := self.item(lock, pick))]
             for level in self.levels:
                 if level == "task":
@@ -298,7 +359,8 @@ class Situation:
             word = "raw_irqsave"
         if class_of(lock.name) == ZONE_LOCK and word:
             return "zone_lock"  # of one zone, and the request may take another's
-        return f"{word}:{lock.name}" if word and lock.name != "softirq_ctrl.lock" else ""
+        name = _ENDS_ITEM.sub("_", class_of(lock.name))
+        return f"{word}:{name}" if word and name != "softirq_ctrl.lock" else ""
 
     def off_items(self, stack: list[str]) -> Iterator[str]:
         """Yield what a task has switched off beside what its locks do."""

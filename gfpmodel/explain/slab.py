@@ -9,7 +9,7 @@ from functools import lru_cache
 from gfpmodel.errors import InputError
 from gfpmodel.explain.situation import place, unnamed
 from gfpmodel.locking.kernels import SLAB_LOCKS, Kernel
-from gfpmodel.locking.slab_rows import FREES, GIVES, Call, Pages, Take, default_state, missing, row_of, states
+from gfpmodel.locking.slab_rows import Call, Pages, Take, missing, row_of, states
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, verdict
 
 Case = tuple[dict[str, str], Verdict]
@@ -31,25 +31,6 @@ FUNCTIONS: tuple[tuple[re.Pattern[str], tuple[Call, ...]], ...] = (
     (re.compile(r"_*(?:k[mzv]*alloc|kmem_cache_alloc|slab_alloc|get_partial|alloc_from_pcs)"), ("kmalloc",)),
 )
 MASKS = ("GFP_NOWAIT|__GFP_NOWARN", "GFP_KERNEL")  #: those of a kmalloc(): one may sleep
-#: What can be done in the place of a call: the words, the call, its mask, and whether a task does it.
-WAYS: dict[str, tuple[tuple[str, Call, str | None, bool], ...]] = {
-    "allocation": (
-        ("kmalloc(GFP_ATOMIC)", "kmalloc", "GFP_ATOMIC|__GFP_NOWARN", False),
-        ("kmalloc(GFP_NOWAIT)", "kmalloc", "GFP_NOWAIT|__GFP_NOWARN", False),
-        ("kmalloc_nolock()", "kmalloc_nolock", None, False),
-        ("allocate before, in a task", "kmalloc", "GFP_KERNEL", True),
-    ),
-    "free": (
-        ("kfree_nolock()", "kfree_nolock", None, False),
-        ("kfree_rcu()", "kfree_rcu", None, False),
-        ("free later, in a task", "kfree", None, True),
-    ),
-    "rcu": (
-        ("kfree_rcu() with a head", "kfree_rcu", None, False),
-        ("kfree_rcu_nolock()", "kfree_rcu_nolock", None, False),
-        ("free later, in a task", "kfree", None, True),
-    ),
-}
 
 
 def called(functions: Iterable[str]) -> list[Call]:
@@ -89,40 +70,14 @@ def asks_for_pages(call: Call, state: str, kernel: Kernel) -> bool:
     return any(isinstance(action, Pages) for action in (*actions, *inside))
 
 
-def differing(call: Call, kernel: Kernel, kind: str, asked: Iterable[Case]) -> str:
-    """Return which reports of a kind the model prints of a call, by the states in which it does so."""
-    printed: dict[str, dict[str, None]] = {}
+def differing(kernel: Kernel, kind: str, asked: Iterable[Case]) -> str:
+    """Return which reports of a kind the model prints of the calls asked, by the states in which it does so."""
+    printed: dict[str, dict[str, dict[str, None]]] = {}
     for words, one in asked:
-        if words["request"] == call:
-            said = ", ".join(str(report) for report in one.printed if report.kind == kind) or "none"
-            printed.setdefault(said, {})[words["slab"]] = None
-    parts = [f"{said} ({', '.join(where)})" for said, where in printed.items()]
-    return f"of {call}() on {kernel.name} the model prints, of that kind, {'; '.join(parts) or 'none'}"
-
-
-def outcome(answer: Verdict) -> str:
-    """Return a verdict in a few words."""
-    return f"{answer.result}; {', '.join(map(str, answer.reports)) or 'nothing is reported'}"
-
-
-@lru_cache(maxsize=256)
-def slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> tuple[dict[str, str], ...]:
-    """Return the ways out of a case of slab, each as a verdict."""
-    return tuple(asked_slab_ways(kernel, request, slab, pcp, where))
-
-
-def asked_slab_ways(kernel: Kernel, request: str, slab: str, pcp: str, where: str) -> Iterator[dict[str, str]]:
-    """Yield the ways out of a case: in that state where the call has it, else as it usually is."""
-    kind = "allocation" if request in GIVES else "free" if request in FREES else "rcu"
-    for words, call, mask, in_task in WAYS[kind]:
-        if reason := missing(call, kernel):
-            yield {"way": words, "verdict": reason}
-            continue
-        state = slab if slab in states(call, kernel) else default_state(call, kernel, shrunk=True)
-        try:
-            asked = make_call(kernel, call, mask)
-            answer = verdict(asked, place("task" if in_task else where), Setup(pcp, slab=state), kernel)
-        except InputError as error:
-            yield {"way": words, "verdict": f"not modelled: {error}"}
-            continue
-        yield {"way": words, "verdict": f"{outcome(answer)} ({state})"}
+        said = ", ".join(str(report) for report in one.printed if report.kind == kind) or "none"
+        printed.setdefault(words["request"], {}).setdefault(said, {})[words["slab"]] = None
+    found = []
+    for call, by_report in printed.items():
+        parts = "; ".join(f"{said} ({', '.join(where)})" for said, where in by_report.items())
+        found.append(f"of {call}() on {kernel.name} the model prints, of that kind, {parts}")
+    return "; ".join(found)

@@ -63,15 +63,16 @@ _TAKES_SPIN = re.compile(r"_*(?:raw_)?(?:spin|read|write)_lock|rt_(?:spin|read|w
 _SPINLOCK = re.compile(r"^&\((?P<lock>.+)\)->rlock(?=#\d+$|$)")  #: how spin_lock_init() named its locks before v5.7
 SPINS_OR_SLEEPS: tuple[Kind, Kind] = ("spinlock_t", "mutex")
 _NUMBER = re.compile(r"(?<=^&s->lock_key)#\d+$")
+_SUBCLASS = re.compile(r"(?<=.)/\d$")  #: of a lock that nests in another of its class
 
 
 def class_of(name: str) -> str:
     """Return a lock's name without what tells no class.
 
-    That is the number of a cache's class, as lockdep counts by first use, and no two boots alike; and what v5.6 and
-    earlier put around the name of a spinlock_t.
+    That is the number of a cache's class, as lockdep counts by first use, and no two boots alike; the subclass of a
+    lock that nests in another; and what v5.6 and earlier put around the name of a spinlock_t.
     """
-    return _NUMBER.sub("", _SPINLOCK.sub(r"\g<lock>", name))
+    return _NUMBER.sub("", _SPINLOCK.sub(r"\g<lock>", _SUBCLASS.sub("", name)))
 
 
 @dataclass

@@ -18,7 +18,6 @@ from gfpmodel.io.meminfo import MemInfo, Zone, reserve_range
 HIGHEST_ORDER = 10  #: of a kernel built as usual; what is listed tells each kernel's own
 LETTERS = "UME"  #: the types whose blocks any request may be given
 WITHOUT_BOUND = 1 << 62  #: pages
-PAGE_SIZES = (4, 64)  #: kB: the ends, where no list of blocks tells it
 PASSES, FAILS = ("none",), ("mark", "lowmem_reserve", "HIGHATOMIC", "CMA", "block")
 
 
@@ -29,7 +28,10 @@ class Sum:
     ``test`` is what failed: ``mark``, ``lowmem_reserve``, ``HIGHATOMIC``, ``CMA``, ``block`` (fragmentation), ``none``
     (the numbers pass) or ``unknown`` (a number is missing); ``short`` by how many pages.  ``block`` says whether a
     block of the order was there for this request (None: not printed).  ``reserve`` and ``highatomic`` are the least
-    that they may be; ``doubts`` are the numbers that cannot be told.
+    that they may be; ``doubts`` are the numbers that cannot be told.  ``quick``: it passes by the quick test of order 0
+    alone.  ``page_kb``: the size of a page that the numbers are in; ``short_range``: the least and the most that it may
+    be short of (None: no bound), for each size of a page that is possible.  ``either``: where kernels differ, each
+    answer with those that give it.
     """
 
     zone: str
@@ -46,10 +48,22 @@ class Sum:
     blocks: int | None = None
     doubts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    quick: bool = False
+    page_kb: int = 4
+    short_range: tuple[tuple[int, int, int | None], ...] = ()
+    either: tuple[tuple[str, Sum], ...] = ()
+
+    @property
+    def useful(self) -> int:
+        """Return the free pages of which this request may use some, beside those of its own block."""
+        return self.free - self.highatomic - self.cma
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {**vars(self), "doubts": list(self.doubts), "remarks": list(self.remarks)}
+        lists = {"doubts": list(self.doubts), "remarks": list(self.remarks), "either": []}
+        ranges = [dict(zip(("page_kb", "least", "most"), one, strict=True)) for one in self.short_range]
+        either = [{"kernels": words, "test": one.test, "short": one.short} for words, one in self.either]
+        return {**vars(self), **lists, "short_range": ranges, "either": either}
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ def zone_test(zone: Zone, info: MemInfo, asked: Sequence[Asks]) -> Sum:
     """
     if "free" not in zone.fields or "min" not in zone.fields:
         return Sum(str(zone), "unknown", doubts=("free or min was cut off",))
-    sizes = (info.page_kb,) if info.page_kb else PAGE_SIZES
+    sizes = info.page_sizes
     found = [one for size, asks in product(sizes, asked) for one in ends_of(zone, info, asks, size)]
     doubts = [f"{d.name} cannot be told ({bounds(d)})" for d in doubted(zone, info, asked[0], sizes[0])]
     doubts += ["the size of a page cannot be told"] * (len(sizes) > 1)
@@ -119,7 +133,7 @@ def ends_of(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Sum
     block, count = block_there(zone, asks)
     it = Sum(
         str(zone), "", 0, pages("free"), highatomic, 0 if asks.cma else pages("free_cma"), pages("min"), pages("boost"),
-        pages("min"), reserve_range(info, zone, asks.highest)[0], block, count,
+        pages("min"), reserve_range(info, zone, asks.highest)[0], block, count, page_kb=page_kb,
     )  # fmt: skip
     yield with_hidden_boost(zone, page_kb, judged(it, asks), asks)
     if doubts:
@@ -134,11 +148,18 @@ def ends_of(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Sum
 
 def together(found: Sequence[Sum], doubts: tuple[str, ...]) -> Sum:
     """Return what all tests of a zone allow to say: the first one, if the others pass or fail as it does."""
-    first = replace(found[0], doubts=doubts)
+    first = replace(found[0], doubts=doubts, quick=any(one.quick for one in found))
     ends = {one.test for one in found}
-    if ends <= set(FAILS) or ends <= set(PASSES):
-        return first
-    return replace(first, test="unknown", short=0)
+    if ends <= set(FAILS):
+        return replace(first, short_range=tuple(ranges(found)))
+    return first if ends <= set(PASSES) else replace(first, test="unknown", short=0)
+
+
+def ranges(found: Sequence[Sum]) -> Iterator[tuple[int, int, int | None]]:
+    """Yield the size of a page, and the least and the most that a zone is short of (None: without a bound)."""
+    for size in sorted({one.page_kb for one in found}):
+        shorts = [one.short for one in found if one.page_kb == size]
+        yield size, min(shorts), None if max(shorts) > WITHOUT_BOUND // 2 else max(shorts)
 
 
 def with_hidden_boost(zone: Zone, page_kb: int, it: Sum, asks: Asks) -> Sum:
@@ -164,10 +185,9 @@ def judged(it: Sum, asks: Asks) -> Sum:
     if asks.unlimited:
         return replace(it, keep=0, reserve=0, test=block_test(it))
     keep = lowered(it.mark, asks)
+    useful = it.useful - ((1 << asks.order) - 1)
     if asks.order == 0 and asks.quick and it.free - it.cma - quick > it.mark + it.reserve:
-        return replace(it, keep=keep, test=block_test(it))
-    rest = it.free - ((1 << asks.order) - 1)
-    useful = rest - it.highatomic - it.cma
+        return replace(it, keep=keep, test=block_test(it), quick=useful <= keep + it.reserve)
     if asks.order == 0 and it.boost and asks.unboosted and useful <= keep + it.reserve:
         keep = lowered(it.mark - it.boost, asks)
     it = replace(it, keep=keep)
@@ -182,6 +202,7 @@ def judged(it: Sum, asks: Asks) -> Sum:
 
 def lowered(mark: int, asks: Asks) -> int:
     """Return what of a mark must remain: half with __GFP_HIGH, three quarters of that for who cannot wait."""
+    mark = max(mark, 0)  # a boost above min, which no kernel has
     mark -= mark // 2 if asks.high else 0
     return mark - mark // 4 if asks.harder else mark
 
@@ -208,3 +229,18 @@ def block_there(zone: Zone, asks: Asks) -> tuple[bool | None, int | None]:
     if zone.total is not None and all(letters for _, letters in enough):
         return False, count
     return zone.fields["free"] > 0 if asks.order == 0 else None, count
+
+
+def shortage(s: Sum) -> str:
+    """Return in words how much a zone is short of, with the size of a page; a range where it is not told."""
+    said = []
+    for size, least, most in s.short_range or ((s.page_kb, s.short, s.short),):
+        if most is None:
+            said.append(f"at least {least} pages of {size} kB")
+        else:
+            said.append(
+                f"{least} page{'s' * (most != 1)} of {size} kB"
+                if least == most
+                else f"{least} to {most} pages of {size} kB"
+            )
+    return " or ".join(said)

@@ -11,10 +11,13 @@ from itertools import combinations
 _ZONE = re.compile(r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:(?P<rest>.*)")
 _FIELD = re.compile(r"\b([a-z_]+):(\d{1,15})[kK]B")
 _RESERVE = re.compile(r"lowmem_reserve\[\]:((?: \d{1,12})+)")
+_ALL_FREE = re.compile(r"^\s*free:(\d{1,15}) free_pcp:")
 _BLOCKS = re.compile(
     r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?P<rest>\d+\*.*)"
 )
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
+SIZES = (4, 16, 64)  #: kB of a page
+WHOLE_PAGES = ("free", "boost", "min", "low", "high", "reserved_highatomic", "free_highatomic", "free_cma", "managed")
 NEEDED = ("free", "min", "low", "high")
 ORDER_OF_ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 
@@ -32,9 +35,17 @@ class Zone:
     reserve: tuple[int, ...] | None = None
     blocks: list[tuple[int, str | None]] | None = None
     total: int | None = None  #: kB, as the blocks' own line sums them
+    numbered: bool = True  #: whether its node was printed: kernels without NUMA do not
 
     def __str__(self) -> str:
-        return f"node {self.node} {self.name}"
+        return f"node {self.node} {self.name}" if self.numbered else self.name
+
+    @property
+    def listed(self) -> int | None:
+        """Return what the list of blocks comes to, in blocks of order 0, None if it is not whole."""
+        if self.blocks is None or self.total is None:
+            return None
+        return sum(n << order for order, (n, _) in enumerate(self.blocks))
 
 
 @dataclass
@@ -43,7 +54,20 @@ class MemInfo:
 
     zones: list[Zone] = field(default_factory=list)
     page_kb: int | None = None
+    free_pages: int | None = None  #: of all zones, as the block's own sum prints it
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """Return the sizes in kB that a page may have: what a zone prints in kB is whole pages."""
+        if self.page_kb:
+            return (self.page_kb,)
+        printed = [zone.fields[name] for zone in self.zones for name in WHOLE_PAGES if name in zone.fields]
+        sizes = tuple(size for size in SIZES if all(value % size == 0 for value in printed)) or SIZES[:1]
+        free = sum(zone.fields.get("free", 0) for zone in self.zones)
+        if self.free_pages:  # taken at nearly the same time as the zones', of which some may not be printed
+            sizes = tuple(size for size in sizes if free <= 2 * size * self.free_pages) or sizes
+        return sizes
 
     def zone(self, node: int, name: str) -> Zone | None:
         """Return a zone by node and name."""
@@ -62,12 +86,14 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
     last: Zone | None = None
     for line in lines:
         if found := _ZONE.search(line):
-            last = Zone(int(found["node"] or 0), found["zone"])
+            last = Zone(int(found["node"] or 0), found["zone"], numbered=found["node"] is not None)
             last.fields = {name: int(value) for name, value in _FIELD.findall(f"free:{found['rest']}")}
             if info.zone(last.node, last.name) is None:
                 info.zones.append(last)
             else:
                 twice.append(f"{last}: printed twice; lines of two reports may be mixed")
+        elif found := _ALL_FREE.search(line):
+            info.free_pages = info.free_pages or int(found[1])
         elif found := _RESERVE.search(line):
             if last and last.reserve is None:
                 last.reserve = tuple(map(int, found[1].split()))
@@ -76,7 +102,8 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
         elif found := _BLOCKS.search(line):
             zone = info.zone(int(found["node"] or 0), found["zone"])
             if zone is None:
-                info.missing.append(f"node {found['node'] or 0} {found['zone']}: the line of its marks")
+                zone = Zone(int(found["node"] or 0), found["zone"], numbered=found["node"] is not None)
+                info.missing.append(f"{zone}: the line of its marks")
             else:
                 read_blocks(info, zone, found["rest"])
     info.missing += [words for zone in info.zones for words in lacks(zone)] + twice

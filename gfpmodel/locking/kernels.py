@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from gfpmodel.errors import InputError, unknown
@@ -101,7 +102,7 @@ class Kernel:
         """Return whether lockdep tells a spinlock_t from a raw_spinlock_t."""
         return self.on("PROVE_RAW_LOCK_NESTING")
 
-    @property
+    @cached_property
     def version(self) -> tuple[int, ...]:
         """Return the version as numbers."""
         found = re.search(r"(\d+)\.(\d+)", self.name)

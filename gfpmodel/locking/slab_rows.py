@@ -9,6 +9,7 @@ their wait types, are those of `kernels.lock_kinds`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple, cast, get_args
 
 from gfpmodel.errors import NotModelledError, unknown
@@ -325,9 +326,10 @@ def means(call: Call, state: str) -> str:
     return (OF_ALLOCATION if call in GIVES else OF_FREE if call in FREES else OF_RCU)[state]
 
 
-def rows_of(call: str, kernel: Kernel) -> list[Row]:
+@lru_cache(maxsize=1 << 10)
+def rows_of(call: str, kernel: Kernel) -> tuple[Row, ...]:
     """Return the rows of a call on a kernel."""
-    return [row for row in ROWS if call in row.calls and row.on(kernel)]
+    return tuple(row for row in ROWS if call in row.calls and row.on(kernel))
 
 
 def missing(call: str, kernel: Kernel) -> str:

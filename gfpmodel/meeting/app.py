@@ -24,10 +24,11 @@ from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
-from gfpmodel.meeting.case import KERNELS, LOADS, Answer, Case, answer, notebook, page, parse
-from gfpmodel.meeting.report import LONGEST, explained
+from gfpmodel.meeting.case import BESIDE, KERNELS, LOADS, Case, answer, choice, notebook, page, parse_pair, query
+from gfpmodel.meeting.report import explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
+from gfpmodel.show.reports import LONGEST
 
 FILES = Path(__file__).parent / "page"
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -76,6 +77,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 "page.html",
                 style=style(),
                 start=Case(),
+                beside=query(BESIDE),
                 xsrf=self.xsrf_token.decode(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
@@ -129,8 +131,14 @@ WORKERS = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "answer")  #: of answe
 
 def shown(kind: str, query: str) -> dict[str, Any] | str:
     """Return the answer to a query as it is sent, in a thread of its own; raises InputError."""
-    got = asked(query)
-    return dict(page(got)) if kind == "json" else notebook(got)
+    mine, other = parse_pair(without_token(query))
+    got = answer(mine)
+    if kind == "ipynb":
+        return notebook(got)
+    if other is None:
+        return dict(page(got))
+    beside = answer(other)
+    return {**page(got), "versus": page(beside), "choice": choice(got, beside)}
 
 
 class Refused(RequestHandler):
@@ -169,9 +177,9 @@ class MeetingServer(ServerApp):
         self.web_app.default_router.rules.insert(0, Rule(Foreign(self.base_url), Refused))
 
 
-def asked(query: str) -> Answer:
-    """Return the answer to a query without its token; raises InputError."""
-    return answer(parse("&".join(part for part in query.split("&") if part.partition("=")[0] != "token")))
+def without_token(query: str) -> str:
+    """Return a query without the server's token."""
+    return "&".join(part for part in query.split("&") if part.partition("=")[0] != "token")
 
 
 class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):

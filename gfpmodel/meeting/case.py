@@ -28,6 +28,7 @@ from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
 from gfpmodel.show import stepper
+from gfpmodel.show.matrices import status
 from gfpmodel.show.measured import measured
 from gfpmodel.show.pictures import Picture, table, to_repeat
 from gfpmodel.show.stacks import outcome, printed, result, stack_of, took, way, way_of_work
@@ -35,6 +36,7 @@ from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
 LONGEST = 200  #: of a value in an address
+VERSUS = "versus"  #: in an address: the case that stands beside
 COLUMNS = 72  #: of a mail
 PATH_SINCE = (5, 8)  #: the allocator's path is that of v5.8; what later kernels changed is known
 RT_PATHS = ((5, 4),)  #: earlier, of RT trees that were read
@@ -146,6 +148,9 @@ class Case:
         return f"{self.kernel}, {options or 'default options'}", f"lists of this CPU: {self.pcp}; {held}"
 
 
+BESIDE = Case(proposal="trylock")  #: what stands beside the case on which the page opens
+
+
 def query(case: Case) -> str:
     """Return a case as the query of an address, every field written out."""
     return urlencode({f.name: _word(getattr(case, f.name)) for f in fields(case)})
@@ -171,6 +176,16 @@ def parse(text: str) -> Case:
             raise InputError(f"{name} is not printable or longer than {LONGEST}; expected a name or a number")
         given[name] = value.strip()
     return checked(Case(**{name: read(name, value) for name, value in given.items()}))
+
+
+def parse_pair(text: str) -> tuple[Case, Case | None]:
+    """Return the case of a query, and that of its ``versus``, which is a query itself; raises InputError."""
+    pairs = parse_qsl(text, keep_blank_values=True)
+    others = [value for name, value in pairs if name == VERSUS]
+    if len(others) > 1:
+        raise InputError(f"{VERSUS} stands twice in the address; expected once")
+    mine = parse(urlencode([pair for pair in pairs if pair[0] != VERSUS]))
+    return mine, parse(others[0]) if others and others[0] else None
 
 
 def read(name: str, value: str) -> Any:
@@ -391,6 +406,29 @@ def page(got: Answer) -> dict[str, str]:
         "text": "\n\n".join(f"{title}\n{picture.text}" for title, picture, _ in parts),
         "block": block(got),
     }
+
+
+#: How a verdict stands, from best to worst, in the words of a meeting; what cannot be compared is not in it.
+STANDS = {
+    "page": "gets its page, and nothing is printed",
+    "NULL": "gets NULL, and nothing is printed",
+    "reported": "is reported",
+    "unsafe": "may corrupt a list, and nothing is printed",
+    "deadlock": "never returns: the CPU waits for itself",
+}
+
+
+def choice(mine: Answer, other: Answer) -> str:
+    """Return which of two cases is better, A or B, in one line; a request that is reported may still get its page."""
+    stand = [status(got.found) for got in (mine, other)]
+    if not set(stand) <= set(STANDS):
+        return "A and B cannot be compared: a context is reported itself, before any request."
+    if stand[0] == stand[1]:
+        return f"Neither is better here: each {STANDS[stand[0]]}."
+    ranks = list(STANDS)
+    better, worse = ("A", "B") if ranks.index(stand[0]) < ranks.index(stand[1]) else ("B", "A")
+    words = dict(zip("AB", (STANDS[one] for one in stand), strict=True))
+    return f"{better}: it {words[better]}. {worse} {words[worse]}."
 
 
 def warning(found: Verdict) -> str:

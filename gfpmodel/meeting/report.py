@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain import LOOKED_FOR, render
-from gfpmodel.explain.answer import OF_PAGES, explain_report
-from gfpmodel.explain.find import Found, reports
+from gfpmodel.explain import Found, render
+from gfpmodel.explain.answer import OF_PAGES
 from gfpmodel.explain.lockreport import read_locks
 from gfpmodel.explain.situation import kernel_of
 from gfpmodel.locking import Kernel, make_kernel
 from gfpmodel.locking.cells import MASKS, NAME
 from gfpmodel.locking.slab_rows import Pages, Take, row_of
 from gfpmodel.meeting.case import Case, modelled, parse, query
-from gfpmodel.show.reports import IN_A_PAGE, explanation
-
-LONGEST = 1 << 20  #: characters of a paste
-MOST = 20  #: reports that are shown
+from gfpmodel.show.reports import IN_A_PAGE, MOST, explanation, first_explained
 
 
 def explained(text: str) -> dict[str, Any]:
@@ -27,16 +23,10 @@ def explained(text: str) -> dict[str, Any]:
 
     Raises InputError for a text in which no report is found, or that is too long for a page.
     """
-    if len(text) > LONGEST:
-        command = "python -m gfpmodel explain FILE"
-        raise InputError(f"{len(text)} characters; expected at most {LONGEST}: `{command}` reads logs of any length")
-    found = sorted(reports(text.split("\n")), key=lambda one: one.line)
-    if not found:
-        raise InputError(f"no report found; looked for: {', '.join(LOOKED_FOR)}")
-    shown = [(one, explain_report(one)) for one in found[:MOST]]
-    rest = f"; the first {MOST} are shown" if len(found) > MOST else ""
+    shown, count = first_explained(text)
+    rest = f"; the first {MOST} are shown" if count > MOST else ""
     return {
-        "outcome": f"{len(found)} report{'s' * (len(found) > 1)} found{rest}",
+        "outcome": f"{count} report{'s' * (count > 1)} found{rest}",
         "html": "".join(explanation(one, IN_A_PAGE).html for _, one in shown),
         "text": "\n\n".join(render(one) for _, one in shown),
         "cases": [link for report, one in shown for link in links(report, one)],

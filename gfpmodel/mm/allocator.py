@@ -129,7 +129,7 @@ class PageAllocator(LaterOperations):
         arguments = ops >> OP_ARG_SHIFT
         for mask in np.unique(arguments[allocations]).tolist():
             check_mask(mask, self._flag)
-        self._check_later(ops, arguments)
+        self._check_later(ops)
         handles = kinds == OP_FREE_HANDLE
         handles |= ops & 0xFF == OP_FREE_NOLOCK_HANDLE
         given = np.where(kinds == OP_FREE_HANDLE, arguments, arguments & ARGUMENT_MASK)
@@ -142,10 +142,11 @@ class PageAllocator(LaterOperations):
         self._begin_run((ops, results))
         return results
 
-    def _check_later(self, ops: NDArray[np.int64], arguments: NDArray[np.int64]) -> None:
+    def _check_later(self, ops: NDArray[np.int64]) -> None:
         """Check the zones and masks of operations that only later kernels have."""
-        for at in np.flatnonzero(np.isin(ops & 0xFF, LATER_KINDS)).tolist() if self.rules.later else ():
-            kind, argument = int(ops[at]) & 0xFF, int(arguments[at])
+        words = ops[np.isin(ops & 0xFF, LATER_KINDS)].tolist() if self.rules.later else []
+        for word in dict.fromkeys(words):
+            kind, argument = word & 0xFF, word >> OP_ARG_SHIFT
             if kind in (OP_BULK, OP_UNRESERVE):
                 check_mask(argument & ARGUMENT_MASK)
             if kind in (OP_DECAY, OP_ZONE_FLAG):

@@ -136,15 +136,18 @@ def compile_entries(entries: dict[str, Any], instance: Callable[[Any], Any]) -> 
     return str(whole), functions
 
 
-def emit(ir: str, triple: str, cpu: str) -> bytes:
-    """Return the machine code of a module as an object file for a target, given by its triple, and a processor."""
+def emit(ir: str | bytes, triple: str, cpu: str) -> bytes:
+    """Return the machine code of a module as an object file for a target, given by its triple, and a processor.
+
+    The module is LLVM's text, or its bitcode.
+    """
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(cpu=cpu, opt=3, reloc="pic")
-    module = llvm.parse_assembly(ir)
+    module = llvm.parse_assembly(ir) if isinstance(ir, str) else llvm.parse_bitcode(ir)
     module.triple, module.data_layout = triple, str(machine.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     passes = llvm.create_pass_builder(machine, tuning)
@@ -189,6 +192,7 @@ def build_alone(room: str, folder: Path) -> None:
         cpu = "generic"
     ir, functions = compile_room(room)
     code = emit(ir, llvm.get_process_triple(), cpu)
+    put(folder / f"{room}.bc", llvm.parse_assembly(ir).as_bitcode())  # of this, tools/live makes WebAssembly
     put(folder / f"{room}.o", code)
     put(folder / f"{room}.json", manifest(f"{room}.o", code, jit.code_hash(room), machine, cpu, functions))
 

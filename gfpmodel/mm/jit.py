@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Way = Literal["ahead", "here", "interpreted"]
 
 PACKAGE = Path(__file__).parents[1]
+SOURCE = PACKAGE / "engine" / "source.json"
 #: The folders with compiled functions; those of one call only its own and those before it.
 ROOMS = ("mm", "rcu", "sim", "io", "evidence")
 
@@ -176,7 +178,12 @@ USES_ENGINE = b"gfpmodel.mm.jit " + b"import"  # in two parts: this file itself 
 
 @cache
 def code_hash(room: str) -> str:
-    """Return the same of the files alone that hold engine functions, or say how a library is made and called."""
+    """Return the same of the files alone that hold engine functions, or say how a library is made and called.
+
+    A package that came without its source, as into a web page, has it in a file.
+    """
+    if os.access(SOURCE, os.F_OK):
+        return str(json.loads(SOURCE.read_text(encoding="utf-8"))[folder_of(room)])
     return hash_of(room, lambda text: USES_ENGINE in text or b"llvmlite" in text)
 
 

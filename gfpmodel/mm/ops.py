@@ -133,11 +133,19 @@ def slots_of(ops: NDArray[np.int64], later: bool) -> NDArray[np.int64]:
     kinds = ops & 3
     slots: NDArray[np.int64] = (kinds == OP_ALLOC).astype(np.int64)
     others = np.flatnonzero((kinds == OP_DRAIN) & (ops >> OP_ORDER_SHIFT & MAX_OP_ORDER > 0))
-    for at in others.tolist():
+    if not len(others):
+        return slots
+    # a word has the same answer wherever it stands, but for OP_BULK, which asks what stands before it
+    _, first, same = np.unique(ops[others], return_index=True, return_inverse=True)
+    bulk = ops[others] & 0xFF == OP_BULK
+    asked = bulk.copy()
+    asked[first] = True
+    for at in others[asked].tolist():
         kind = int(ops[at]) & 0xFF
         if not later or kind not in LATER_KINDS:
             raise MisuseError(f"operation {at} is of a kind that this kernel does not have")
         slots[at] = check_later(ops, at, kind)
+    slots[others] = np.where(bulk, slots[others], slots[others[first]][same])
     return slots
 
 

@@ -149,13 +149,16 @@ def krc_at(rcu: Rcu, base: int, batches: int) -> Krc:
     )
 
 
-def events_in(log: NDArray[np.int64]) -> list[RcuEvent]:
-    """Return the events in a ring, oldest first."""
+def rows_in(log: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the events in a ring as they stand there, oldest first: time, cpu, kind, gp_seq, a0 to a7."""
     count, rows = int(log[st.EVENTS]), int(log[st.ROWS])
     table = log[st.LOG_HEADER :].reshape(rows, st.LOG_WIDTH)
-    if count > rows:
-        table = np.roll(table, -(count % rows), axis=0)
-    return [RcuEvent(t, cpu, st.EVENT_NAMES[kind], seq, tuple(a)) for t, cpu, kind, seq, *a in table[:count].tolist()]
+    return np.roll(table, -(count % rows), axis=0) if count > rows else table[:count]
+
+
+def events_in(log: NDArray[np.int64]) -> list[RcuEvent]:
+    """Return the events in a ring, oldest first."""
+    return [RcuEvent(t, cpu, st.EVENT_NAMES[kind], seq, tuple(a)) for t, cpu, kind, seq, *a in rows_in(log).tolist()]
 
 
 def check_cpu(rcu: Rcu, cpu: int, krc: Krc, pages: list[int]) -> list[int]:

@@ -6,7 +6,7 @@ panel share a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from gfpmodel.locking.matrix import Matrix
 from gfpmodel.locking.verdict import Verdict
-from gfpmodel.show.figures import BLUE, ORANGE, fitted, folded, with_table
+from gfpmodel.show.figures import BLUE, ORANGE, fitted, folded
 from gfpmodel.show.pictures import Picture, table
 
 #: How a verdict is drawn: marker, colour of its face, colour of its edge, what the legend says.
@@ -35,7 +35,6 @@ WHICH = "left mark: pages on the cpu's lists (warm); right: none (dry)"
 LEFT, COLUMN, LINE, GAP, SHIFT = 1.74, 0.26, 0.135, 0.07, 0.061
 LEGEND, HEAD, EDGE, LETTER = 0.55, 0.68, 0.04, 0.063
 TEXT_WIDTH, MANY = 31, 20  # letters in a line of a row's name; more contexts than that are not listed
-PLACE, WAY, PLACE_LINE, SUMMARY_HEAD = 2.1, 0.62, 0.27, 0.85  # inches, of a summary
 NAME_WIDTH = 8  # letters above a column; a longer name gets two lines
 
 
@@ -152,42 +151,6 @@ def matrix_figure(matrix: Matrix) -> Figure:
     y = draw_legend(axes, [name for name in MARKS if name in places], width)
     axes.text(0.06, y + 0.18, WHICH, va="center", fontsize=7.5)
     return figure
-
-
-def summary_figure(found: Mapping[str, Mapping[str, str]]) -> Figure:
-    """Draw statuses, a line for each place and a column for each way to ask."""
-    ways = unique(way for row in found.values() for way in row)
-    width = PLACE + WAY * len(ways) + EDGE
-    height = SUMMARY_HEAD + PLACE_LINE * len(found) + EDGE
-    figure = Figure(figsize=(width, height), facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    axes.axis("off")
-    centres = {way: PLACE + WAY * (at + 0.5) for at, way in enumerate(ways)}
-    for way, x in centres.items():
-        axes.text(x, SUMMARY_HEAD - 0.07, way.replace(" ", "\n"), ha="center", va="bottom", fontsize=8)
-    places: dict[str, list[tuple[float, float]]] = {}
-    for at, (place, row) in enumerate(found.items()):
-        middle = SUMMARY_HEAD + PLACE_LINE * (at + 0.5)
-        axes.axhline(middle - PLACE_LINE / 2, color="0.8", linewidth=0.6)
-        axes.text(0.06, middle, place, va="center", fontsize=8.5)
-        for way, status_name in row.items():
-            places.setdefault(status_name, []).append((centres[way], middle))
-    draw_marks(axes, places, size=70)
-    draw_legend(axes, [name for name in MARKS if name in places], width)
-    return figure
-
-
-def summary_picture(rows: Mapping[str, Mapping[str, Verdict]]) -> Picture:
-    """Show a few verdicts on one slide: a line for each place, a column for each way to ask, a mark each.
-
-    Arguments: the verdicts by place and way; every place has the same ways.
-    """
-    found = {place: {way: status(verdict) for way, verdict in row.items()} for place, row in rows.items()}
-    ways = unique(way for row in found.values() for way in row)
-    facts = table(["", *ways], [(place, *(row[way] for way in ways)) for place, row in found.items()])
-    said = {place: "; ".join(f"{way}: {MARKS[name][3]}" for way, name in row.items()) for place, row in found.items()}
-    alt = "What becomes of a request. " + ". ".join(f"{place}: {line}" for place, line in said.items())
-    return with_table(summary_figure(found), alt, facts)
 
 
 def said_of(row: Row, proposals: list[str]) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 from gfpmodel.gfp.layouts import Layout
 from gfpmodel.locking import Kernel, make_kernel
 from gfpmodel.show.stacks import Ask
-from gfpmodel.sim.experiments import EXPERIMENTS
 
 COMMAND = "python -m gfpmodel"
 
@@ -86,6 +85,8 @@ def verdict_line(ask: Ask, where: str, kernel: Kernel, contended: bool = False) 
 
 def experiment_line(name: str, settings: Mapping[str, Any], seeds: int) -> str:
     """Return the command that runs one point of an experiment; a value that is the default is not said."""
+    from gfpmodel.sim.experiments import EXPERIMENTS  # a page in a browser draws without the simulator
+
     defaults = asdict(EXPERIMENTS[name].parameters())
     said = {key: value for key, value in settings.items() if value != defaults[key]}
     words = "".join(f" --set {key}={shlex.quote(setting(value))}" for key, value in said.items())

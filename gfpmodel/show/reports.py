@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from gfpmodel.explain import render
-from gfpmodel.explain.text import plain
+from gfpmodel.errors import InputError
+from gfpmodel.explain import LOOKED_FOR, render, reports
+from gfpmodel.explain.answer import Explained, explain_reports
+from gfpmodel.explain.text import parts, plain
 from gfpmodel.show.pictures import Picture
 
 PARTS = ("What was asked", "Why it failed or was reported", "What would have happened otherwise")
 REST = "What it does not say"
+LONGEST, MOST = 1 << 20, 20  #: characters of a paste, and reports that are shown
 IN_A_PAGE, IN_A_CHAPTER = ("h2", "h3"), ('p class="gfp-title"', 'p class="gfp-part"')
-_NAMES = {True: "yes", False: "no"}
+
+
+def first_explained(text: str) -> tuple[list[Explained], int]:
+    """Return the first `MOST` reports of a pasted text, explained, and how many it has.
+
+    Raises InputError for a text in which no report is found, or that is too long for a page.
+    """
+    if len(text) > LONGEST:
+        command = "python -m gfpmodel explain FILE"
+        raise InputError(f"{len(text)} characters; expected at most {LONGEST}: `{command}` reads logs of any length")
+    found = sorted(reports([text]), key=lambda one: one.line)
+    if not found:
+        raise InputError(f"no report found; looked for: {', '.join(LOOKED_FOR)}")
+    return list(explain_reports(found[:MOST])), len(found)
 
 
 def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -> Picture:
@@ -22,29 +38,22 @@ def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -
     Arguments: the explanation, as ``explain`` gives it; the elements of its title and of its parts' headings.
     """
     title = f"Line {one['line']}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
-    model = [one["model"]] if one.get("model") else []
-    parts = zip(PARTS, (list(asked(one["asked"])), one["why"] + model, one["otherwise"]), strict=True)
     lacks = [*(f"missing: {words}" for words in one["missing"]), *one["remarks"]]
     lacks += [f"not known: {words}" for words in one["unknown"]]
-    body = "".join(part(name, lines, headings[1]) for name, lines in (*parts, (REST, lacks)))
+    body = "".join(
+        part(name, lines, headings[1], sentence, closing)
+        for name, (_, sentence, lines, closing) in zip(PARTS, parts(one), strict=True)
+    )
+    body += part(REST, lacks, headings[1])
     return Picture(f'<section class="gfp-report">{element(headings[0], title)}{body}</section>', render(one))
 
 
-def asked(facts: dict[str, Any]) -> Iterator[str]:
-    """Yield what was asked, a line for each fact that is known."""
-    for name, value in facts.items():
-        if name == "may":
-            yield from (f"{question}: {answer}" for question, answer in value.items())
-        elif isinstance(value, bool):
-            yield f"{name}: {_NAMES[value]}"
-        elif value is not None:
-            yield f"{name}: {value}"
-
-
-def part(name: str, lines: Sequence[str], heading: str) -> str:
-    """Return one part: a heading and its lines."""
-    said = "".join(element("li", line) for line in lines) or element("li", "nothing is known of this")
-    return f"{element(heading, name)}<ul>{said}</ul>"
+def part(name: str, lines: Sequence[str], heading: str, sentence: str = "", closing: str = "") -> str:
+    """Return one part: a heading, the sentence that answers it, its lines, and a sentence to close with."""
+    said = "".join(element("li", line) for line in lines)
+    said = f"<ul>{said}</ul>" if said else "" if sentence else f"<ul>{element('li', 'nothing is known of this')}</ul>"
+    begin, end = (element("p", words) if words else "" for words in (sentence, closing))
+    return f"{element(heading, name)}{begin}{said}{end}"
 
 
 def element(tag: str, text: str) -> str:

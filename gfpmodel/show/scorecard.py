@@ -16,6 +16,7 @@ from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard
 from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
+from gfpmodel.show.spoken import spoken
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 
@@ -41,8 +42,13 @@ def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column]) -
     """Return the row of proposals that agree."""
     row = card.rows[names[0]]
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
-    named = ", ".join(escape(name).replace("_", "_<wbr>") for name in names)
+    named = "<br>".join(f"{escape(spoken(name))} {code_html(name)}" for name in names)
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
+
+
+def code_html(name: str) -> str:
+    """Return a row's name in code, in small letters, where the reader's name is another."""
+    return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
 
 
 def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, list[str]]]:
@@ -61,7 +67,7 @@ def sources_html(card: Scorecard, columns: Sequence[Column]) -> str:
     """Return the sources as a list that opens."""
     items = "".join(
         f"<li><b>{escape(title)}</b><ul>"
-        + "".join(f"<li>{escape(', '.join(names))}: {escape(source)}</li>" for source, names in by.items())
+        + "".join(f"<li>{escape(', '.join(map(spoken, names)))}: {escape(source)}</li>" for source, names in by.items())
         + "</ul></li>"
         for title, by in sources(card, columns).items()
     )
@@ -93,7 +99,7 @@ def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
     for group in groups:
         row = card.rows[group[0]]
         cells = (f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in columns)
-        rows.append((", ".join(group), *cells))
+        rows.append((", ".join(map(spoken, group)), *cells))
     text = table(["proposal", *(column.title for column in columns)], rows).text
     return Picture(html + sources_html(card, columns), text)
 

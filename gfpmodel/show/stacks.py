@@ -237,10 +237,15 @@ def way(found: Verdict) -> Picture:
 
     A request that waits for itself ends there.
     """
+    return whole(table(WAY, steps_of(found)))
+
+
+def steps_of(found: Verdict) -> list[tuple[str, str, str]]:
+    """Return the steps of a request: what the CPU holds before each, the kernel function, and what it does."""
     rows = list(_way(found.steps, found))
     if not found.deadlock:
         rows.append((NOTHING, found.kernel.entry, f"returns {'a page' if found.result == 'page' else found.result}"))
-    return whole(table(WAY, rows))
+    return rows
 
 
 def way_of_work(found: Verdict) -> Picture:

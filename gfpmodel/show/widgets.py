@@ -1,10 +1,13 @@
 """Widgets for the chapters.  Every one works without a kernel: its frames are made ahead and linked in the browser.
 
-Where a kernel is running, a text box is added for input of one's own; the built page hides it (class gfp-live-only).
+Below them stands a box for input of one's own (class gfp-live-only).  Where a kernel runs, it answers; the built page
+hides it until the reader wakes the model there, and then asks for the same pictures with the same arguments
+(`live`, and book/assets/live.js).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -15,23 +18,18 @@ import ipywidgets as W
 
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.layouts import MILESTONES, Layout, config_text, variants
-from gfpmodel.gfp.names import encode
 from gfpmodel.gfp.shift_users import with_shift
 from gfpmodel.locking import Kernel
 from gfpmodel.mm import Rule
-from gfpmodel.mm.exercises import small_machine
-from gfpmodel.mm.state import ZONE_NORMAL
-from gfpmodel.show import chain
+from gfpmodel.show import live
 from gfpmodel.show.measured import own_parameters, worded
 from gfpmodel.show.pictures import Picture, reading, shift_story, style, to_repeat, word
-from gfpmodel.show.repeat import chain_line, experiment_line, setting, shift_line, steps_line, verdict_line, word_line
-from gfpmodel.show.stacks import Ask, nested
-from gfpmodel.show.stepper import frames
+from gfpmodel.show.repeat import experiment_line, setting, shift_line, word_line
+from gfpmodel.show.stacks import Ask
 from gfpmodel.sim import Sweep, experiment
 
 FULL = W.Layout(width="98%", max_width="46rem")
 LABEL = {"description_width": "5rem"}
-MAX_STEPS = 60
 
 
 def pane(picture: Picture, line: str = "") -> W.HTML:
@@ -78,6 +76,59 @@ def live_only(*children: W.Widget) -> W.VBox:
     return box
 
 
+def fault(text: str) -> str:
+    """Return a line that says what is wrong."""
+    return f'<p role="alert">{escape(text)}</p>' if text else ""
+
+
+def own(
+    picture: str,
+    controls: Mapping[str, W.Widget],
+    menus: Mapping[str, tuple[W.Widget, Sequence[Any]]] | None = None,
+    **fixed: Any,
+) -> W.VBox:
+    """Return a box whose controls ask for a picture of `live`; a fault leaves the last picture as it was.
+
+    Arguments: the picture's name; the box's own controls, by the argument that each gives; menus of the widget around
+    it, with what their options stand for; arguments that are fixed.  While a text is empty nothing is asked.
+    """
+    menus = menus or {}
+    for name, control in (*controls.items(), *((name, menu) for name, (menu, _) in menus.items())):
+        control.add_class(f"gfp-arg-{name}")
+    values = {**dict.fromkeys(controls), **{name: values for name, (_, values) in menus.items()}}
+    asks = json.dumps({"picture": picture, "fixed": fixed, "values": values})
+    wrong, shown = W.HTML(), W.HTML(layout=W.Layout(width="100%"))
+    wrong.add_class("gfp-fault")
+    shown.add_class("gfp-shown")
+
+    def update(_: object) -> None:
+        given = {name: control.value for name, control in controls.items()}
+        if any(isinstance(value, str) and not value.strip() for value in given.values()):
+            wrong.value = shown.value = ""
+            return
+        chosen = {name: values[menu.index] for name, (menu, values) in menus.items()}
+        found = live.answer(picture, {**fixed, **given, **chosen})
+        wrong.value = fault(found.get("fault", ""))
+        shown.value = found.get("html", shown.value)
+
+    for control in controls.values():
+        control.observe(update, "value")
+    for menu, _ in menus.values():
+        menu.observe(update, "index")
+    described = W.HTML(f'<span class="gfp-ask" data-ask="{escape(asks)}"></span>')
+    return live_only(*controls.values(), described, wrong, shown)
+
+
+def typed(example: str, label: str = "your own") -> W.Text:
+    """Return a text box, empty but for an example of what can be typed."""
+    return W.Text(description=label, placeholder=example, continuous_update=False, layout=FULL, style=LABEL)
+
+
+def stepped(last: int) -> W.IntSlider:
+    """Return a slider over steps."""
+    return W.IntSlider(description="step", max=last, layout=FULL, style=LABEL)
+
+
 def layout_browser(kernel: str) -> W.VBox:
     """Return a browser of the gfp word of every milestone in every configuration, opening on ``kernel``."""
     names = MILESTONES
@@ -98,24 +149,9 @@ def mask_reader(masks: Mapping[str, int], layouts: Sequence[Layout]) -> W.VBox:
     which = choice("mask", masks)
     boxes = [linked(which, [pane(reading(mask, v)) for mask in masks.values()]) for v in layouts]
     under = choice("under", [str(v) for v in layouts])
-    return W.VBox([W.HTML(style()), which, under, linked(under, boxes), typed_mask(layouts, under)])
-
-
-def typed_mask(layouts: Sequence[Layout], under: W.Dropdown) -> W.VBox:
-    """Return a box for a mask of one's own (number or names), read under the layout that ``under`` has chosen."""
-    box = W.Text(description="your own", placeholder="0x2800 or GFP_NOWAIT|__GFP_NOWARN", layout=FULL, style=LABEL)
-    shown = W.HTML()
-
-    def update(_: object) -> None:
-        layout = layouts[under.index]
-        try:
-            shown.value = reading(encode(box.value, layout), layout).html if box.value.strip() else ""
-        except InputError as error:
-            shown.value = f'<p role="alert">{escape(str(error))}</p>'
-
-    box.observe(update, "value")
-    under.observe(update, "index")
-    return live_only(box, shown)
+    box = typed("0x2800 or GFP_NOWAIT|__GFP_NOWARN")
+    mine = own("mask", {"text": box}, {"under": (under, [live.of_layout(v) for v in layouts])})
+    return W.VBox([W.HTML(style()), which, under, linked(under, boxes), mine])
 
 
 def shift_slider(flag: str, layouts: Sequence[Layout], shifts: range) -> W.VBox:
@@ -148,58 +184,36 @@ def player() -> tuple[W.Play, W.IntSlider, W.Stack, W.HBox]:
     return play, slider, stack, controls
 
 
+def played(frames: Sequence[Picture]) -> tuple[W.HBox, W.Stack]:
+    """Return a player over frames: its controls, and the frames."""
+    play, slider, stack, controls = player()
+    stack.children = [pane(frame) for frame in frames]
+    stack.selected_index = 0
+    slider.max = play.max = len(frames) - 1
+    return controls, stack
+
+
 def chain_stepper(row: Rule, objects: int) -> W.VBox:
     """Return a player of objects that are queued on a chain one by one, until the last of them is freed.
 
     Arguments: the proposal whose way of asking gets the blocks; how many objects.
     """
-    play, slider, stack, controls = player()
-    drawn = enumerate(chain.frames(chain.drawn_machine(row), objects))
-    stack.children = [pane(frame, chain_line(row.name, objects, at)) for at, frame in drawn]
-    stack.selected_index = 0
-    slider.max = play.max = len(stack.children) - 1
-    return W.VBox([W.HTML(style()), controls, stack])
+    count = len(live.all_events(objects, row.name))
+    drawn = [live.chain(objects, at, row.name) for at in range(count)]
+    number = W.IntSlider(value=objects, min=1, max=40, description="objects", layout=FULL, style=LABEL)
+    mine = own("chain", {"objects": number, "at": stepped(100)}, row=row.name)
+    return W.VBox([W.HTML(style()), *played(drawn), mine])
 
 
 def stepper(text: str, row: Rule | None = None) -> W.VBox:
     """Return a player of an operation string on the small machine: play, scrub, by mouse or arrow keys.
 
-    Arguments: the string; the proposal that its flagged requests follow.  With a kernel, another string can be typed
-    in.
+    Arguments: the string; the proposal that its flagged requests follow.
     """
-    play, slider, stack, controls = player()
-
-    def fill(text: str) -> None:
-        drawn = frames(small_machine(row), text, ZONE_NORMAL)
-        old = stack.children
-        slider.value, stack.selected_index = 0, None
-        name = row.name if row else None
-        stack.children = [pane(frame, steps_line(text, name, at, ZONE_NORMAL)) for at, frame in enumerate(drawn)]
-        stack.selected_index = 0
-        for frame in old:
-            frame.close()
-        slider.max = play.max = len(drawn) - 1
-
-    fill(text)
-    return W.VBox([W.HTML(style()), controls, stack, typed_ops(text, fill)])
-
-
-def typed_ops(text: str, fill: Callable[[str], None]) -> W.VBox:
-    """Return a box for an operation string of one's own, handed to ``fill`` when it is left or Enter is pressed."""
-    box = W.Text(value=text, description="your own", continuous_update=False, layout=FULL, style=LABEL)
-    fault = W.HTML()
-
-    def update(change: Mapping[str, str]) -> None:
-        try:
-            if len(change["new"].split()) > MAX_STEPS:
-                raise InputError(f"{len(change['new'].split())} operations; expected at most {MAX_STEPS}")
-            fill(change["new"])
-            fault.value = ""
-        except InputError as error:
-            fault.value = f'<p role="alert">{escape(str(error))}</p>'
-
-    box.observe(update, "value")
-    return live_only(box, fault)
+    name = row.name if row else None
+    drawn = [live.steps(text, at, name) for at in range(len(live.all_steps(text, name)))]
+    mine = own("steps", {"ops": typed(text), "at": stepped(2 * live.MAX_STEPS)}, row=name)
+    return W.VBox([W.HTML(style()), *played(drawn), mine])
 
 
 def nesting(
@@ -212,39 +226,38 @@ def nesting(
     """Return a builder of lock stacks that shows what a request under one takes, and what the kernel prints.
 
     Arguments, each by its label: kernels, with whether their locks are contended; requests; what the stack begins
-    with; what is held on top of it (both as texts for ``context``, or empty); the options to open on.  With a
-    kernel, a stack of one's own can be typed in.
+    with; what is held on top of it (both as texts for ``context``, or empty); the options to open on.
     """
     titles = ("kernel", "request", "stack", "and held")
     menus = (kernels, requests, places, locks)
     kernel, request, *stack = (choice(*menu) for menu in zip(titles, menus, start, strict=True))
     controls = (kernel, request, *stack)
+    trees = {label: live.of_kernel(*kernels[label]) for label in kernels}
+    asks = {label: live.of_ask(label, requests[label]) for label in requests}
     frames: dict[str, W.HTML] = {}
+    shape = W.Layout(width="100%")
 
-    def draw(text: str, named: str, asked: str) -> str:
-        try:
-            shown = nested(requests[asked](text, *kernels[named]), f"{text}: {asked}")
-            return (shown + to_repeat(verdict_line(requests[asked], text, *kernels[named]))).html
-        except InputError as error:
-            return f'<p role="alert">{escape(text)}: {escape(str(error))}</p>'
-
-    def frame(*chosen: str) -> W.HTML:
-        html = draw(">".join(filter(None, (places[chosen[2]], locks[chosen[3]]))) or "task", *chosen[:2])
+    def frame(on: str, asked: str, place: str, lock: str) -> W.HTML:
+        where = ">".join(filter(None, (places[place], locks[lock]))) or "task"
+        found = live.answer("stack", {"where": where, "kernel": trees[on], "request": asks[asked]})
+        html = found.get("html") or fault(f"{where}: {found['fault']}")
         if html not in frames:
-            frames[html] = W.HTML(html, layout=shown.layout, style=shown.style)
+            frames[html] = W.HTML(html, layout=shape, style=style_of_panes)
         return frames[html]
 
-    box = W.Text(description="your own", placeholder="mutex>hardirq>raw:krc.lock", layout=FULL, style=LABEL)
-    shown = W.HTML(layout=W.Layout(width="100%"))
+    style_of_panes = W.HTML().style
+    every = every_frame(controls, [control.options for control in controls], frame, shape)
+    box = typed("mutex>hardirq>raw:krc.lock")
+    mine = own("stack", {"where": box},
+               {"kernel": (kernel, list(trees.values())), "request": (request, list(asks.values()))})  # fmt: skip
+    return W.VBox([W.HTML(style()), *controls, every, mine])
 
-    def update(_: object) -> None:
-        text = box.value.strip()
-        shown.value = draw(text, kernel.value, request.value) if text else ""
 
-    for control, trait in ((box, "value"), (kernel, "index"), (request, "index")):
-        control.observe(update, trait)
-    every = every_frame(controls, [control.options for control in controls], frame, shown.layout)
-    return W.VBox([W.HTML(style()), *controls, every, live_only(box, shown)])
+def report_box() -> W.VBox:
+    """Return a box for a report that a kernel printed, which is explained."""
+    box = W.Textarea(placeholder="a piece of dmesg", continuous_update=False, rows=8, layout=FULL, style=LABEL,
+                     description="your log")  # fmt: skip
+    return W.VBox([W.HTML(style()), own("report", {"text": box})])
 
 
 def explorer(

@@ -35,8 +35,18 @@ def zone(free: int, mark: int = 1000, name: str = "Node 0 Normal", **more: Any) 
     """
     reserve, types = more.pop("reserve", "0 0 0 0 0"), more.pop("types", "UME")
     blocks, kb = more.pop("blocks", OF_ONE_TYPE.format(n=free, types=types, kb=4 * free)), more.pop("kb", 4)
-    numbers = {"free": free, "min": mark, "low": mark * 5 // 4, "high": mark * 3 // 2, "reserved_highatomic": 0} | more
-    shown = " ".join(f"{key}:{value * kb}kB" for key, value in {**numbers, "managed": 225_000}.items() if value >= 0)
+    numbers: dict[str, Any] = {
+        "free": free,
+        "min": mark,
+        "low": mark * 5 // 4,
+        "high": mark * 3 // 2,
+        "reserved_highatomic": 0,
+    } | more
+    shown = " ".join(
+        f"{key}:{value * kb}kB"
+        for key, value in {**numbers, "managed": numbers.get("managed", 225_000)}.items()
+        if value >= 0
+    )
     return [f"{name} {shown}", *([] if reserve is None else [f"lowmem_reserve[]: {reserve}"]), f"{name}: {blocks}"]
 
 
@@ -346,7 +356,7 @@ def test_a_missing_reserve_does_not_matter_where_none_helps() -> None:
     """400 pages are below the mark of 500 with no reserve at all."""
     one = report("6.6.10", "GFP_KERNEL", zone(400, reserve=None, **LOWER), UPPER)
     assert (failed(one), one["failing"]) == ([("mark", 101), ("mark", 101)], "mark")
-    assert "101 pages short or more" in one["why"][0]
+    assert "at least 101 pages of 4 kB short" in one["why"][0]
 
 
 def test_a_zone_keeps_nothing_from_its_own_requests() -> None:
@@ -391,12 +401,29 @@ def test_no_block_is_no_block_whatever_the_reserve() -> None:
 
 
 def test_without_a_list_the_size_of_a_page_is_not_known() -> None:
-    """5000 kB and a reserve of 100 pages: 1250 > 1000 + 100 in pages of 4 kB, 78 < 62 + 100 in those of 64 kB."""
-    one = report("6.6.10", "GFP_KERNEL", zone(1250, name="Node 0 DMA32", reserve="0 0 100 100")[:-1])
+    """5120 kB and a reserve of 100 pages: 1280 > 1024 + 100 in pages of 4 kB, 80 < 64 + 100 in those of 64 kB."""
+    cut = zone(1280, 1024, name="Node 0 DMA32", reserve="0 0 100 100", managed=225_024)[:-1]
+    one = report("6.6.10", "GFP_KERNEL", cut)
     assert failed(one) == [("unknown", 0)]
     assert "the size of a page cannot be told" in one["zones"][0]["doubts"]
-    one = report("6.6.10", "GFP_KERNEL", zone(900)[:-1])
+    one = report("6.6.10", "GFP_KERNEL", zone(900)[:-1])  # 3600 kB are no whole pages of 16 or 64 kB
     assert failed(one) == [("mark", 101)]
+    assert one["zones"][0]["short_range"] == [{"page_kb": 4, "least": 101, "most": 101}]
+
+
+def test_a_shortage_in_pages_of_an_unknown_size_is_said_for_each() -> None:
+    """4096 kB of 5120: 1280 - 1024 + 1 pages of 4 kB, 320 - 256 + 1 of 16 kB, 80 - 64 + 1 of 64 kB."""
+    one = report("6.6.10", "GFP_KERNEL", zone(1024, 1280, managed=225_024, low=1600, high=1920)[:-1])
+    said = "257 pages of 4 kB or 65 pages of 16 kB or 17 pages of 64 kB short"
+    assert said in one["why"][0]
+    assert said in one["summary"]["why"]
+    assert "or more" not in " ".join(one["why"])
+
+
+def test_the_sum_of_all_free_pages_tells_the_size_of_a_page() -> None:
+    lines = [" free:64 free_pcp:0 free_cma:0", *zone(1024, 1280, managed=225_024, low=1600, high=1920)[:-1]]
+    one = report("6.6.10", "GFP_KERNEL", lines)  # 4096 kB
+    assert one["zones"][0]["short_range"] == [{"page_kb": 64, "least": 17, "most": 17}]
 
 
 # other shapes
@@ -430,7 +457,7 @@ def test_highmem_helps_no_kernel_request() -> None:
     )
     one = report("5.10.50", "GFP_KERNEL", *zones)
     assert failed(one) == [("lowmem_reserve", 301), ("mark", 201)]
-    assert one["outside"] == ["node 0 HighMem: above Normal, the highest zone that the request allows"]
+    assert one["outside"] == ["HighMem: above Normal, the highest zone that the request allows"]
     one = report("5.10.50", "GFP_HIGHUSER", *zones)  # 2000 and 9600 are kept from requests for HighMem
     assert failed(one) == [("lowmem_reserve", 1501), ("mark", 9801), ("none", 0)]
 

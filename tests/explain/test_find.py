@@ -44,13 +44,16 @@ def said(one: dict[str, Any]) -> set[str]:
     return {*one["missing"], *one["remarks"], *(r for zone in one.get("zones", ()) for r in zone["remarks"])}
 
 
+CHAINS = ("owner", "waits for", "sleeps in")  #: what is asked as the call chain shows it
+
+
 def conclusion(one: dict[str, Any]) -> dict[str, Any]:
     """Return what an explanation concludes: the answer without the words about what was lost.
 
     A call chain has no numbers, so nobody can tell that some of its lines are gone: whose request it was is left out,
-    and slab's cases, which are those of a call in it.
+    where a task went to sleep, and slab's cases, which are those of a call in it.
     """
-    one = {**one, "asked": {key: value for key, value in one["asked"].items() if key != "owner"}}
+    one = {**one, "asked": {key: value for key, value in one["asked"].items() if key not in CHAINS}}
     kept = ("kind", "asked", "failing", "forbidden_by", "context", "held", "cases", "outside")
     one["cases"] = [case for case in one.get("cases") or () if "slab" not in case]
     zones = [(zone["zone"], zone["test"], zone["short"], zone["block"]) for zone in one.get("zones", ())]

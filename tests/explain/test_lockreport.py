@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gfpmodel.explain import explain
+from gfpmodel.explain import explain, render
 from gfpmodel.explain.find import OUTSIDE
 from gfpmodel.explain.locks import ASKS
 from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
+from gfpmodel.explain.ways import Outcome, Way, outcomes
+from gfpmodel.locking import make_kernel
+from gfpmodel.show.reports import explanation
 
 CHAIN = ("__might_resched", "__kmalloc", "example")
 
@@ -290,3 +296,245 @@ def test_names_of_locks_that_no_request_takes_change_no_verdict() -> None:
         case["context"].replace("->lock", "->other") for case in one["cases"]
     ]
     assert slab_case.cache_info().misses == asked
+
+
+def test_since_v7_3_the_count_has_how_often_interrupts_were_switched_off() -> None:
+    text = "BUG: scheduling while atomic: worker/71/0x00010002\n1 lock held by worker/71:\n" + (
+        " #0: ffff888000000001 (&a->lock){....}-{2:2}, at: example+0x10/0x80\nCPU: 1 PID: 71 Comm: worker Not tainted "
+        "%s #1\nCall Trace:\n __schedule+0x1/0x2\n __mutex_lock.isra.0+0x1/0x2\n example+0x10/0x80\n"
+    )
+    new, old = one_of(text % "7.3.4"), one_of(text % "6.18.4")
+    assert new["context"] == "a task with interrupts off and preemption off"
+    assert any("0x10000 of preempt_count: interrupts were switched off once" in line for line in new["why"])
+    assert old["context"] == "a hard interrupt with preemption off"
+    assert not any("switched off once" in line for line in old["why"])
+
+
+@pytest.mark.parametrize("name", ["&h->lock<b>", "a\x1b]0;b\x07c<d>->lock", "x>y", "a:b>c"])
+def test_a_name_that_no_c_source_has_is_compared_all_the_same(name: str) -> None:
+    """The held lock's type is what counts; its name is shown without what a terminal would obey."""
+    one = wanting("6.12.9", "(&zone->lock){-.-.}-{3:3}", 5, f"({name}){{....}}-{{2:2}}", "__rmqueue_pcplist")
+    assert one["verdict_agrees"]
+    assert one["forbidden_by"] == name
+
+
+def test_a_subclass_is_shown_as_printed() -> None:
+    one = wanting("6.12.9", "(&rq->lock#8/1){-.-.}-{3:3}", 5, "(&a->lock#2/1){....}-{2:2}")
+    assert (one["lock"], one["held"], one["forbidden_by"]) == ("&rq->lock#8/1", ["&a->lock#2/1"], "&a->lock#2/1")
+
+
+BOTH = "to let go of one of them alone cures nothing"
+
+
+@pytest.mark.parametrize(
+    ("lock", "base", "held", "names"),
+    [
+        ("{3:3}", 5, ("(&o->raw){....}-{2:2}", "(&i->raw){....}-{2:2}"), ["&o->raw", "&i->raw"]),
+        ("{4:4}", 5, ("(&o->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}"), ["&o->lock", "rcu_read_lock"]),
+        ("{4:4}", 5, ("(&o->raw){....}-{2:2}", "(&m){+.+.}-{4:4}", "(&i->lock){....}-{3:3}"), ["&o->raw", "&i->lock"]),
+        ("{3:3}", 5, ("(&o->lock){+.+.}-{3:3}", "(&i->raw){....}-{2:2}"), ["&i->raw"]),
+        ("{3:3}", 2, ("((&timer)){+.-.}-{0:0}", "(&i->raw){....}-{2:2}"), ["&i->raw"]),
+    ],
+)
+def test_every_lock_that_forbids_to_wait_is_named(
+    lock: str, base: int, held: tuple[str, ...], names: list[str]
+) -> None:
+    text = "\n".join(
+        [
+            "[ BUG: Invalid wait context ]",
+            "6.12.9 #1 Not tainted",
+            "worker/71 is trying to lock:",
+            f"ffff888000000009 (&w->ctl){{+.+.}}-{lock}, at: example+0x80/0x700",
+            f"context-{{{base}:{base}}}",
+            f"{len(held)} locks held by worker/71:",
+            *(f" #{n}: ffff88800000000{n} {one}, at: example+0x10/0x80" for n, one in enumerate(held)),
+            "Call Trace:\n example+0x10/0x80",
+        ]
+    )
+    one = one_of(text)
+    assert one["forbidden_by_all"] == names
+    assert any(BOTH in line and all(name in line for name in names) for line in one["why"]) == (len(names) > 1)
+
+
+@pytest.mark.parametrize(
+    ("held", "counts", "names"),
+    [
+        (("(&o->raw){+.+.}-{2:2}", "(&i->raw){....}-{2:2}"), state(2), ["&o->raw", "&i->raw"]),
+        (("(&o->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}"), state(1, depth=1), ["&o->lock", "rcu_read_lock"]),
+        (("(&m){+.+.}-{4:4}", "(rcu_read_lock){....}-{1:2}"), state(0, depth=1), ["rcu_read_lock"]),
+        (("(&m){+.+.}-{4:4}", "(&o->lock){+.+.}-{3:3}"), state(1), ["&o->lock"]),
+    ],
+)
+def test_every_lock_that_forbids_to_sleep_is_named(held: tuple[str, ...], counts: str, names: list[str]) -> None:
+    one = one_of(sleeping("6.6.10", counts, *held))
+    assert one["forbidden_by_all"] == names
+    assert any(BOTH in line and all(name in line for name in names) for line in one["why"]) == (len(names) > 1)
+
+
+ALLOCATES, FREES = ("__might_resched", "__alloc_pages", "example"), ("free_pcppages_bulk", "free_unref_page", "example")
+UNTOLD = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=ALLOCATES)
+BOTH_WAYS = (
+    "GFP_ATOMIC: without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
+    "with it: page; invalid wait context on &zone->lock in __rmqueue_pcplist"
+)
+
+
+def test_an_option_that_is_not_told_is_answered_both_ways() -> None:
+    one = one_of(UNTOLD)
+    assert one["otherwise"][0] == BOTH_WAYS
+    assert one["otherwise"][-1] == "allocate before, in a task: page; nothing is reported"
+    assert any("PROVE_RAW_LOCK_NESTING" in said for said in one["unknown"])
+
+
+def at_seconds(text: str, start: float) -> str:
+    """Return a text with dmesg's time stamps."""
+    return "".join(f"[{start + n / 1e3:12.6f}] {line}\n" for n, line in enumerate(text.splitlines()))
+
+
+TELLS = "\n".join(
+    [
+        "[ BUG: Invalid wait context ]",
+        "6.6.10 #1 Not tainted",
+        "worker/71 is trying to lock:",
+        "ffff888000000002 (&a->ctl){+.+.}-{3:3}, at: example+0x80/0x700",
+        "context-{5:5}",
+        "1 lock held by worker/71:",
+        " #0: ffff888000000001 (&a->lock){....}-{2:2}, at: example+0x10/0x80",
+        "Call Trace:\n example+0x10/0x80\n",
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (at_seconds(UNTOLD, 5) + at_seconds(TELLS, 6), True),
+        (at_seconds(TELLS, 5) + at_seconds(UNTOLD, 6), True),
+        (at_seconds(TELLS, 6) + at_seconds(UNTOLD, 5), False),  # another boot
+        (at_seconds(UNTOLD, 6) + at_seconds(TELLS, 5), False),
+        (TELLS + UNTOLD, False),  # nothing says that they are of one boot
+        ("Linux version 6.6.10 (a@b)\n" + TELLS + UNTOLD, True),
+        ("Linux version 6.6.10 (a@b)\n" + TELLS + "Linux version 6.6.10 (a@b)\n" + UNTOLD, False),
+        (at_seconds(TELLS.replace("6.6.10", "6.6.11"), 5) + at_seconds(UNTOLD, 6), False),
+        (at_seconds(TELLS.replace("{5:5}", "{4:4}"), 5) + at_seconds(UNTOLD, 6), None),
+    ],
+)
+def test_another_report_of_the_same_boot_may_tell_the_option(text: str, told: bool | None) -> None:
+    (one,) = [one for one in explain(text) if one["kind"] == "sleeping_function"]
+    atomic = "page; nothing is reported" if told is None else "page; invalid wait context on &zone->lock"
+    assert one["otherwise"][0].startswith(f"GFP_ATOMIC: {atomic}") == (told is not False)
+    assert any("another report of this boot" in said for said in one["remarks"]) == (told is not False)
+    assert (one["otherwise"][0] == BOTH_WAYS) == (told is False)
+
+
+@pytest.mark.parametrize(
+    "function", ["free_pcppages_bulk", "free_unref_page_commit", "__free_pages_ok", "free_one_page"]
+)
+def test_the_other_ways_of_a_page_free_are_frees(function: str) -> None:
+    one = wanting("6.18.3", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", function, "example")
+    assert [words.partition(":")[0] for words in one["otherwise"]] == ["free_pages_nolock()", "free later, in a task"]
+    assert not any("mask" in said for said in one["unknown"])
+
+
+def test_a_free_that_an_allocation_makes_is_the_allocations() -> None:
+    chain = ("free_pcppages_bulk", "drain_pages", "__alloc_pages_slowpath", "__alloc_pages", "example")
+    one = wanting("6.6.10", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", *chain)
+    assert one["otherwise"][0].startswith("GFP_ATOMIC:")
+
+
+@pytest.mark.parametrize("kind", ["sleeping", "scheduling"])
+def test_a_report_that_no_case_prints_has_its_other_ways_too(kind: str) -> None:
+    """The place is none of the model's, or the path is one that it leaves out; the ways out are asked all the same."""
+    chain = ("__schedule", "io_schedule_timeout", "shrink_node", "__alloc_pages_slowpath.constprop.0", "__alloc_pages")
+    counts = state(1) if kind == "sleeping" else ""
+    text = sleeping("6.6.10", counts, "(&a->raw){....}-{2:2}", chain=chain).replace("sched/mm.h", "other.h")
+    if kind == "scheduling":
+        text = "BUG: scheduling while atomic: worker/71/0x00000002\n" + text.partition("\n")[2]
+    one = one_of(text)
+    assert one["cases"] == []
+    assert one["otherwise"][0] == BOTH_WAYS
+
+
+WHOLE = re.compile(r"[^\s].*[^.]\.")
+
+
+@pytest.mark.parametrize(
+    "text", [TELLS, UNTOLD, *(file.read_text() for file in Path("tests/data/reports").glob("2[1-7]*"))]
+)
+def test_each_part_begins_with_a_whole_sentence(text: str) -> None:
+    one = one_of(text)
+    lines = render(one).splitlines()
+    for part in ("asked", "why", "otherwise"):
+        assert WHOLE.fullmatch(one["summary"][part])
+        first = next(line for line in lines if line.startswith(f"  {part} "))
+        assert first.split(maxsplit=1)[1] == one["summary"][part]
+        assert one["summary"][part] in unescape(explanation(one).html)
+    assert not one["summary"]["so"] or lines[-1 - len(one["unknown"] + one["missing"])].endswith(one["summary"]["so"])
+
+
+def test_the_sentences_name_what_was_asked_what_forbids_and_what_to_do() -> None:
+    text = UNTOLD.replace(CHAIN[0], "__might_resched")
+    said = one_of(text)["summary"]
+    assert said == {
+        "asked": "A request for pages came to a point in include/linux/sched/mm.h where it may sleep, "
+        "in a task with preemption off.",
+        "why": "Nobody may sleep while &a->raw is held.",
+        "otherwise": "On 6.6.10, in that context, nothing would be reported with an allocation made before in a task; "
+        "with GFP_ATOMIC, GFP_NOWAIT or mask 0 it depends on PROVE_RAW_LOCK_NESTING, which this report does not tell.",
+        "so": "So: no other request is sure to pass in this context; "
+        "what is left is an allocation made before in a task, where &a->raw is not held.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "waits"),
+    [
+        ("__mutex_lock.isra.0", "a mutex"),
+        ("rwsem_down_read_slowpath", "a semaphore"),
+        ("wait_for_completion", "a completion"),
+        ("rt_spin_lock_slowlock", "a lock that sleeps on PREEMPT_RT"),
+        ("synchronize_rcu", "the end of an RCU grace period"),
+        ("example_wait", None),
+    ],
+)
+def test_what_a_task_went_to_sleep_for_is_asked(function: str, waits: str | None) -> None:
+    chain = ("dump_stack", "__schedule_bug", "__schedule", "schedule", "schedule_preempt_disabled", function, "example")
+    text = sleeping("6.6.10", "", "(&a->raw){....}-{2:2}", chain=chain).partition("\n")[2]
+    one = one_of(f"BUG: scheduling while atomic: worker/71/0x00000002\n{text}")
+    assert (one["asked"]["sleeps in"], one["asked"]["waits for"]) == (function, waits)
+    assert one["otherwise"] == []
+    assert one["summary"]["otherwise"].startswith("The call chain shows no request for memory")
+    assert one["summary"]["so"] == "So: what may sleep has to be done before &a->raw is taken, or after."
+    assert not any("mask" in said for said in one["unknown"])
+
+
+def test_where_blocking_is_forbidden_the_model_is_not_asked() -> None:
+    text = sleeping("6.6.10", state(0).replace("non_block: 0", "non_block: 1"))
+    one = one_of(text)
+    assert (one["verdict_agrees"], one["model"]) == (
+        None,
+        "the model cannot be asked: non_block_start() is no context of it",
+    )
+    assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC): object; nothing is reported")
+
+
+def test_no_memory_is_no_way_out() -> None:
+    """A nolock function that gets nothing is reported by nobody, and helps nobody."""
+    answer = Outcome("NULL; nothing is reported", clean=None)
+    assert answer.empty
+    way = Way("alloc_pages_nolock()", row="trylock")
+    (one,) = outcomes(way, make_kernel("v6.18", {"PREEMPT_RT": True}), "hardirq", contended=False)
+    assert (one.empty, one.clean) == (True, None)
+
+
+def test_where_locks_may_be_held_that_are_not_printed_no_comfort_is_given() -> None:
+    """The context of a cut report is less than that of the whole: what passes in it may not in the other."""
+    whole = sleeping("6.18.10", state(2), "(&a->ctl){+.+.}-{3:3}", "(&b->raw){....}-{2:2}", chain=ALLOCATES)
+    cut = "".join(line for line in whole.splitlines(keepends=True) if " #1: " not in line)
+    assert "there would be a report" in one_of(whole)["summary"]["otherwise"]
+    said = one_of(cut)["summary"]
+    for part in ("otherwise", "so"):
+        assert "(if no lock is held that is not printed)" in said[part]
+    nothing = one_of(TELLS.partition("context-")[0].replace("example", "rmqueue_bulk"))
+    assert nothing["otherwise"] == []
+    assert nothing["summary"]["otherwise"].startswith("The model cannot say it")

@@ -146,9 +146,9 @@ def test_a_kernel_that_the_table_lacks_is_no_difference() -> None:
 def test_ways_out_of_a_free_are_frees() -> None:
     one = one_of(wait_report("6.18.2", "(&n->list_lock){....}-{3:3}", RAW, "__slab_free", "kfree", "x"))
     assert one["otherwise"] == [
-        "kfree_nolock(): freed; nothing is reported (empty)",
-        "kfree_rcu(): queued; nothing is reported (block)",
-        "free later, in a task: freed; nothing is reported (empty)",
+        "kfree_nolock(): freed; nothing is reported (in every state of slab)",
+        "kfree_rcu(): queued; nothing is reported (in every state of slab)",
+        "free later, in a task: freed; nothing is reported (in every state of slab)",
     ]
 
 
@@ -195,3 +195,23 @@ def test_the_page_of_the_command_names_the_keys_of_a_lock_report() -> None:
         assert key in one
         assert set(re.findall(r"`(\w+)`", inner)) <= set(one[key] if inner else [])
     assert "`verdict_agrees`" in line
+
+
+def test_a_way_out_is_answered_in_every_state_the_worst_first() -> None:
+    """A report that tells no state of slab gives no comfort by the best one."""
+    report = wait_report("6.6.3", "(&c->lock){-.-.}-{3:3}", RAW, "___slab_alloc", "__kmalloc")
+    atomic = one_of(report)["otherwise"][0]
+    assert atomic == (
+        "kmalloc(GFP_ATOMIC): "
+        "object; invalid wait context on &c->lock in ___slab_alloc (refill, cpu_partial, used_up), "
+        "or object; invalid wait context on &n->list_lock in ___slab_alloc (partial), "
+        "or object; invalid wait context on &zone->lock in __rmqueue_pcplist (empty), "
+        "or object; nothing is reported (cpu)"
+    )
+
+
+def test_what_a_call_does_on_its_other_paths_is_said_when_it_differs() -> None:
+    one = one_of(wait_report("6.18.26", "(&barn->lock){+.+.}-{3:3}", RAW, "barn_get_empty_sheaf", "kvfree_call_rcu"))
+    assert one["verdict_agrees"] is False
+    assert "of kfree_rcu_sheaf() on 6.18.26" in one["model"]
+    assert one["otherwise"]

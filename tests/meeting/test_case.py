@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
+from urllib.parse import quote, urlencode
 
 import nbformat
 import pytest
@@ -17,7 +18,21 @@ from gfpmodel.gfp.layouts import kernels
 from gfpmodel.locking import STACKS, Setup, make_kernel, make_request, verdict
 from gfpmodel.locking.machine import PCP
 from gfpmodel.locking.matrix import CONFIGS
-from gfpmodel.meeting.case import COLUMNS, KERNELS, LOADS, Case, answer, block, commands, notebook, page, parse, query
+from gfpmodel.meeting.case import (
+    COLUMNS,
+    KERNELS,
+    LOADS,
+    Case,
+    answer,
+    block,
+    choice,
+    commands,
+    notebook,
+    page,
+    parse,
+    parse_pair,
+    query,
+)
 from gfpmodel.meeting.case import shell as shell_line
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.stacks import SAID
@@ -224,3 +239,32 @@ def test_the_notebook_gives_the_same_answer(case: Case, tmp_path) -> None:
     assert f"result   {got.found.result}" in said
     assert all(report.text() in said for report in got.found.reports)
     assert all(f"{words}: {value}" in said for words, value in got.figures.items())
+
+
+def test_two_cases_go_through_an_address() -> None:
+    mine, other = Case(), Case(proposal="trylock", order=1)
+    text = f"{query(mine)}&{urlencode({'versus': query(other)})}"
+    assert parse_pair(text) == (mine, other)
+    assert parse_pair(query(mine)) == (mine, None)
+    assert parse_pair(f"{query(mine)}&versus=") == (mine, None)
+    with pytest.raises(InputError, match="versus stands twice"):
+        parse_pair(f"versus={quote(query(mine))}&versus={quote(query(other))}")
+    with pytest.raises(InputError, match="unknown parameter"):
+        parse_pair("versus=nothing%3D1")
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "said"),
+    [
+        (Case(), Case(proposal="trylock"), "B: it gets its page, and nothing is printed. A is reported."),
+        (
+            Case(proposal="trylock"),
+            Case(proposal="fast_try"),
+            "A: it gets its page, and nothing is printed. B gets NULL",
+        ),
+        (Case(), Case(proposal="gfp0"), "Neither is better here: each is reported."),
+        (Case(context="zone_lock"), Case(), "B: it is reported. A never returns"),
+    ],
+)
+def test_a_or_b(mine: Case, other: Case, said: str) -> None:
+    assert choice(answer(mine), answer(other)).startswith(said)

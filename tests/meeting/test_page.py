@@ -112,6 +112,27 @@ def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
     answered(page, "order 1, in task")
 
 
+def test_two_cases_side_by_side(visit) -> None:
+    page = visit()
+    choice = page.locator("#choice")
+    answered(page, "proposal nowait, order 0, in raw: page; ✕ Invalid wait context")
+    assert choice.inner_text().startswith("B: it gets its page")
+    assert page.locator("#beside").inner_text().startswith("B: proposal trylock, order 0, in raw: page")
+    page.locator("#swap").click()
+    answered(page, "proposal trylock, order 0, in raw: page")
+    assert choice.inner_text().startswith("A: it gets its page")
+    page.locator("#keep").click()
+    page.locator("#beside", has_text="B: proposal trylock").wait_for()
+    page.locator("#request").select_option("proposal:fast_try")
+    answered(page, "proposal fast_try, order 0, in raw: NULL")
+    assert choice.inner_text().startswith("B: it gets its page, and nothing is printed. A gets NULL")
+    page.reload()
+    page.locator("#beside", has_text="B: proposal trylock").wait_for()
+    page.locator("#drop").click()
+    page.locator("#beside[hidden]").wait_for(state="attached")
+    assert page.url.endswith("versus=")
+
+
 def test_the_notebook_downloads(visit) -> None:
     page = visit(CASE)
     answered(page, "Invalid wait context")
@@ -122,7 +143,7 @@ def test_the_notebook_downloads(visit) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
 def test_it_looks_right(visit, scheme: str, width: int) -> None:
-    page = visit(CASE, color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = visit(f"{CASE}&versus=proposal%3Dtrylock", color_scheme=scheme, viewport={"width": width, "height": 900})
     answered(page, "Invalid wait context")
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"meeting-{scheme}-{width}.png", full_page=True)

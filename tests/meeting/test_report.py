@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain import explain
+from gfpmodel.explain import explain, render
 from gfpmodel.meeting.case import answer, parse
-from gfpmodel.meeting.report import LONGEST, MOST, explained
-from gfpmodel.show.reports import PARTS
+from gfpmodel.meeting.report import explained
+from gfpmodel.show.reports import LONGEST, MOST, PARTS
 from tests.conftest import PATIENCE
+from tests.explain.test_lockreport import TELLS, UNTOLD
 
 REPORTS = sorted((Path(__file__).parents[1] / "data" / "reports").glob("*.txt"))
 OF_ZONES = next(path for path in REPORTS if path.name.startswith("11"))
@@ -60,7 +61,7 @@ def test_nothing_of_the_text_is_markup(path: Path, noise: str, where: int) -> No
         got = explained(text[:where] + noise + text[where:])
     except InputError:
         return
-    assert set(Tags(got["html"]).tags) <= {"section", "h2", "h3", "ul", "li"}
+    assert set(Tags(got["html"]).tags) <= {"section", "h2", "h3", "p", "ul", "li"}
     assert all(c.isprintable() for c in got["html"])
 
 
@@ -102,6 +103,12 @@ def test_bad_input_is_one_line() -> None:
         explained("hello")
     with pytest.raises(InputError, match="logs of any length"):
         explained("x" * (LONGEST + 1))
+
+
+def test_a_report_tells_the_page_what_another_one_of_its_boot_does_not_say() -> None:
+    text = "Linux version 6.6.10 (a@b)\n" + TELLS + UNTOLD
+    assert explained(text)["text"] == "\n\n".join(map(render, explain(text)))
+    assert "another report of this boot" in explained(text)["text"]
 
 
 def test_many_reports_are_counted() -> None:

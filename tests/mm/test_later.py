@@ -326,3 +326,13 @@ def test_a_cached_type_is_not_kept() -> None:
     assert len(state.pcp_lists[0]) == 14
     assert {kind for lists in state.cached for one in lists for kind in one} == {0}
     assert buddy.account_freepages.__module__ == "gfpmodel.mm.v6_18.buddy"
+
+
+def test_a_word_that_stands_twice_is_asked_where_it_stands() -> None:
+    """What stands before an OP_BULK decides, and each nolock request has a result of its own."""
+    machine = PageAllocator(Machine((Zone(2, 4096, 2048),)), kernel="v6.18")
+    kinds = [OP_AMOUNT, OP_BULK, OP_NOLOCK, OP_AMOUNT, OP_BULK, OP_NOLOCK]
+    ops = pack_ops(kinds, 0, 0, [2, KERNEL, 0, 3, KERNEL, 0])
+    assert len(machine.run(ops).pfns) == 2 + 1 + 3 + 1
+    with pytest.raises(MisuseError, match="operation 2 is an OP_BULK"):
+        machine.run(ops[[0, 1, 4]])

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from gfpmodel.locking import make_kernel
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
 from gfpmodel.proposals import PROPOSALS
-from gfpmodel.show.matrices import MANY, MARKS, STATES, group, matrix_figure, matrix_picture, status, summary_picture
-from gfpmodel.show.stacks import Ask
+from gfpmodel.show.matrices import MANY, MARKS, STATES, group, matrix_figure, matrix_picture, status
 
 
 @pytest.fixture(scope="module", params=(0, 1))
@@ -87,17 +85,3 @@ def test_a_silent_request_in_a_reported_context_is_not_called_clean() -> None:
     [nmi] = matrix(("fast_try",), (0,), ("nmi",), ("warm",), ("mainline",)).cells
     assert not nmi.verdict.reports
     assert status(nmi.verdict) == "unsafe"
-
-
-def test_a_summary_says_each_verdict_in_its_text_its_figure_and_its_words() -> None:
-    proving = make_kernel("v5.8-rc3", {"PROVE_RAW_LOCK_NESTING": True})
-    ways = {"the flag": "fast_try", "mask 0": "gfp0"}
-    rows = {
-        place: {way: Ask(row=row, pcp="dry")(where, proving) for way, row in ways.items()}
-        for place, where in (("under a raw lock", "raw"), ("zone->lock held", "zone_lock"))
-    }
-    shown = summary_picture(rows)
-    body = [re.split(r" {2,}", line) for line in shown.text.splitlines()[1:]]
-    assert body == [["under a raw lock", "NULL", "reported"], ["zone->lock held", "NULL", "deadlock"]]
-    for words in ("under a raw lock: the flag: NULL; mask 0: reported", "mask 0: deadlock"):
-        assert words in shown.html  # the alternative text

@@ -12,6 +12,7 @@ import pytest
 from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Scorecard
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.scorecard import BEHIND, score_picture, tenant_scrubber
+from gfpmodel.show.spoken import SPOKEN, spoken
 from gfpmodel.sim.grids import TENANT_RATES
 
 DATA = Path(__file__).parents[2] / "book/data"
@@ -37,7 +38,7 @@ def test_the_text_has_every_figure(card: Scorecard) -> None:
     for line, group in zip(lines, card.groups(SHOWN), strict=True):
         row = card.rows[group[0]]
         words = [f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in SHOWN]
-        assert re.split(r" {2,}", line) == [", ".join(group), *words]
+        assert re.split(r" {2,}", line) == [", ".join(map(spoken, group)), *words]
 
 
 def test_the_sources_are_there_in_words(card: Scorecard) -> None:
@@ -67,3 +68,8 @@ def test_the_slider_has_a_frame_for_each_rate(results: dict[str, Any]) -> None:
     assert len(slider.options) == len(stack.children) == len(TENANT_RATES)
     assert slider.index == stack.selected_index == 2
     assert len({frame.value for frame in stack.children}) == len(TENANT_RATES)
+
+
+def test_every_row_has_a_name_of_the_readers() -> None:
+    assert set(SPOKEN) == set(PROPOSALS)
+    assert len(set(SPOKEN.values())) == len(SPOKEN)

@@ -146,7 +146,7 @@ def test_what_cannot_be_says_why(builder: W.VBox) -> None:
 def test_a_stack_of_ones_own_follows_kernel_and_request(builder: W.VBox) -> None:
     live = builder.children[-1]
     assert "gfp-live-only" in live._dom_classes
-    box, answer = live.children
+    box, _, wrong, answer = live.children
     box.value = "mutex>hardirq>raw:mine"
     assert "● mine" in answer.value
     assert "✕ sleeping function" in plain(answer.value)
@@ -155,10 +155,11 @@ def test_a_stack_of_ones_own_follows_kernel_and_request(builder: W.VBox) -> None
     builder.children[2].index = 1
     assert "takes no lock" in answer.value
     box.value = "<b>"
-    assert 'role="alert"' in answer.value
-    assert "<b>" not in answer.value
+    assert 'role="alert"' in wrong.value
+    assert "<b>" not in wrong.value
+    assert "takes no lock" in answer.value, "the last picture stays"
     box.value = " "
-    assert answer.value == ""
+    assert answer.value == wrong.value == ""
 
 
 def test_the_way_holds_what_was_taken_and_says_what_comes_back() -> None:

@@ -14,6 +14,7 @@ from gfpmodel.evidence.boot59.log import Line, Log, kernel_of
 from gfpmodel.evidence.golden import DifferenceFound
 from gfpmodel.evidence.recorded import RecordedChain
 from gfpmodel.rcu import state as st
+from gfpmodel.rcu.snapshot import rows_in
 
 OWNED = {"B", "Q", "T", "M", "H", "R", "RCUCB", "W", "K", "C", "F", "L", "E", "FILL"}
 #: Fields that the format has and the model says; a5 and a6 of B are the page lists of the recorded machine.
@@ -69,13 +70,24 @@ class Comparison:
         """Return the chain's words."""
         return self.rcu.words
 
-    def call(self, function: Callable[..., object], *args: int, mm: bool = False) -> None:
-        """Call a function of the chain, and remember what it did for the lines to come."""
+    def call(self, function: Callable[..., object], *args: int, mm: bool = False, unlogged: int = -1) -> None:
+        """Call a function of the chain, and remember what it did for the lines to come.
+
+        ``unlogged`` is a kind of event of which the log has no lines: a flood of them would be forgotten again.
+        """
         before = (self.rcu.mm,) if mm else ()
         function(*before, self.rcu.arrays, *args)
-        for done in self.rcu.events():
-            key = done.a[0] if done.name in OWNED else freeing(done.cpu)
-            self.said[key].append(Line(0, done.cpu, done.name, done.gp_seq, done.a))
+        rows = rows_in(self.rcu.arrays.log)
+        if unlogged >= 0:
+            rows = rows[rows[:, 2] != unlogged]
+        for _, cpu, kind, gp_seq, *a in rows.tolist():
+            name = st.EVENT_NAMES[kind]
+            self.said[a[0] if name in OWNED else freeing(cpu)].append(Line(0, cpu, name, gp_seq, tuple(a)))
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what the chain did, if the log does not say it."""
+        self.rcu.arrays.log[st.EVENTS] = 0
 
     def expect(self, line: Line, owner: int) -> None:
         """Compare a line with what the model did next for this owner."""

@@ -56,7 +56,7 @@ class Filling(Comparison):
         self.words[st.RECORDED_PFN] = -FORCED
         while self.filling(owner) and self.round(owner) < until:
             fill_page_cache_func(self.rcu.mm, self.rcu.arrays, owner)
-        self.rcu.events()
+        self.forget()
 
     def fill_ahead(self, at: int, owner: int, cached: int) -> None:
         """Run rounds that were logged late: the log shows their blocks in the cache before their line."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from gfpmodel.evidence.boot59.compare import text
 from gfpmodel.evidence.boot59.log import Line
 from gfpmodel.evidence.boot59.working import Working
@@ -176,9 +174,8 @@ class Queueing(Working):
             return
         self.rcu.know(self.next_object + count - 1)
         flags |= st.VMALLOC * (self.log.form == "v")
-        self.call(queue_many, owner, self.next_object, count, flags, int(self.is_mixed), mm=True)
+        self.call(queue_many, owner, self.next_object, count, flags, int(self.is_mixed), mm=True, unlogged=st.EV_Q)
         self.next_object += count
-        self.said[owner] = deque(done for done in self.said[owner] if done.name != "Q")
 
     # the monitor
 

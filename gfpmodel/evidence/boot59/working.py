@@ -60,7 +60,7 @@ class Working(Filling):
     def free_rest(self, cpu: int, owner: int, batch: int) -> None:
         """Free the records of a block of which the log does not say each."""
         free_records(self.rcu.arrays, cpu, owner, batch)
-        self.rcu.events()
+        self.forget()
 
     def on_freed(self, _: int, line: Line) -> None:
         """D: an object reached the slab allocator or vfree()."""
@@ -157,7 +157,7 @@ class Working(Filling):
             self.early.free_heads(owner, batch, int(self.words[words + st.W_HEADS]), freed)
             while next_head(self.rcu.arrays, line.cpu, owner, batch) != st.NULL:
                 pass
-            self.rcu.events()
+            self.forget()
         rest = self.words[words + st.W_BHEAD], self.words[words + st.W_BHEAD + 1], self.words[words + st.W_HEAD]
         if not self.words[words + st.W_RUNNING]:
             raise DifferenceFound(line.number, "E", text(line), "this batch's work has not begun")

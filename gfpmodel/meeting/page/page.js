@@ -6,6 +6,7 @@ const START = JSON.parse(at("start").textContent);
 const MENUS = ["order", "context", "pcp", "kernel", "config", "load"];
 const OWN = ["request", "context", "config"]; // menus with a text box for what they do not list
 let latest = 0;
+let versus = ""; // the query of the case that stands beside
 
 const listed = (id, value) => [...at(id).options].some((option) => option.value === value);
 
@@ -22,10 +23,12 @@ function choose(id, value, text) {
 }
 
 function readAddress() {
-  const given = { ...START, ...Object.fromEntries(new URLSearchParams(location.search)) };
+  const asked = Object.fromEntries(new URLSearchParams(location.search)); // a case without another stands alone
+  const given = { ...START, ...(location.search ? { versus: "" } : {}), ...asked };
   choose("request", given.gfp ? `gfp:${given.gfp}` : `proposal:${given.proposal}`, given.gfp);
   for (const id of MENUS) choose(id, String(given[id]), String(given[id]));
   at("contended").checked = given.contended === "1";
+  versus = given.versus;
   showOwn();
 }
 
@@ -43,12 +46,31 @@ function readControls() {
   return String(new URLSearchParams(state));
 }
 
+const both = (query) => `?${query}&versus=${encodeURIComponent(versus)}`;
+
+function showBeside(answer) {
+  const other = answer?.versus;
+  at("choice").textContent = answer?.choice || "";
+  at("beside").hidden = !other;
+  at("beside").innerHTML = other ? other.html : "";
+  if (other) at("beside").prepend(titled("B", other));
+  if (other) at("shown").prepend(titled("A", answer));
+  at("swap").disabled = at("drop").disabled = !other;
+}
+
+function titled(letter, { title, outcome }) {
+  const line = document.createElement("p");
+  line.className = "gfp-finding";
+  line.textContent = `${letter}: ${title}: ${outcome}`;
+  return line;
+}
+
 async function ask() {
   const mine = ++latest;
   at("shown").classList.add("stale");
   let answer, fine;
   try {
-    const reply = await fetch(`meeting/case.json${location.search}`);
+    const reply = await fetch(`meeting/case.json${location.search || both(readControls())}`);
     [answer, fine] = [await reply.json(), reply.ok];
   } catch (error) {
     [answer, fine] = [{ message: `the server does not answer (${error.message})` }, false];
@@ -60,11 +82,13 @@ async function ask() {
   at("copied").textContent = "";
   at("status").textContent = fine ? `${answer.title}: ${answer.outcome}` : `✕ ${answer.message}`;
   at("shown").innerHTML = fine ? answer.html : "";
+  showBeside(fine ? answer : null);
   at("block").textContent = fine ? answer.block : "";
   at("text").textContent = fine ? answer.text : "";
   document.title = fine ? `gfpmodel: ${answer.title}` : "gfpmodel: no such case";
   if (!fine) return;
-  history.replaceState(null, "", `?${answer.query}`);
+  versus = answer.versus?.query || "";
+  history.replaceState(null, "", both(answer.query));
   at("notebook").href = `meeting/case.ipynb?${answer.query}`;
 }
 
@@ -77,7 +101,7 @@ function changed() {
     at("status").textContent = `Type ${empty.labels[0].textContent}; the address still has the case before.`;
     return;
   }
-  const query = `?${readControls()}`;
+  const query = both(readControls());
   if (query !== location.search) history.pushState(null, "", query);
   ask();
 }
@@ -116,7 +140,7 @@ async function explain() {
 
 function linked({ words, query }) {
   const link = document.createElement("a");
-  link.href = `?${query}`;
+  link.href = both(query);
   link.textContent = words;
   const item = document.createElement("li");
   item.append(link);
@@ -132,6 +156,16 @@ at("case").addEventListener("submit", (event) => {
   event.preventDefault(); // Enter in a text box is a change, not a new page
   changed();
 });
+function go(mine, other) {
+  versus = other;
+  history.pushState(null, "", both(mine));
+  readAddress();
+  ask();
+}
+
+at("keep").addEventListener("click", () => go(readControls(), readControls()));
+at("swap").addEventListener("click", () => go(versus, readControls()));
+at("drop").addEventListener("click", () => go(readControls(), ""));
 at("copy").addEventListener("click", () => {
   copy(at("block").textContent, "The text is copied.", () => {
     getSelection().selectAllChildren(at("block"));

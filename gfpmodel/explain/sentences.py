@@ -1,0 +1,157 @@
+"""Say a report of locks or of sleeping in whole sentences, one for each part of its explanation, and one to close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gfpmodel.explain.lockreport import waits_for
+from gfpmodel.explain.situation import Situation, is_requests
+from gfpmodel.explain.slab import OWN_LOCKS
+from gfpmodel.explain.waits import LOCKS_BY, class_of
+from gfpmodel.explain.ways import OPTION, Answer, Asked
+
+#: What was asked for, as in ``WAYS``, where the call is not named.
+ASKED = {"pages": "A request for pages", "page free": "A free of pages"}
+INSIDE = {"pages": "which asked for pages", "page free": "which freed pages"}
+#: What the way out of a lock's two uses is, by the words of its usage.
+USAGES = (
+    ("RECLAIM_FS", "no allocation under the lock may wait for file systems: memalloc_nofs_save() around it says so"),
+    ("HARDIRQ", "take the lock with interrupts off in every task, as spin_lock_irqsave() does"),
+    ("SOFTIRQ", "take the lock with softirqs off in every task, as spin_lock_bh() does"),
+)
+
+
+ALONE = " (if no lock is held that is not printed)"
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """Return names as a list in words, each once."""
+    found = list(dict.fromkeys(names))
+    return f" {last} ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
+def who(request: Asked) -> str:
+    """Return who asked, in words: the call of slab or of the page allocator, with what it did inside."""
+    if request.call and request.kinds:
+        inside = [INSIDE[kind] for kind in request.kinds[1:] if kind in INSIDE]
+        return f"A call of {request.call}()" + "".join(f", {words}," for words in inside)
+    return ASKED.get(request.kinds[0], "The caller") if request.kinds else "The caller"
+
+
+def where(at: Situation) -> str:
+    """Return the context in words."""
+    words = at.words()
+    return "a context that the report does not tell" if words == "unknown" else words
+
+
+def asked(at: Situation, request: Asked) -> str:
+    """Return what was asked, in one sentence."""
+    it, begin = at.it, who(request)
+    chain = "" if request.kinds or not it.calls else "; the call chain shows no request for memory"
+    end = f", in {where(at)}{chain}."
+    if it.wanted:
+        taken = "took" if it.found.kind == "inconsistent_lock_state" else "wanted"
+        return f"{begin} {taken} the lock {it.wanted.name} in {it.wanted.where}{end}"
+    if it.scheduled:
+        wanted, function = waits_for(it)
+        for_what = f" to wait for {wanted}" if wanted else ""
+        return f"{begin} went to sleep{f' in {function}()' if function else ''}{for_what}{end}"
+    if it.place:
+        return f"{begin} came to a point in {it.place} where it may sleep{end}"
+    return f"What {begin[0].lower() + begin[1:]} wanted is not told, as the report was cut{end}"
+
+
+def why(at: Situation, by: str) -> str:
+    """Return why it was reported, in one sentence; ``by`` is what forbids."""
+    it = at.it
+    if it.usages:
+        return "The lock is used in two ways of which one may interrupt the other on this CPU and then wait for ever."
+    locks = [lock.name for lock in at.all_forbidding()]
+    held = f"while {listed(locks)} {'is' if len(locks) == 1 else 'are'} held" if locks else ""
+    itself = f"in {where(at)}" if by.startswith(("the context itself", "what is switched off")) else ""
+    there = ", nor ".join(filter(None, (itself, held)))
+    if not there:
+        shown = it.held or it.none_held or it.base is not None
+        return f"{'Nothing that the report shows' if shown else 'The report was cut: nothing that is left'} forbids it."
+    if it.wanted and it.wanted.outer:
+        kind = "" if at.nesting is None else LOCKS_BY[at.nesting].get(it.wanted.outer, "")
+        if kind:
+            return f"{it.wanted.name} is a {kind}, and nobody may wait for one {there}."
+        return f"Nobody may wait for a lock of the type of {it.wanted.name} {there}."
+    doubt = ", if that is no lock that sleeps" if locks and "if it is no lock that sleeps" in by else ""
+    return f"Nobody may sleep {there}{doubt}."
+
+
+def otherwise(at: Situation, request: Asked) -> str:
+    """Return what the other ways come to, in one sentence."""
+    name = at.kernel.name if at.kernel else "an unknown kernel"
+    if not request.kinds:
+        return "The call chain shows no request for memory, so that no other way to ask for memory changes this."
+    if not request.answers:
+        return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
+    own = request.own
+    bad = [answer for answer in own if answer.clean is False]
+    groups = {
+        "nothing would be reported with {}": [one for one in own if one.clean],
+        f"with {{}} it depends {depends(bad)}": [one for one in bad if one.at_times],
+        "with {} there would be a report, too": [one for one in bad if not one.at_times],
+        "{} would get no memory": [one for one in own if one.clean is None and one.known],
+    }
+    said = [words.format(listed([one.way.noun for one in those], "or")) for words, those in groups.items() if those]
+    inside = [one for one in request.answers if one not in own and one.way.gfp and not one.way.in_task]
+    if inside and not any(one.at_times for one in inside):
+        said.append("no mask of the request for pages inside it changes that")
+    return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
+
+
+def depends(bad: Iterable[Answer]) -> str:
+    """Return what decides whether ways that are not always well are reported."""
+    by_option = any(len(one.differing) > 1 for one in bad if one.at_times)
+    return f"on {OPTION}, which this report does not tell" if by_option else "on the state of slab"
+
+
+def closing(at: Situation, request: Asked) -> str:
+    """Return what to do with it, in one sentence; empty where nothing of the report says it."""
+    it = at.it
+    if it.usages and not request.answers:
+        words = " ".join(it.usages)
+        return next((f"So: {advice}." for word, advice in USAGES if word in words), "")
+    callers = [lock for lock in at.all_forbidding() if class_of(lock.name) not in OWN_LOCKS and not is_requests(lock)]
+    locks = listed([lock.name for lock in callers])
+    here = [one.way.noun for one in request.own if one.clean and not one.way.in_task]
+    later = [one.way.noun for one in request.own if one.clean and one.way.in_task]
+    if here:
+        fails = "; without sleeping any request may fail" if {"pages", "allocation"} & set(request.kinds[:1]) else ""
+        return f"So: what fits this context{ALONE * at.it.hides_locks} is {listed([*here, *later], 'or')}{fails}."
+    if later:
+        free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
+        return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."
+    what = f"{it.wanted.name} has to be taken" if it.wanted else "what may sleep has to be done"
+    if "task" not in at.levels:
+        return f"So: {what} in a task, for example in a work item, and not in {where(at)}."
+    if locks:
+        return f"So: {what} before {locks} {'is' if len(callers) == 1 else 'are'} taken, or after."
+    return ""
+
+
+def summary(at: Situation, by: str, request: Asked) -> dict[str, str]:
+    """Return the sentences: ``asked``, ``why``, ``otherwise``, and ``so``, what to do with it.
+
+    Arguments: the report in its situation, what forbids in words, what was asked for with the ways out.
+    """
+    return {
+        "asked": asked(at, request),
+        "why": why(at, by),
+        "otherwise": otherwise(at, request),
+        "so": closing(at, request),
+    }
+
+
+def outside(about: str) -> dict[str, str]:
+    """Return the sentences on a report that is no question of memory."""
+    return {
+        "asked": f"This report is about {about}.",
+        "why": "It is named with its lock and the locks held, and not explained: no request for memory answers it.",
+        "otherwise": "No other way to ask for memory changes this.",
+        "so": "",
+    }

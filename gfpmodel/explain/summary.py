@@ -1,0 +1,149 @@
+"""One whole sentence for each part of an explanation: what was asked, why it failed, what else would have been."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gfpmodel.explain import vmalloc
+from gfpmodel.explain.contradictions import COSTLY_ORDER
+from gfpmodel.explain.otherwise import LAST_TRY
+from gfpmodel.explain.pages import BY_HAND, Failure, decisive, failing
+from gfpmodel.explain.zones import Sum, largest_order, shortage
+from gfpmodel.gfp.meanings import meaning
+from gfpmodel.gfp.names import decode
+from gfpmodel.io.meminfo import ORDER_OF_ZONES
+
+TESTS = {
+    "mark": "too few pages were free",
+    "lowmem_reserve": "too few pages were free beside those kept for requests that can use no higher zone",
+    "HIGHATOMIC": "too few pages were free beside the HIGHATOMIC reserve, which this request may not use",
+    "CMA": "too few pages were free beside those of CMA, which this request may not use",
+    "block": "no block of this order was free for this type",
+    "none": "the numbers pass",
+    "unknown": "a number or a rule that decides is not told",
+}
+#: What goes before what the zones lack, by the kind of the report.
+BEFORE = {
+    "stall": "the request had not failed, it was still reclaiming; when this was printed, ",
+    "oom": "reclaim had not helped, and when this was printed, ",
+}
+
+
+def summary(it: Failure, who: str, other: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return a sentence for each part; arguments: the report, its task's name, what other requests come to."""
+    return {"asked": asked(it, who), "why": sentence(why(it)), "otherwise": otherwise(it, other)}
+
+
+def sentence(words: str) -> str:
+    """Return words as a sentence."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def asked(it: Failure, who: str) -> str:
+    """Return what was asked, and by whom."""
+    task = f"The task {who}" if who else "A task"
+    if it.order == BY_HAND:
+        return "Nobody asked for memory: SysRq f asked for the OOM killer by hand."
+    if it.reading is None:
+        return "What was asked cannot be said, as no mask of a request is printed."
+    names = decode(it.reading.mask, it.reading.layout).text
+    what = vmalloc.asked(it.found.lines[0]) if it.found.kind in vmalloc.KINDS else pages_asked(it)
+    may_sleep = meaning(it.reading.mask, it.reading.layout).may_sleep
+    waits = "which may sleep and reclaim" if may_sleep else "which may not sleep"
+    return f"{task} asked for {what} with {names}, {waits}."
+
+
+def pages_asked(it: Failure) -> str:
+    """Return how many pages were asked for, with their size where it is told."""
+    if it.order is None:
+        return "pages (the order is not printed)"
+    size = f"{it.info.page_kb << it.order} kB" if it.info.page_kb and it.order <= COSTLY_ORDER * 8 else ""
+    if it.order == 0:
+        return f"one page{f' of {size}' * bool(size)}"
+    pages = f" of {1 << it.order} pages" * (it.order <= COSTLY_ORDER * 8)
+    return f"a block{pages} (order {it.order}{f', {size}' * bool(size)})"
+
+
+def why(it: Failure) -> str:
+    """Return why it failed, without a capital and a full stop."""
+    whole = {
+        "by hand": "no request failed, as the OOM killer was asked for by hand",
+        "memcg": "a memory cgroup reached its limit, so that the free pages of the machine did not matter",
+    }
+    test = failing(it)
+    if isinstance(test, str) and test in whole:
+        return whole[test]
+    if test == "order":
+        return beyond_words(it)
+    if it.found.kind in vmalloc.KINDS:
+        words = vmalloc.why(it.found.lines[0])
+        return f"{words}; when this was printed, {zones_words(it)}" if it.sums else words
+    return BEFORE.get(it.found.kind, "") + zones_words(it) if it.sums else without_sums(it)
+
+
+def zones_words(it: Failure) -> str:
+    """Return what the zones that decide lacked."""
+    deciding = decisive(it)
+    tests = list(dict.fromkeys(s.test for s in deciding))
+    if "none" in tests:
+        passing = next(s.zone for s in deciding if s.test == "none")
+        return f"{passing} had a page to give by these numbers, so that perhaps memory was freed since it was asked"
+    if "unknown" in tests:
+        which = ", ".join(s.zone for s in deciding if s.test == "unknown")
+        rules = any(s.either for s in deciding if s.test == "unknown")
+        lack = "as the kernels that it may be of have different rules" if rules else "as a number is not told"
+        return f"whether {which} had a page to give cannot be said, {lack}"
+    if tests == ["block"]:
+        return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"
+    failed = [s for s in deciding if s.test != "block"]
+    nearest = min(failed, key=lambda s: s.short)
+    first = max(failed, key=preferred)
+    here = f"in {first.zone} {TESTS[first.test]}"
+    if len(deciding) == 1:
+        return f"{here}: it was {shortage(first)} short"
+    near = "it was the nearest" if first is nearest else f"{nearest.zone} was the nearest"
+    return f"{here}, no other zone could help, and {near}, {shortage(nearest)} short"
+
+
+def preferred(s: Sum) -> int:
+    """Return how early a request looks at a zone: the highest is looked at first."""
+    return ORDER_OF_ZONES.index(s.zone.rpartition(" ")[2])
+
+
+def without_sums(it: Failure) -> str:
+    """Return why nothing can be said of the zones."""
+    if it.reading is None or it.order is None:
+        return "which request failed is not printed, so that no zone can be tested"
+    if not it.info.zones:
+        return "no zone is printed (Mem-Info), so that why it failed cannot be said"
+    if not it.rules:
+        zones = ", ".join(map(str, it.info.zones))
+        return f"the rule of kernels before v4.4 is not modelled, so that which test failed in {zones} is not said"
+    return "no eligible zone is printed, so that why it failed cannot be said"
+
+
+def beyond_words(it: Failure) -> str:
+    """Return that an order is beyond the largest block, and by what that is known."""
+    if largest_order(it.info) is not None:
+        return f"order {it.order} is beyond the largest block that this kernel lists, order {it.beyond}"
+    usual = f"order {it.beyond}, the largest block of a kernel built as usual"
+    return f"order {it.order} is beyond {usual}; this kernel's own is not known, as no blocks are listed"
+
+
+def otherwise(it: Failure, other: Sequence[tuple[str, str]]) -> str:
+    """Return what the other requests come to."""
+    other = [(words.partition(", ")[0], result) for words, result in other if words != LAST_TRY]
+    if not other:
+        return "What another request would have met cannot be computed from this report."
+    helps = [words for words, result in other if result.startswith("passes in ")]
+    untold = [words for words, result in other if result.startswith("cannot be told")]
+    if helps:
+        return f"It would have got its page {join(helps)}."
+    if untold:
+        return f"Whether it would have got its page {join(untold)} cannot be told."
+    return "None of the other requests tried here would have got its page at once."
+
+
+def join(words: Sequence[str]) -> str:
+    """Return words joined as in a sentence."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

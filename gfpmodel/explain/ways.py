@@ -1,0 +1,243 @@
+"""What else could have been done in a report's place: each way a verdict on its kernel, in its context."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from gfpmodel.errors import InputError
+from gfpmodel.explain.lockreport import LockReport
+from gfpmodel.explain.situation import Situation, is_interrupts, place, unnamed
+from gfpmodel.explain.slab import OWN_LOCKS
+from gfpmodel.locking.cells import read_request
+from gfpmodel.locking.contexts import Context
+from gfpmodel.locking.kernels import Kernel
+from gfpmodel.locking.slab_rows import FREES, GIVES, Call, missing, states
+from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
+
+OPTION = "PROVE_RAW_LOCK_NESTING"
+NOLOCK_SINCE = (6, 15)  #: alloc_pages_nolock() and free_pages_nolock()
+_ASKS_PAGES = re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages)")
+_FREES_PAGES = re.compile(r"_*(?:free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way out: its name, the call of slab or else the row (``free`` of a page), the mask, and whether in a task."""
+
+    words: str
+    call: str = ""
+    gfp: str | None = None
+    row: str | None = None
+    free: bool = False
+    in_task: bool = False
+    since: tuple[int, ...] = (0, 0)
+
+    @property
+    def noun(self) -> str:
+        """Return what it is called in a sentence."""
+        if not self.in_task:
+            return self.words
+        return "an allocation made before in a task" if "before" in self.words else "a free made later in a task"
+
+    def request(self, kernel: Kernel) -> Request:
+        """Return the request that it makes; raises InputError where the model lacks it."""
+        if self.call:
+            return make_call(kernel, cast(Call, self.call), self.gfp)
+        if self.free:
+            return read_request("FREENL" if self.row else "FREE", 0, kernel)
+        return make_request(kernel, self.gfp, self.row)
+
+
+ATOMIC, NOWAIT = "GFP_ATOMIC|__GFP_NOWARN", "GFP_NOWAIT|__GFP_NOWARN"
+KMALLOC_NOLOCK = Way("kmalloc_nolock()", "kmalloc_nolock")
+KFREE_LATER = Way("free later, in a task", "kfree", in_task=True)
+WAYS = {
+    "pages": (
+        Way("GFP_ATOMIC", gfp=ATOMIC),
+        Way("GFP_NOWAIT", gfp=NOWAIT),
+        Way("mask 0", gfp="none"),
+        Way("alloc_pages_nolock()", row="trylock", since=NOLOCK_SINCE),
+        KMALLOC_NOLOCK,
+        Way("allocate before, in a task", gfp="GFP_KERNEL", in_task=True),
+    ),
+    "page free": (
+        Way("free_pages_nolock()", row="trylock", free=True, since=NOLOCK_SINCE),
+        Way("free later, in a task", free=True, in_task=True),
+    ),
+    "allocation": (
+        Way("kmalloc(GFP_ATOMIC)", "kmalloc", ATOMIC),
+        Way("kmalloc(GFP_NOWAIT)", "kmalloc", NOWAIT),
+        KMALLOC_NOLOCK,
+        Way("allocate before, in a task", "kmalloc", "GFP_KERNEL", in_task=True),
+    ),
+    "free": (Way("kfree_nolock()", "kfree_nolock"), Way("kfree_rcu()", "kfree_rcu"), KFREE_LATER),
+    "rcu": (
+        Way("kfree_rcu() with a head", "kfree_rcu"),
+        Way("kfree_rcu_nolock()", "kfree_rcu_nolock"),
+        KFREE_LATER,
+    ),
+}  #: by what was asked for
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a way comes to: in words, whether all is well, in which slab states.
+
+    ``clean`` is None where the way cannot be had or asked, and where nothing is reported as it gets no memory.
+    """
+
+    words: str
+    clean: bool | None
+    states: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Return whether it gets no memory."""
+        return self.words.startswith("NULL;")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A way out with its outcomes, the worst first; two tuples of them where an option decides, off first."""
+
+    way: Way
+    outcomes: tuple[tuple[Outcome, ...], ...]
+
+    @property
+    def clean(self) -> bool | None:
+        """Return whether all is well whatever is not known; None if it cannot be had or asked."""
+        said = [one.clean for one in self.everything]
+        return False if False in said else None if None in said else True
+
+    @property
+    def known(self) -> bool:
+        """Return whether the model says anything of it."""
+        return any(one.clean is not None or one.empty for one in self.everything)
+
+    @property
+    def everything(self) -> list[Outcome]:
+        """Return all outcomes."""
+        return [one for outcomes in self.outcomes for one in outcomes]
+
+    @property
+    def at_times(self) -> bool:
+        """Return whether it is well in some of the cases."""
+        return any(one.clean for one in self.everything)
+
+    @property
+    def differing(self) -> list[str]:
+        """Return what it comes to in words, more than one where an option decides."""
+        return list(dict.fromkeys(", or ".join(map(in_state, one)) for one in self.outcomes))
+
+    def text(self) -> str:
+        """Return it in words."""
+        said = self.differing
+        if len(said) > 1:
+            return f"{self.way.words}: without {OPTION}: {said[0]}; with it: {said[1]}"
+        return f"{self.way.words}: {said[0]}"
+
+
+def in_state(one: Outcome) -> str:
+    """Return an outcome with the states of slab in which it is that."""
+    return f"{one.words} ({', '.join(one.states)})" if one.states else one.words
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the call of slab, empty for none, what for as in ``WAYS``, and the ways out."""
+
+    call: str
+    kinds: Sequence[str]
+    answers: Sequence[Answer]
+
+    @property
+    def own(self) -> list[Answer]:
+        """Return the ways out of what the caller asked for, not those of what was asked for inside."""
+        return [one for one in self.answers if self.kinds and one.way in WAYS[self.kinds[0]]]
+
+
+def slab_kind(call: Call) -> str:
+    """Return what a call of slab asks for, as in ``WAYS``."""
+    return "allocation" if call in GIVES else "free" if call in FREES else "rcu"
+
+
+def page_kinds(it: LockReport) -> list[str]:
+    """Return what the functions of the page allocator in a call chain do, as in ``WAYS``; the caller's own is last.
+
+    What comes after the beginning of an interrupt is the chain of whom it interrupted.
+    """
+    found: list[str] = []
+    for call in (*(it.wanted.places if it.wanted else ()), *it.calls):
+        if is_interrupts(call):
+            break
+        if kind := "pages" if _ASKS_PAGES.match(call) else "page free" if _FREES_PAGES.match(call) else "":
+            found.append(kind)
+    return list(dict.fromkeys(reversed(found)))[::-1]
+
+
+def outcome(answer: Verdict) -> str:
+    """Return a verdict in a few words."""
+    said = [
+        f"{one.kind.replace('_', ' ')}{f' on {one.lock.name}' if one.lock else ''} in {one.where}"
+        for one in answer.reports
+    ]
+    said += ["the CPU waits for a lock that it holds"] * answer.deadlock
+    said += ["nothing is reported, but an NMI may not do this"] * (answer.unsafe and not said)
+    return f"{answer.result}; {', '.join(said) or 'nothing is reported'}"
+
+
+@lru_cache(maxsize=1024)
+def outcomes(way: Way, kernel: Kernel, where: str, contended: bool) -> tuple[Outcome, ...]:
+    """Return what a way comes to in a context, in every state of slab that is known, the worst first."""
+    if kernel.version < way.since:
+        return (Outcome(f"{kernel.name} has none: it came with v{'.'.join(map(str, way.since))}", None),)
+    if way.call and (reason := missing(way.call, kernel)):
+        return (Outcome(reason, None),)
+    found: dict[tuple[str, bool | None], list[str]] = {}
+    for state in states(way.call, kernel) if way.call else ("",):
+        setup = Setup("full" if way.free else "dry", slab=state, contended=contended)
+        found.setdefault(asked(way, kernel, place("task" if way.in_task else where), setup), []).append(state)
+    said = [Outcome(words, clean, tuple(filter(None, which))) for (words, clean), which in found.items()]
+    if len(said) == 1 and len(said[0].states) > 1:
+        said = [Outcome(said[0].words, said[0].clean, ("in every state of slab",))]
+    return tuple(sorted(said, key=lambda one: {False: 0, None: 1, True: 2}[one.clean]))
+
+
+def asked(way: Way, kernel: Kernel, context: Context, setup: Setup) -> tuple[str, bool | None]:
+    """Return what a way comes to in words, and whether all is well."""
+    try:
+        answer = verdict(way.request(kernel), context, setup, kernel)
+    except InputError as error:
+        return f"not modelled: {error}", None
+    return outcome(answer), None if answer.clean and answer.result == "NULL" else answer.clean
+
+
+def where_of(at: Situation, cases: Iterable[dict[str, str]]) -> str | None:
+    """Return the context in which the ways are asked: that of the case that was equal, else the likeliest."""
+    if at.kernel is None:
+        return None
+    for text in (*(case["context"] for case in cases), *at.contexts(OWN_LOCKS)):
+        where = unnamed(text, at.kernel)
+        try:
+            place(where)
+        except InputError:
+            continue  # a cut of the held locks that no machine can be in
+        return where
+    return None
+
+
+def ways_out(kinds: Iterable[str], asked_of: Sequence[tuple[Situation, list[dict[str, str]]]]) -> list[Answer]:
+    """Return the ways out that this book knows for what was asked, each as a verdict; none if the model knows none.
+
+    Arguments: what was asked for, as in ``WAYS``; the situations that the report may mean, each with its cases.
+    """
+    places = [(at.kernel, where, at.it.scheduled) for at, cases in asked_of if (where := where_of(at, cases))]
+    found = [
+        Answer(way, tuple(outcomes(way, kernel, where, busy) for kernel, where, busy in places if kernel))
+        for way in dict.fromkeys(way for kind in kinds for way in WAYS[kind])
+    ]
+    return found if any(answer.known for answer in found) else []
