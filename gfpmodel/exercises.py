@@ -203,7 +203,7 @@ def shift_item(it: Layout, shift: int, flag: str) -> Item:
     return Item(
         f"{flag}, shift {shift}, LOCKDEP={'ny'[it.config['LOCKDEP']]}",
         truth.replace(" ", "-"),
-        f"the flag is {found.value:#x}, the mask at the door {(1 << shift) - 1:#x}; three tags must fit below bit 32",
+        f"the flag is {found.value:#x}, the mask of all flags {(1 << shift) - 1:#x}; three tags must fit below bit 32",
         (*YES_NO, "no-build"),
     )
 

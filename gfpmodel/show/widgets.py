@@ -212,7 +212,7 @@ def stepper(text: str, row: Rule | None = None) -> W.VBox:
     """
     name = row.name if row else None
     drawn = [live.steps(text, at, name) for at in range(len(live.all_steps(text, name)))]
-    mine = own("steps", {"ops": typed(text), "at": stepped(2 * live.MAX_STEPS)}, row=name)
+    mine = own("steps", {"ops": typed(text), "at": stepped(9 * live.MAX_STEPS)}, row=name)
     return W.VBox([W.HTML(style()), *played(drawn), mine])
 
 
