@@ -163,10 +163,6 @@ def test_bitmaps_have_a_text(notebook: Notebook) -> None:
 
 # The frame of a chapter: question, answer box, the thing to move or look at, the story, exercises, where to go next.
 
-#: Chapters that still stand in the frame of the first version; VOICE's frame is asked of all others.
-TO_RETELL = {
-    "two_phases", "scan", "why_rcu", "nesting",
-}  # fmt: skip
 EXERCISE = re.compile(r"```\{exercise-start\}.*?```\{solution-end\}\n```", re.DOTALL)
 ROLE = re.compile(r"\{[\w:]+\}`(?:[^`<]*<)?[^`]*`")
 ANSWER = re.compile(r":::\{admonition\} The short answer\n:class: gfp-answer\n(.*?)\n:::", re.DOTALL)
@@ -187,17 +183,10 @@ def pages_in_order() -> list[Path]:
 
 
 CHAPTERS = pages_in_order()
-RETOLD = [path for path in CHAPTERS if path.stem not in TO_RETELL]
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
 def chapter(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.param
-    return path
-
-
-@pytest.fixture(params=RETOLD, ids=lambda path: path.stem)
-def retold(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     return path
 
@@ -221,27 +210,27 @@ def draws(cell: Cell) -> bool:
     return any(VIEW in data or "<svg" in data.get("text/html", "") or "image/png" in data for data in data_of(cell))
 
 
-def test_a_chapter_opens_with_its_question_and_a_short_answer(retold: Path) -> None:
-    first = read(retold).cells[0].source
+def test_a_chapter_opens_with_its_question_and_a_short_answer(chapter: Path) -> None:
+    first = read(chapter).cells[0].source
     answer = ANSWER.search(first)
-    assert answer, f"{retold.name}: expected the box of the short answer in the first cell"
-    assert "?" in first[: answer.start()], f"{retold.name}: expected the question before the short answer"
+    assert answer, f"{chapter.name}: expected the box of the short answer in the first cell"
+    assert "?" in first[: answer.start()], f"{chapter.name}: expected the question before the short answer"
     said = sentences(answer[1])
     assert len(said) == 2, said
     assert max(map(words, said)) <= LONGEST_SENTENCE, [(words(one), one) for one in said]
 
 
-def test_a_chapter_shows_something_before_its_first_section(retold: Path) -> None:
-    for cell in read(retold).cells:
+def test_a_chapter_shows_something_before_its_first_section(chapter: Path) -> None:
+    for cell in read(chapter).cells:
         assert not (cell.cell_type == "markdown" and re.search(r"^## ", cell.source, re.MULTILINE))
-        assert "lesson" not in tags(cell), f"{retold.name}: code is shown above the first figure"
+        assert "lesson" not in tags(cell), f"{chapter.name}: code is shown above the first figure"
         if cell.cell_type == "code" and any("text/html" in data or VIEW in data for data in data_of(cell)):
             return
 
 
-def test_no_output_is_folded_but_a_predicted_one_and_no_figure_at_all(retold: Path) -> None:
+def test_no_output_is_folded_but_a_predicted_one_and_no_figure_at_all(chapter: Path) -> None:
     inside = False
-    for cell in read(retold).cells:
+    for cell in read(chapter).cells:
         assert not {"hide-input", "hide-output", "hide-cell", "remove-input"} & set(tags(cell)), cell.source
         if cell.cell_type == "markdown":
             opens, closes = cell.source.rfind(FOLD), cell.source.rfind(END_OF_FOLD)
@@ -252,20 +241,20 @@ def test_no_output_is_folded_but_a_predicted_one_and_no_figure_at_all(retold: Pa
     assert not inside
 
 
-def test_a_chapter_says_how_it_knows_and_what_would_change_our_mind(retold: Path) -> None:
-    prose = prose_of(retold)
+def test_a_chapter_says_how_it_knows_and_what_would_change_our_mind(chapter: Path) -> None:
+    prose = prose_of(chapter)
     assert len(re.findall(r"\{claim\}`", prose)) >= FEWEST_CLAIMS
     assert not re.search(r"\*\((?:Modelled|Measured|Read in source|Reported)", prose), "a label that is no badge"
     assert "What would change our mind" in prose
 
 
-def test_a_chapter_uses_no_word_of_ours_without_its_entry(retold: Path) -> None:
+def test_a_chapter_uses_no_word_of_ours_without_its_entry(chapter: Path) -> None:
     prose = re.sub(
-        r"`[^`]*`|\(#[\w-]+\)", "", re.sub(r"\{term\}`(?:([^`<]*) <)?([^`>]*)>?`", r"\1\2\0", prose_of(retold))
+        r"`[^`]*`|\(#[\w-]+\)", "", re.sub(r"\{term\}`(?:([^`<]*) <)?([^`>]*)>?`", r"\1\2\0", prose_of(chapter))
     )
     for word, entry in PRIVATE.items():
         found = re.search(rf"\b{word}(s|ed)?\b(?P<linked>\0?)", prose, re.IGNORECASE)
-        assert not found or (entry and found["linked"]), f"{retold.name}: {found[0]!r} without a link to the glossary"
+        assert not found or (entry and found["linked"]), f"{chapter.name}: {found[0]!r} without a link to the glossary"
 
 
 def test_a_chapter_has_exercises_with_solutions_and_one_that_is_checked(chapter: Path) -> None:
