@@ -37,7 +37,7 @@ from gfpmodel.mm import jit  # noqa: E402
 from gfpmodel.mm.build import build, compile_room, emit, manifest  # noqa: E402
 
 TOOLS = fetch_js.LIVE_VENDOR
-KEPT = ROOT / "_build" / "live"
+PACKAGE, KEPT = ROOT / "gfpmodel", ROOT / "_build" / "live"
 MACHINE, TRIPLE = "wasm32", "wasm32-unknown-emscripten"
 ENGINE = ("mm", "rcu")
 PYTHON = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
@@ -66,7 +66,7 @@ def sources() -> Iterator[tuple[str, bytes]]:
     """Yield what goes into the page, by its name there."""
     rooms = set()
     for file in loaded():
-        part = "gfpmodel" if ROOT in file.parents else "unidiff"
+        part = "gfpmodel" if PACKAGE in file.parents else "unidiff"
         rooms |= {file.parent} if part == "gfpmodel" else set()
         yield "/".join(file.parts[len(file.parts) - file.parts[::-1].index(part) - 1 :]), file.read_bytes()
     for room in sorted(rooms):
