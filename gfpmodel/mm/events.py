@@ -112,17 +112,17 @@ MAX_EVENTS = 1 << 24  #: 384 MiB of ring
 
 
 @inlined
-def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> Any:
-    """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off.
+def word_of_op(trace: Trace, op: int, cpu: int) -> Any:
+    """Return what the first word of an event says of an operation of this run, on which cpu."""
+    return (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT if trace is not None else 0
 
-    Returns what the first word of an event says of that.
-    """
-    if trace is None:
-        return 0
-    word = (trace[FIRST_OP] + op & MOST_OPS - 1) << OP_SHIFT | cpu << CPU_SHIFT
-    trace[OP] = word
-    trace[IRQ_OFF] = irq_off
-    return word
+
+@inlined
+def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> None:
+    """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off."""
+    if trace is not None:
+        trace[OP] = word_of_op(trace, op, cpu)
+        trace[IRQ_OFF] = irq_off
 
 
 @inlined
@@ -255,10 +255,16 @@ def count_irq_off(trace: Trace, sections: int = 1) -> None:
 
 
 @inlined
-def write_irq_off(trace: Trace, irq_off: NDArray[np.uint16], number: int) -> None:
-    """Write down how many sections with interrupts off an operation had."""
+def sections_irq_off(trace: Trace) -> Any:
+    """Return how many sections with interrupts off the operation has had."""
+    return trace[IRQ_OFF] if trace is not None else 0
+
+
+@inlined
+def write_irq_off(trace: Trace, irq_off: NDArray[np.uint16], number: int, sections: int) -> None:
+    """Write down how many sections with interrupts off an operation had, if events are recorded."""
     if trace is not None:
-        irq_off[u64(number)] = trace[IRQ_OFF]
+        irq_off[u64(number)] = sections
 
 
 class Event(NamedTuple):

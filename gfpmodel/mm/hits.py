@@ -20,8 +20,11 @@ from gfpmodel.mm.state import (
     per_cpu_pages,
     set_flags,
     zget,
+    zput,
 )
 from gfpmodel.mm.watermark import has_plenty
+
+HASH, HASH_SHIFT = 0x9E3779B1, 28  #: spread masks, which differ in few bits, over the table
 
 
 @inlined
@@ -39,6 +42,32 @@ def hit_zone(m: Mm, gfp: int) -> Any:
         if zget(m, zone, st.ZONE_FLAGS) or first > last or not has_plenty(m, zone, mark, highest, alloc_flags):
             zone = -1
     return zone, first
+
+
+@inlined
+def begin_run(m: Mm) -> Any:
+    """Begin a run of hits, in which hit_zone() always says the same of a mask; returns its number, of 16 bits."""
+    run = zget(m, st.MACHINE, st.HIT_RUNS) + 1 & 0xFFFF
+    zput(m, st.MACHINE, st.HIT_RUNS, run)
+    if run == 0:
+        for entry in range(st.JUDGED):
+            zput(m, st.JUDGES, entry, 0)
+    return run
+
+
+@inlined
+def judged_zone(m: Mm, gfp: int, run: int) -> Any:
+    """Return what hit_zone() says, from the table of the masks that were asked for in this run of hits.
+
+    A word of it is a mask, the run, and the answer.
+    """
+    entry = gfp * HASH >> HASH_SHIFT & st.JUDGED - 1
+    word = zget(m, st.JUDGES, entry)
+    if word >> 8 != gfp << 16 | run:
+        zone, first = hit_zone(m, gfp)
+        word = (gfp << 16 | run) << 8 | zone + 1 << 4 | first
+        zput(m, st.JUDGES, entry, word)
+    return (word >> 4 & 0xF) - 1, word & 0xF
 
 
 @inlined
@@ -67,20 +96,36 @@ def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
 
 
 @inlined
-def record_alloc_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, gfp: int) -> Any:
-    """Record a request with this mask that was a hit, from number ``at`` on; returns the number of the next event."""
-    gfp &= zget(m, st.MACHINE, st.ALLOWED)
-    at = record_section(m, at, header, zone, cpu)
-    migratetype = gfp_migratetype(m, gfp)
-    return append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, page_to_pfn(m, page), 0, migratetype, gfp)
+def hit_kinds() -> Any:
+    """Return the kinds of a hit's events, a bit for each."""
+    return 1 << ev.IRQ_SAVE | 1 << ev.IRQ_RESTORE | 1 << ev.MM_PAGE_ALLOC | 1 << ev.MM_PAGE_FREE
 
 
 @inlined
-def record_free_hit(m: Mm, at: int, header: Any, cpu: int, page: int) -> Any:
-    """Record a free that was a hit, from number ``at`` on; returns the number of the next event."""
-    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
-    at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, page_to_pfn(m, page), 0)
-    return record_section(m, at, header, zone, cpu)
+def write_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, freed: bool, gfp: int) -> Any:
+    """Write the events of a hit from number ``at`` on; returns the number of the next event."""
+    pfn = page_to_pfn(m, page)
+    if freed:
+        at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, pfn, 0)
+    at = record_section(m, at, header, zone, cpu)
+    if not freed:
+        gfp &= zget(m, st.MACHINE, st.ALLOWED)
+        migratetype = gfp_migratetype(m, gfp)
+        at = append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, 0, migratetype, gfp)
+    return at
+
+
+@inlined
+def record_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, freed: bool, gfp: int = 0) -> Any:
+    """Record a hit, a free or a request with this mask; returns the number of the next event.
+
+    Its three events are nearly always all wanted, and lie before the ring's end: what each asks is asked once then.
+    """
+    op, enabled, last = header
+    if enabled & hit_kinds() == hit_kinds() and at & last <= last - 3:
+        write_hit(m, at & last, (op, -1, -1), cpu, zone, page, freed, gfp)
+        return at + 3
+    return write_hit(m, at, header, cpu, zone, page, freed, gfp)
 
 
 @inlined
@@ -91,30 +136,35 @@ def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
         return alloc_pages_nodemask(m, cpu, gfp, order)
     page = alloc_hit(m, cpu, zone, first)
     count_irq_off(m.trace, hits_irq_off())
-    at = record_alloc_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, gfp)
+    at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, False, gfp)
     set_next_event(m.trace, at)
     return page
 
 
 @inlined
 def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    """Free a page as most are: to this cpu's list, which stays below ``high``.
+
+    Returns its zone, or -1 if it has to go the long way.
+    """
     flags = get_flags(m, page)
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
-        return False
+        return -1
     put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
-    return True
+    return zone
 
 
 @inlined
 def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages that are in use."""
-    if order == 0 and free_hit(m, cpu, page):
-        count_irq_off(m.trace, hits_irq_off())
-        set_next_event(m.trace, record_free_hit(m, next_event(m.trace), header_of(m.trace), cpu, page))
-    else:
+    zone = free_hit(m, cpu, page) if order == 0 else -1
+    if zone < 0:
         __free_pages(m, cpu, page, order)
+    else:
+        count_irq_off(m.trace, hits_irq_off())
+        at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, True)
+        set_next_event(m.trace, at)
 
 
 @inlined

@@ -8,17 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
-from gfpmodel.mm.events import header_of, next_event, set_next_event, trace_op, write_irq_off
+from gfpmodel.mm.events import (
+    header_of,
+    next_event,
+    sections_irq_off,
+    set_next_event,
+    trace_op,
+    word_of_op,
+    write_irq_off,
+)
 from gfpmodel.mm.free import __free_pages, is_a_row, is_block_in_use
 from gfpmodel.mm.hits import (
     alloc_hit,
+    begin_run,
     free_hit,
-    hit_zone,
     hits_irq_off,
     is_hit,
+    judged_zone,
     put_on_lru,
-    record_alloc_hit,
-    record_free_hit,
+    record_hit,
 )
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask
@@ -48,32 +56,36 @@ def run_hits(
     """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
     at, (_, enabled, last) = next_event(m.trace), header_of(m.trace)
-    asked, zone, first = -1, -1, 0
+    start, run = number, begin_run(m)
+    cpu, asked, zone, first = 0, -1, -1, 0
     while number < stop:
         op = ops[u64(number)]
         cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
         kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
-        header = trace_op(m.trace, number, cpu, hits_irq_off()), enabled, last
+        header = word_of_op(m.trace, number, cpu), enabled, last
         if kind == OP_ALLOC:
-            if argument != asked:  # many ask for the same, and nothing in this loop changes the answer
+            if argument != asked:  # many ask for the same
                 asked = argument
-                zone, first = hit_zone(m, asked)
+                zone, first = judged_zone(m, argument, run)
             if not is_hit(m, cpu, zone, first):
                 break
             page = alloc_hit(m, cpu, zone, first)
             put_on_lru(m, page, argument)
             results[u64(done)] = page + offset
             done += 1
-            at = record_alloc_hit(m, at, header, cpu, zone, page, argument)
+            at = record_hit(m, at, header, cpu, zone, page, False, argument)
         elif kind == OP_FREE_HANDLE:
             page = i64(results[u64(argument)]) - offset & st.ANY_ROW
-            if not is_a_row(m, page) or not free_hit(m, cpu, page):
+            freed_to = free_hit(m, cpu, page) if is_a_row(m, page) else -1
+            if freed_to < 0:
                 break
-            at = record_free_hit(m, at, header, cpu, page)
+            at = record_hit(m, at, header, cpu, freed_to, page, True)
         else:
             break
-        write_irq_off(m.trace, irq_off, number)
+        write_irq_off(m.trace, irq_off, number, hits_irq_off())
         number += 1
+    if start < number == stop:  # else what comes next says whose it is
+        trace_op(m.trace, number - 1, cpu, hits_irq_off())
     set_next_event(m.trace, at)
     return number, done
 
@@ -135,7 +147,7 @@ def run_ops(
                     break
                 __free_pages(m, cpu, page, order)
         end_of_op(m, kind, order)
-        write_irq_off(m.trace, irq_off, number)
+        write_irq_off(m.trace, irq_off, number, sections_irq_off(m.trace))
         number += 1
     zput(m, st.MACHINE, st.LAST_RESULT, done)
     return number

@@ -117,7 +117,9 @@ PFN_OFFSET, FIRST_PAGE, PAGES_END, FIRST_ZONE, LAST_RESULT, RULE_BIT = 7, 8, 9, 
 HIGHEST_ZONE = 16  # sixteen words: the highest zone index for the low four bits of a mask
 RULES = 32  # two request rules of eight words each
 RULE_WORDS = 8
-THP, DEFRAG_MODE, BUSY, TRYLOCKS, AMOUNT = range(48, 53)
+THP, DEFRAG_MODE, BUSY, TRYLOCKS, AMOUNT, HIT_RUNS = range(48, 54)
+
+JUDGES, JUDGED = MACHINE + 1, 64  #: what was last said of masks, so many words of a sixth zone
 
 # What is busy during one operation, besides what is held all the time: a bit for each zone whose lock is, one for each
 # zone whose lists (of this cpu) are, and one for each attempt, by its number from 0, that fails.

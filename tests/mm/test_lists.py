@@ -1,8 +1,10 @@
 """Buddy lists, pcp lists and the request path: small cases derived by hand from the spec."""
 
+import numpy as np
 import pytest
 
 from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm import state as st
 from gfpmodel.mm.events import RECORDED_KINDS
 from gfpmodel.proposals import proposal
 
@@ -253,3 +255,15 @@ def test_pageblock_order_scales_the_steal(order: int) -> None:
     assert pfn is not None
     assert golden(a)[1] == ["X", 2, 64512, 0, 10, U, M, 1]
     assert a.block_types(2).tolist().count(U) == 1 << (10 - order)
+
+
+def test_what_was_said_of_a_mask_does_not_outlive_its_number_of_a_run() -> None:
+    """The number has 16 bits: when it begins again, the answers of 65,536 runs before are forgotten."""
+    a = machine()
+    words = a._words(st.MACHINE)
+    assert a.alloc_pages("GFP_NOWAIT") is not None  # run 1: there is plenty, and two more are on the list
+    a._words(2)[st.WMARK : st.WMARK + 3] = 1 << 20
+    words[st.HIT_RUNS] = 0xFFFF
+    a.run(np.zeros(0, np.int64))
+    assert words[st.HIT_RUNS] == 0
+    assert a.alloc_pages("GFP_NOWAIT") is None

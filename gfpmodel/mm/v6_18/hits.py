@@ -64,8 +64,14 @@ def record_section(m: Mm, at: int, header: Any, zone: int, cpu: int) -> Any:
 
 
 @inlined
+def hit_kinds() -> Any:
+    """Return the kinds of a hit's events, a bit for each."""
+    return 1 << ev.PCP_TRYLOCK | 1 << ev.PCP_UNLOCK | 1 << ev.MM_PAGE_ALLOC | 1 << ev.MM_PAGE_FREE
+
+
+@inlined
 def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns whether that was so."""
+    """Free a page as most are: to this cpu's list, which stays below ``high``; returns its zone, or -1."""
     flags = get_flags(m, page)
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     pcp = per_cpu_pages(cpu, zone)
@@ -79,6 +85,6 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
         or zget(m, st.MACHINE, st.BUSY)
         or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
     ):
-        return False
+        return -1
     put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
-    return True
+    return zone
