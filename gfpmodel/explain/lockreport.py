@@ -33,7 +33,7 @@ _SCHEDULED = re.compile(r"BUG: scheduling while atomic: .*/0x([0-9a-f]{8})")
 _CHAIN = re.compile(r"^(?:Call [Tt]race|Backtrace): ?|^(?:\[<[0-9a-f]+>\] )?\(?unwind_backtrace\b")
 #: A function of a call chain as any architecture prints it, or as symbolised reports name one that was inlined.
 _CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
-_MARK = re.compile(r"^(?:# ?)?(</?(?:IRQ|NMI)>)")  #: where x86's chain changes to an interrupt's stack and back
+_MARK = re.compile(r"^(?:# ?)?(</?(?:TASK|IRQ|NMI)>)")  #: where x86's chain begins, changes to another stack and back
 _RT = re.compile(r"\bPREEMPT[_ ]\{?RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
 #: What a function in a call chain belongs to; the innermost that is known says whose request it was.
 OWNERS = {
@@ -49,6 +49,7 @@ OWNERS = {
         r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
     ),
 }
+NO_REQUEST = "the call chain shows no request for memory"
 HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
 #: The reports that name a lock which somebody wants.
 WANTING = (
@@ -124,6 +125,18 @@ class LockReport:
     def interrupts_end(self) -> int:
         """Return of how many of them the chain shows the end, too."""
         return sum(f"</{name}>" in self.marks for name in self.interrupts)
+
+    @property
+    def chain_words(self) -> str:
+        """Return that the call chain shows no request for memory, as far as it was read."""
+        if not self.calls:
+            return "no call chain could be read"
+        return "what is left of the call chain shows no request for memory" if self.cut_chain else NO_REQUEST
+
+    @property
+    def cut_chain(self) -> bool:
+        """Return whether the call chain has lost its end: one that names the stack of its task closes it, too."""
+        return "<TASK>" in self.marks and "</TASK>" not in self.marks
 
     @property
     def hides_locks(self) -> bool:
@@ -252,6 +265,7 @@ def read_locks(found: Found) -> LockReport:
         (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
         (HELD_LOST[1], bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
+        ("the end of the call chain", it.cut_chain),
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
         ("preempt_count", counts and it.count is None),
         ("RCU nest depth", counts and it.depth is None),

@@ -141,6 +141,8 @@ def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
         return "the model cannot be asked: the kernel is not known (--kernel names it)"
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
         return "the model cannot be asked: non_block_start() is no context of it"
+    if not owner(it):
+        return f"the model cannot be asked: {it.chain_words}"
     refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
     return f"the model cannot be asked: {refused}" if refused else ""
 
@@ -173,8 +175,6 @@ def unequal(it: LockReport, kernel: Kernel, asked: Iterable[Case]) -> Comparison
     """Return what to say of a report that no case prints; ``asked`` are the cases of slab."""
     if of_slab(it) and asked:
         return Comparison(f"differs: {differing(kernel, it.found.kind, asked)}", agrees=False)
-    if not owner(it):
-        return Comparison("the model cannot be asked: the call chain shows no request for memory that it knows")
     reason = "another lock, or a path that it leaves out"
     if it.wanted and class_of(it.wanted.name) not in known_kinds(kernel):
         reason = f"it knows no lock that is called {it.wanted.name}"
@@ -236,7 +236,7 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
         yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
     whose = owner(it)
-    yield f"the request is that of {whose}" if whose else "the call chain shows no allocation that is known here"
+    yield f"the request is that of {whose}" if whose else it.chain_words
 
 
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:

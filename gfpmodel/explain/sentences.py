@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gfpmodel.explain.lockreport import waits_for
+from gfpmodel.explain.lockreport import NO_REQUEST, waits_for
 from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.explain.waits import LOCKS_BY, class_of
@@ -47,7 +47,7 @@ def where(at: Situation) -> str:
 def asked(at: Situation, request: Asked) -> str:
     """Return what was asked, in one sentence."""
     it, begin = at.it, who(request)
-    chain = "" if request.kinds or not it.calls else "; the call chain shows no request for memory"
+    chain = "" if request.kinds else f"; {it.chain_words}"
     end = f", in {where(at)}{chain}."
     if it.wanted:
         taken = "took" if it.found.kind == "inconsistent_lock_state" else "wanted"
@@ -84,9 +84,11 @@ def why(at: Situation, by: str) -> str:
 
 def otherwise(at: Situation, request: Asked) -> str:
     """Return what the other ways come to, in one sentence."""
-    name = at.kernel.name if at.kernel else "an unknown kernel"
+    it, name = at.it, at.kernel.name if at.kernel else "an unknown kernel"
     if not request.kinds:
-        return "The call chain shows no request for memory, so that no other way to ask for memory changes this."
+        whole = it.chain_words == NO_REQUEST
+        end = "no other way to ask for memory changes this" if whole else "what was asked for cannot be said"
+        return f"{it.chain_words[0].upper()}{it.chain_words[1:]}, so that {end}."
     if not request.answers:
         return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
