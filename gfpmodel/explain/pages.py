@@ -21,8 +21,9 @@ from gfpmodel.io.meminfo import MemInfo, Zone, read_mem_info, zone_sets
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
-_ORDER = re.compile(r"\border[:=](-1\b|\d{1,3}\b)")
-_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
+_ORDER = re.compile(r"\border[:=](-1|\d{1,3}),")
+_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+(?!.*\([^)]*$)")
+_IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]+[|)]")  #: a line that goes on with a mask or in its names
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
 _MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
 #: Makes of a request another one: its mask, under the flags of a kernel.
@@ -80,9 +81,10 @@ class Failure:
 
 
 def first_line(lines: list[str]) -> str:
-    """Return the line that names the request, with the next one if a mailer broke it before order or mask."""
-    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0])
-    return lines[0] if whole else " ".join(lines[:2])
+    """Return the line that names the request, with the next one if it was broken before order or mask, or in them."""
+    goes_on = len(lines) > 1 and _IN_MASK.match(lines[1])
+    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0]) and not goes_on
+    return lines[0] if whole else ("" if goes_on else " ").join(lines[:2])
 
 
 def constraint_of(lines: list[str]) -> str:
@@ -96,7 +98,7 @@ def constraint_of(lines: list[str]) -> str:
 def read_failure(found: Found) -> Failure:
     """Read a report of the page allocator's and do each eligible zone's arithmetic."""
     head, info = first_line(found.lines), read_mem_info(found.lines)
-    it = Failure(found, None, None, info, nodes_of(head, found.lines), context_of(found.lines))
+    it = Failure(found, None, None, info, nodes_of(found.lines), context_of(found.lines))
     it.constraint = constraint_of(found.lines)
     it.remarks += found.lost
     it.reading = read_the_mask(head, found.release, it.remarks)

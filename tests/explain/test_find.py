@@ -121,12 +121,22 @@ def test_what_is_around_lines_in_any_mixture_changes_nothing(name: str, forms: l
     assert explain("\n".join(lines)) == [plain]
 
 
-@settings(deadline=None, max_examples=100)
-@given(NAMES, st.integers(60, 100), st.sampled_from(["", "> "]))
-def test_lines_that_a_mailer_broke(name: str, width: int, quote: str) -> None:
-    """A line that was broken is read as it was, or what the break took is said."""
+def hard(line: str, width: int) -> list[str]:
+    """Break a line as a terminal does, in the middle of a word."""
+    return [line[at : at + width] for at in range(0, len(line), width)]
+
+
+@settings(deadline=None, max_examples=200)
+@given(NAMES, st.integers(60, 240), st.booleans(), st.sampled_from(["", "> "]))
+def test_lines_that_a_mailer_broke(name: str, width: int, words: bool, quote: str) -> None:
+    """A line that was broken at any column is read as it was, or what the break took is said.
+
+    In the middle of a word only numbers are told to be broken: half of a function's name is a name.
+    """
     (whole,) = explain("\n".join(BARE[name]))
-    broken = [part for line in BARE[name] for part in wrap(line, width, break_long_words=False) or [""]]
+    words = words or not whole.get("zones")
+    parts = (wrap(line, width, break_long_words=False) if words else hard(line, width) for line in BARE[name])
+    broken = [part for line in parts for part in line or [""]]
     check_less(whole, explain("\n".join(quote + line for line in broken)))
 
 
@@ -147,14 +157,15 @@ def test_two_callers_interleaved_one_of_them_cut(one: str, other: str, random: A
 @settings(deadline=None, max_examples=40)
 @given(NAMES, NAMES, st.randoms(use_true_random=False))
 def test_two_callers_interleaved(one: str, other: str, random: Any) -> None:
-    mine = [f"[    1.000000][   T11] {line}" for line in BARE[one]]
-    theirs = [f"[    1.000000][   C2] {line}" for line in BARE[other]]
+    """They are read as one after the other: of one boot, the one may tell an option of the kernel to the other."""
+    mine = mine_whole = [f"[    1.000000][   T11] {line}" for line in BARE[one]]
+    theirs = theirs_whole = [f"[    1.000000][   C2] {line}" for line in BARE[other]]
+    mine, theirs = mine[:], theirs[:]
     merged = []
     while mine or theirs:
         merged.append((mine if mine and (not theirs or random.random() < 0.5) else theirs).pop(0))
     found = sorted(map(str, map(answer, explain("\n".join(merged)))))
-    alone = [answer(explain("\n".join(BARE[name]))[0]) for name in (one, other)]
-    assert found == sorted(map(str, alone))
+    assert found == sorted(map(str, map(answer, explain("\n".join([*mine_whole, *theirs_whole])))))
 
 
 @settings(deadline=None, max_examples=100)
