@@ -28,7 +28,7 @@ TITLES = {
     "scheduling_while_atomic": ("scheduling while atomic", r"BUG: scheduling while atomic: "),
     "inconsistent_lock_state": ("inconsistent lock state", r"(?:WARNING|INFO): inconsistent lock state"),
 }
-#: Reports of locks and of RCU that no request for memory answers: named, and not explained.
+#: Reports of locks and of RCU that are named, and not explained.
 OUTSIDE = {
     "circular_locking": ("possible circular locking", r"(?:WARNING|INFO): possible circular locking"),
     "recursive_locking": ("possible recursive locking", r"(?:WARNING|INFO): possible recursive locking"),
@@ -40,6 +40,8 @@ OUTSIDE = {
     "freed_lock": ("held lock freed", r"(?:WARNING|BUG): held lock freed"),
     "work_leaks": ("workqueue leaked", r"BUG: workqueue leaked (?:lock|atomic)"),
 }
+#: What is said below the title of a report on RCU where somebody may sleep in a section: as that on sleeping says it.
+ILLEGAL_SLEEP = re.compile(r"Illegal context switch in RCU\S* read-side critical section")
 #: What else a kernel reports with a call chain: its lines are not those of the report before it.
 OTHER = {
     "other": (
@@ -148,9 +150,16 @@ def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
     for text in texts:
         for found in log.text(text, before):
             if found.kind not in OTHER:
-                yield found
+                yield whole(found)
         before += text.count("\n") or 1
-    yield from (found for found in log.open if found.kind not in OTHER)
+    yield from (whole(found) for found in log.open if found.kind not in OTHER)
+
+
+def whole(found: Found) -> Found:
+    """Return a report, all of whose lines are there, as what they show it to be."""
+    if found.kind == "rcu_usage" and any(map(ILLEGAL_SLEEP.search, found.lines)):
+        found.kind = "sleeping_function"
+    return found
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from gfpmodel.explain.find import Found
+from gfpmodel.explain.find import ILLEGAL_SLEEP, Found
 from gfpmodel.explain.waits import Lock
 from gfpmodel.locking.classes import LD_WAIT_CONFIG, LD_WAIT_FREE, LD_WAIT_INV
 from gfpmodel.locking.reports import EXPECTED_SINCE
@@ -139,6 +139,11 @@ class LockReport:
         return "<TASK>" in self.marks and "</TASK>" not in self.marks
 
     @property
+    def reclaims(self) -> bool:
+        """Return whether the reclaim that an allocation may start is one of the locks: lockdep's map of that name."""
+        return any("(fs_reclaim" in line for line in self.found.lines)
+
+    @property
     def hides_locks(self) -> bool:
         """Return whether locks may be held that are not in what is left of the report."""
         return any(name in HELD_LOST or name.startswith("all but ") for name in self.missing)
@@ -242,6 +247,8 @@ def read_counts(it: LockReport, line: str) -> None:
         it.count = int(count[1], 16), int(count[2], 16)
     elif depth := _DEPTH.match(line):
         it.depth = int(depth[1]), int(depth[2])
+    elif ILLEGAL_SLEEP.search(line):
+        it.depth = 1, 0
     elif scheduled := _SCHEDULED.search(line):
         it.count = int(scheduled[1], 16), 1
 
@@ -253,7 +260,7 @@ def read_locks(found: Found) -> LockReport:
     for line in found.lines:
         reader.line(line)
         it.rt = it.rt or bool(_RT.search(line))
-    sleeping = found.kind == "sleeping_function"
+    sleeping = found.kind == "sleeping_function" and not any(map(ILLEGAL_SLEEP.search, found.lines))
     counts = sleeping and version_of(found.release) >= EXPECTED_SINCE
     needed = (
         ("the lock that was wanted", found.kind in WANTING and it.wanted is None),

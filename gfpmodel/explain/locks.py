@@ -10,7 +10,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import OWNERS, LockReport, waits_for
-from gfpmodel.explain.sentences import outside, summary
+from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
@@ -31,7 +31,7 @@ CASES = (
 )  #: the name of the request, the state of the lists, and whether page_owner is on
 
 
-#: What the reports ask that are named only: their answer is in the code that took the locks, not in a request.
+#: What the reports ask that are named only.
 ASKS = {
     "circular_locking": "the order in which two tasks take their locks",
     "recursive_locking": "a task that takes a lock of a class which it holds",
@@ -136,7 +136,7 @@ def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]
 def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
     """Return why the model is not asked about a report, empty if it is; ``calls`` are those of slab in the chain."""
     if asks := ASKS.get(it.found.kind):
-        return f"not asked: the report is about {asks}, which is no question of a request for memory"
+        return f"not asked: the report is about {asks}, which is not explained here"
     if at.kernel is None:
         return "the model cannot be asked: the kernel is not known (--kernel names it)"
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
@@ -287,7 +287,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
             "owner": owner(it) or None,
             **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
         },
-        "summary": outside(ASKS[found.kind]) if found.kind in ASKS else summary(at, by, Asked(call, kinds, answers)),
+        "summary": summary(at, by, Asked(call, kinds, answers), ASKS.get(found.kind, "")),
         "context": None if found.kind in ASKS else at.words(),
         "context_base": it.base,
         "held": [one.name for one in it.held],

@@ -242,7 +242,7 @@ class Situation:
             if self.nesting is None:
                 return "an interrupt, a hard one if PROVE_RAW_LOCK_NESTING is on"
             return CONTEXTS_BY[self.nesting].get(it.base, f"context-{{{it.base}:{it.base}}}")
-        if it.found.kind == "invalid_wait_context" or (it.irqs is None and it.atomic is None and it.count is None):
+        if it.found.kind == "invalid_wait_context" or {it.irqs, it.atomic, it.count, it.depth} == {None}:
             return "unknown"
         where = " or ".join(LEVELS[level] for level in self.levels)
         return f"{where} with {self.off_words()}" if self.off_words() else where

@@ -509,7 +509,7 @@ def test_an_oom_that_was_asked_for_by_hand() -> None:
 
 
 def test_a_zone_that_lost_its_pages_of_cma_cannot_be_told() -> None:
-    """GFP_ATOMIC on 6.1, min 1000: 375 must stay.  Of 500 free pages all may be CMA's; of 100 too few are left anyhow."""
+    """GFP_ATOMIC on 6.1, min 1000: 375 must stay.  Of 500 free pages all may be CMA's; 100 are too few anyhow."""
     for free, failing in ((500, "unknown"), (100, "mark")):
         one = report("6.1.80", "GFP_ATOMIC", zone(free, free_cma=-1))
         assert one["failing"] == failing
