@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, LockReport, waits_for
+from gfpmodel.explain.lockreport import OWNERS, RT_PLACES, LockReport, waits_for
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
-from gfpmodel.explain.ways import OPTION, Asked, page_kinds, slab_kind, ways_out
+from gfpmodel.explain.ways import OPTION, Asked, Way, page_kinds, slab_kind, ways_out
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
@@ -207,6 +207,21 @@ def requested(it: LockReport, model: Comparison) -> list[str]:
     return kinds
 
 
+def was_reported(it: LockReport, way: Way, calls: Sequence[Call]) -> bool:
+    """Return whether a way out is the very request that a report is about.
+
+    A report that no mask keeps away is one on a lock that was waited for.
+    """
+    if way.in_task or (way.gfp and by_mask(it)):
+        return False
+    return way.call in calls if way.call else way.row is None
+
+
+def by_mask(it: LockReport) -> bool:
+    """Return whether a report came of a mask that may sleep, and of no lock."""
+    return it.found.kind in ("sleeping_function", "scheduling_while_atomic") and not RT_PLACES.match(it.place)
+
+
 def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
     """Yield what a report says, in words; ``by`` is what forbids."""
     wanted, words = it.wanted, at.words()
@@ -271,9 +286,11 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
-    kinds, call = requested(it, model), next(iter(called(chain(it))), "")
+    kinds, calls = requested(it, model), called(chain(it))
     known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
     answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
+    if model.agrees is False:  # what it says of the very request is refuted
+        answers = [answer for answer in answers if not was_reported(it, answer.way, calls)]
     wanted = it.wanted
     return {
         "kind": found.kind,
@@ -287,7 +304,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
             "owner": owner(it) or None,
             **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
         },
-        "summary": summary(at, by, Asked(call, kinds, answers), ASKS.get(found.kind, "")),
+        "summary": summary(at, by, Asked(next(iter(calls), ""), kinds, answers), ASKS.get(found.kind, "")),
         "context": None if found.kind in ASKS else at.words(),
         "context_base": it.base,
         "held": [one.name for one in it.held],
