@@ -26,7 +26,10 @@ __all__ = ["facts", "read_failure"]
 CONSTRAINTS = {"CPUSET": "the task's cpuset", "MEMORY_POLICY": "the task's memory policy"}
 FREED = "by these numbers it would have got a page: perhaps memory was freed between the failure and this report"
 FREED_STALL = "by these numbers it would get a page now: perhaps memory was freed just before this report"
-_WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)")
+#: Before the task's name may be left what the first line alone has: a date that is not repeated, a console's login.
+_WHO = re.compile(
+    r"^(?:\[[^\]]*\] +|\S+ login: )*(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)"
+)
 
 
 def why(it: Failure) -> list[str]:

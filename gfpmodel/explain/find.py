@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from gfpmodel.errors import InputError
+from gfpmodel.explain.prefix import unpacked, without_prefix
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.io.text import LONGEST_LINE, split
@@ -156,7 +157,9 @@ def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
 
 
 def whole(found: Found) -> Found:
-    """Return a report, all of whose lines are there, as what they show it to be."""
+    """Return a report, all of whose lines are there, as what they show it to be, without what a log put before."""
+    title = _ALL[found.kind][1] if found.kind in _ALL else re.compile(_CUT_HEAD)
+    found.lines = without_prefix(found.lines, title.search(found.lines[0]))
     if found.kind == "rcu_usage" and any(map(ILLEGAL_SLEEP.search, found.lines)):
         found.kind = "sleeping_function"
     return found
@@ -198,7 +201,7 @@ class Log:
                 number += text.count("\n", at, marked[here])
                 at = marked[here]
             stop = text.find("\n", at)
-            raw = text[at:] if stop < 0 else text[at:stop]
+            raw = unpacked(text[at:] if stop < 0 else text[at:stop])
             number += 1
             if here < len(marked) and marked[here] == at:
                 yield from self.marked(number, raw)

@@ -34,6 +34,10 @@ _CHAIN = re.compile(r"^(?:Call [Tt]race|Backtrace): ?|^(?:\[<[0-9a-f]+>\] )?\(?u
 #: A function of a call chain as any architecture prints it, or as symbolised reports name one that was inlined.
 _CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
 _MARK = re.compile(r"^(?:# ?)?(</?(?:TASK|IRQ|NMI)>)")  #: where x86's chain begins, changes to another stack and back
+#: What begins a line of the kernel's: where it does not, what is before it was not understood.
+_NOT_FIRST = re.compile(
+    r".(?:Call [Tt]race:|in_atomic\(\): |preempt_count: |RCU nest depth: |context-\{\d|\d+ locks? held by )"
+)
 _RT = re.compile(r"\bPREEMPT[_ ]\{?RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
 #: What a function in a call chain belongs to; the innermost that is known says whose request it was.
 OWNERS = {
@@ -262,7 +266,9 @@ def read_locks(found: Found) -> LockReport:
         it.rt = it.rt or bool(_RT.search(line))
     sleeping = found.kind == "sleeping_function" and not any(map(ILLEGAL_SLEEP.search, found.lines))
     counts = sleeping and version_of(found.release) >= EXPECTED_SINCE
+    strange = sum(bool(_NOT_FIRST.search(line)) for line in found.lines[1:])
     needed = (
+        (f"what is in {strange} lines or more that are not understood", strange > 0),
         ("the lock that was wanted", found.kind in WANTING and it.wanted is None),
         ("where a lock was taken", reader.broken.endswith(_BROKEN[0])),
         ("the context", found.kind == "invalid_wait_context" and it.base is None),

@@ -23,7 +23,7 @@ RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and th
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
 _ORDER = re.compile(r"\border[:=](-1|\d{1,3}),")
 _MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+(?!.*\([^)]*$)")
-_IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]+[|)]")  #: a line that goes on with a mask or in its names
+_IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]*[|)]")  #: a line that goes on with a mask or in its names
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
 _MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
 #: Makes of a request another one: its mask, under the flags of a kernel.

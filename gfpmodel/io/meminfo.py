@@ -15,9 +15,10 @@ _RESERVE = re.compile(r"lowmem_reserve\[\]:((?: \d{1,12})+)")
 _ALL_FREE = re.compile(r"^\s*free:(\d{1,15}) free_pcp:")
 _BLOCKS = re.compile(rf"{_NAME}: (?P<rest>\d+\*.*)")
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
-#: How a line goes on that a mailer broke, and behind what it may: a zone's name, its numbers or its blocks.
-_GOES_ON = re.compile(r"[a-z_]+(?:\([a-z]+\))?:\d+[kK]B\b|\d+\*\d+kB\b|\([A-Z]+\)|= \d+kB$")
+#: How a line goes on that was broken, behind what it may: a zone's name, its numbers or its blocks; and a whole word.
+_GOES_ON = re.compile(r"=(?: |$)|\S*[B)](?: |$)")
 _BEFORE = re.compile(rf"{_NAME}(?: free:|: \d|:?$)")
+_WORD = re.compile(rf"(?:[a-z_]+(?:\([a-z]+\))?:\d+[kK]B|\d+\*\d+kB|\([A-Z]+\)|=|= \d+kB|{_NAME}:?)$")
 SIZES = (4, 16, 64)  #: kB of a page
 WHOLE_PAGES = ("free", "boost", "min", "low", "high", "reserved_highatomic", "free_highatomic", "free_cma", "managed")
 NEEDED = ("free", "min", "low", "high", "free_cma")  #: every kernel prints these
@@ -113,11 +114,11 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
 
 
 def rejoined(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines, each that a mailer broke in a zone's numbers or blocks as it was."""
+    """Yield lines, each that a mailer or a terminal broke in a zone's numbers or blocks as it was."""
     whole = ""
     for line in lines:
         if _GOES_ON.match(line) and _BEFORE.search(whole):
-            whole += f" {line}"
+            whole += f"{' ' * bool(_WORD.search(whole))}{line}"
         else:
             yield whole
             whole = line

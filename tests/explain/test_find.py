@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,52 @@ def test_lines_that_are_lost_are_said(name: str, data: st.DataObject) -> None:
         st.sets(st.integers(0, len(lines) - 1), min_size=1, max_size=2)
     )  # with all three of its lines a zone is gone
     check_less(whole, explain("\n".join(line for at, line in enumerate(lines) if at not in lost)))
+
+
+#: What logs that no table knows put before a line: the title's own tells it of the others.
+UNKNOWN: dict[str, Callable[[int, str], str]] = {
+    "/dev/kmsg": lambda at, line: f"{4 + at % 3},{1072 + at},{209927860 + at},-;{line}",
+    "netconsole": lambda at, line: f"4,{1072 + at},{209927860 + at},-,caller=T30;{line}",
+    "a journal of kmsg": lambda at, line: f"Mar 31 19:37:52 host.example 4,{1072 + at},{2099 + at},-;{line}",
+    "logread": lambda at, line: (
+        f"Sun Jun  6 16:14:57 2021 kern.{('err', 'warn')[at % 2]} kernel: [  164.{at:06d}] {line}"
+    ),
+    "colours": lambda at, line: f"\x1b[32m[  164.{at:06d}] \x1b[0m\x1b[1m{line}\x1b[0m",
+    "kselftest": lambda at, line: f"# {line}",
+    "grep -n": lambda at, line: f"{at + 12}{':-'[at > 0]}[  164.{at:06d}] {line}",
+    "grep of files": lambda at, line: f"dmesg.log{':-'[at > 0]}{line}",
+    "kernel:": lambda at, line: f"kernel: {line}",
+    "minicom": lambda at, line: f"[2026-06-06 16:14:{at % 60:02d}] [  164.{at:06d}] {line}",
+    "LAVA": lambda at, line: f"16:14:57.{at:03d}  <4>[  164.{at:06d}] {line}",
+    "who is quoted": lambda at, line: f"JD> [  164.{at:06d}] {line}",
+    "a bar": lambda at, line: f"| {line}",
+    "Android": lambda at, line: f"[  164.{at:06d}] c{at % 8}    300 {line}",
+    "MTK": lambda at, line: f"[  164.{at:06d}]  ({at % 8})[300:kworker/3:1]{line}",
+    "logcat": lambda at, line: f"06-06 16:14:57.{at:03d}     0     0 {'EW'[at % 2]} kernel  : {line}",
+    "docker": lambda at, line: json.dumps({"log": f"[  164.{at:06d}] {line}\n", "stream": "stdout"}),
+    "HTML": lambda at, line: line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+    "dmesg -H": lambda at, line: f"[Jun 6 16:14] {line}" if at == 0 else f"[  +0.000010] {line}",
+    "a login": lambda at, line: f"host login: {line}" if at == 0 else line,
+}
+
+
+@pytest.mark.parametrize("form", UNKNOWN)
+def test_what_a_log_puts_before_the_title_it_puts_before_the_lines(form: str) -> None:
+    for name in ("03-4.19-kernel-arm64.txt", "26-4.19-sleeping-slab.txt", "25-6.6-slab.txt", "23-5.15-scheduling.txt"):
+        begin = next(at for at, line in enumerate(BARE[name]) if kind_of(line))
+        lines = BARE[name][begin:]
+        (plain,) = explain("\n".join(lines))
+        (one,) = explain("\n".join(UNKNOWN[form](at, line) for at, line in enumerate(lines)))
+        assert one == plain, name
+
+
+def test_lines_that_are_not_understood_are_said() -> None:
+    """Each has another word before it: no shape."""
+    lines = [f"{chr(97 + at) * 3}: {line}" for at, line in enumerate(BARE["26-4.19-sleeping-slab.txt"])]
+    (one,) = explain("\n".join(lines))
+    assert any("not understood" in said for said in one["missing"])
+    assert (one["cases"], one["otherwise"]) == ([], [])
+    assert "cut" not in " ".join(one["summary"].values())
 
 
 FORMS: tuple[Callable[[int, str], str], ...] = (
