@@ -31,7 +31,7 @@ def unpacked(raw: str) -> str:
         for entity, mark in _ENTITIES:
             raw = raw.replace(entity, mark)
     raw = from_json(raw) if raw.startswith('{"') else raw
-    kmsg = _KMSG.match(raw)
+    kmsg = _KMSG.match(raw) if ";" in raw else None
     return (f"[{kmsg['caller']}] " if kmsg and kmsg["caller"] else "") + raw[kmsg.end() if kmsg else 0 :]
 
 
