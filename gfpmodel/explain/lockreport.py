@@ -39,21 +39,11 @@ _NOT_FIRST = re.compile(
     r".(?:Call [Tt]race:|in_atomic\(\): |preempt_count: |RCU nest depth: |context-\{\d|\d+ locks? held by )"
 )
 _RT = re.compile(r"\bPREEMPT[_ ]\{?RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
-#: What a function in a call chain belongs to; the innermost that is known says whose request it was.
-OWNERS = {
-    "kfree_rcu": re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf"),
-    "stackdepot": re.compile(r"_?_?stack_depot_|depot_"),
-    "page_owner": re.compile(r".*page_owner|add_stack_record"),
-    "memcg": re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup"),
-    "slab": re.compile(
-        r"_{0,3}(?:k[mzv]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
-    ),
-    "page allocator": re.compile(
-        r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
-        r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
-    ),
-}
-NO_REQUEST = "the call chain shows no request for memory"
+#: Functions of the page allocator.
+PAGES = re.compile(
+    r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
+    r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
+)
 HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
 #: The reports that name a lock which somebody wants.
 WANTING = (
@@ -129,13 +119,6 @@ class LockReport:
     def interrupts_end(self) -> int:
         """Return of how many of them the chain shows the end, too."""
         return sum(f"</{name}>" in self.marks for name in self.interrupts)
-
-    @property
-    def chain_words(self) -> str:
-        """Return that the call chain shows no request for memory, as far as it was read."""
-        if not self.calls:
-            return "no call chain could be read"
-        return "what is left of the call chain shows no request for memory" if self.cut_chain else NO_REQUEST
 
     @property
     def cut_chain(self) -> bool:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, RT_PLACES, LockReport, waits_for
+from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
+from gfpmodel.explain.owners import chain, chain_words, keeper, owner
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
@@ -53,20 +54,6 @@ class Comparison:
     agrees: bool | None = None
     cases: list[dict[str, str]] = field(default_factory=list)
     here: bool = False  #: they print it in the very function
-
-
-def chain(it: LockReport) -> list[str]:
-    """Return the functions that led to a report, the innermost first: where the lock was wanted, then the chain."""
-    return [*(it.wanted.places if it.wanted else ()), *it.calls]
-
-
-def owner(it: LockReport) -> str:
-    """Return whose request the call chain was: the innermost known, with the function; empty if none is."""
-    for call in chain(it):
-        for name, pattern in OWNERS.items():
-            if pattern.match(call):
-                return f"{name} ({call})"
-    return ""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -142,7 +129,9 @@ def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
         return "the model cannot be asked: non_block_start() is no context of it"
     if not owner(it):
-        return f"the model cannot be asked: {it.chain_words}"
+        return f"the model cannot be asked: {chain_words(it)}"
+    if owner(it).startswith("vmalloc"):
+        return "the model cannot be asked: it has no vmalloc"
     refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
     return f"the model cannot be asked: {refused}" if refused else ""
 
@@ -197,8 +186,8 @@ def equal(number: int, here: bool) -> str:
 
 
 def requested(it: LockReport, model: Comparison) -> list[str]:
-    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory."""
-    if it.found.kind in ASKS:
+    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its."""
+    if it.found.kind in ASKS or keeper(it):
         return []
     calls = called(chain(it))
     kinds = [slab_kind(calls[0])] if calls else []
@@ -250,8 +239,7 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         used, held = ("second", "first") if new.startswith("IN-") else ("first", "second")
         how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
         yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
-    whose = owner(it)
-    yield f"the request is that of {whose}" if whose else it.chain_words
+    yield chain_words(it)
 
 
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:

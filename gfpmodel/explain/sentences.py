@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gfpmodel.explain.lockreport import NO_REQUEST, LockReport, waits_for
+from gfpmodel.explain.lockreport import LockReport, waits_for
+from gfpmodel.explain.owners import NO_REQUEST, chain_words, keeper, owner
 from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.explain.waits import LOCKS_BY, class_of, is_map
@@ -50,7 +51,7 @@ def where(at: Situation) -> str:
 def asked(at: Situation, request: Asked) -> str:
     """Return what was asked, in one sentence."""
     it, begin = at.it, who(request)
-    chain = "" if request.kinds else f"; {it.chain_words}"
+    chain = "" if request.kinds else f"; {chain_words(it)}"
     end = f", in {where(at)}{chain}."
     if it.wanted:
         taken = "took" if it.found.kind == "inconsistent_lock_state" else "wanted"
@@ -89,9 +90,7 @@ def otherwise(at: Situation, request: Asked) -> str:
     """Return what the other ways come to, in one sentence."""
     it, name = at.it, at.kernel.name if at.kernel else "an unknown kernel"
     if not request.kinds:
-        whole = it.chain_words == NO_REQUEST
-        end = "no other way to ask for memory changes this" if whole else "what was asked for cannot be said"
-        return f"{it.chain_words[0].upper()}{it.chain_words[1:]}, so that {end}."
+        return without_ways(it)
     if not request.answers:
         return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
@@ -107,6 +106,20 @@ def otherwise(at: Situation, request: Asked) -> str:
     if inside and not any(one.at_times for one in inside):
         said.append("no mask of the request for pages inside it changes that")
     return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
+
+
+def without_ways(it: LockReport) -> str:
+    """Return what other ways come to, in one sentence, where the caller asked for nothing that has others here."""
+    if kept := keeper(it):
+        own = ", which asked with a mask of its own to store a call chain"
+        return f"The request is that of {kept.name}{own}: no mask of the caller's changes this."
+    words = chain_words(it)
+    end = "so that what was asked for cannot be said"
+    if owner(it):
+        end = "and what another one would have met is not modelled"
+    elif words == NO_REQUEST:
+        end = "so that no other way to ask for memory changes this"
+    return f"{words[0].upper()}{words[1:]}, {end}."
 
 
 def depends(bad: Iterable[Answer]) -> str:
@@ -128,6 +141,9 @@ def closing(at: Situation, request: Asked) -> str:
     it = at.it
     if it.usages and not request.answers:
         return of_usages(it)
+    if kept := keeper(it):
+        own = "; the caller's own request in this context may be reported as well" * kept.within
+        return f"So: {kept.without} nothing would be asked for there{own}."
     callers = [lock for lock in at.all_forbidding() if class_of(lock.name) not in OWN_LOCKS and not is_requests(lock)]
     locks = listed([lock.name for lock in callers])
     here = [one.way.noun for one in request.own if one.clean and not one.way.in_task]
@@ -138,12 +154,15 @@ def closing(at: Situation, request: Asked) -> str:
     if later:
         free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
         return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."
-    what = f"{it.wanted.name} has to be taken" if it.wanted else "what may sleep has to be done"
+    return elsewhere(at, locks, len(callers) == 1)
+
+
+def elsewhere(at: Situation, locks: str, alone: bool) -> str:
+    """Return where what was reported has to be done instead; ``locks`` are those that forbid it, in words."""
+    what = f"{at.it.wanted.name} has to be taken" if at.it.wanted else "what may sleep has to be done"
     if "task" not in at.levels:
         return f"So: {what} in a task, for example in a work item, and not in {where(at)}."
-    if locks:
-        return f"So: {what} before {locks} {'is' if len(callers) == 1 else 'are'} taken, or after."
-    return ""
+    return f"So: {what} before {locks} {'is' if alone else 'are'} taken, or after." if locks else ""
 
 
 def summary(at: Situation, by: str, request: Asked, about: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, LockReport
+from gfpmodel.explain.lockreport import PAGES, LockReport
 from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, known_kinds, tells_apart
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
@@ -66,7 +66,7 @@ def unnamed(where: str, kernel: Kernel) -> str:
 
 def is_requests(lock: Lock) -> bool:
     """Return whether a request for pages took a lock itself, on its way to the one that is reported."""
-    return any(OWNERS["page allocator"].match(where) for where in lock.places)
+    return any(PAGES.match(where) for where in lock.places)
 
 
 def place(where: str) -> Context:
