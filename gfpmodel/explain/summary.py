@@ -92,6 +92,8 @@ def zones_words(it: Failure) -> str:
         which = ", ".join(s.zone for s in deciding if s.test == "unknown")
         rules = any(s.either for s in deciding if s.test == "unknown")
         lack = "as the kernels that it may be of have different rules" if rules else "as a number is not told"
+        if any(zone.mixed for zone in it.info.zones):
+            lack = "as lines of another report are mixed with these"
         return f"whether {which} had a page to give cannot be said, {lack}"
     if tests == ["block"]:
         return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"

@@ -88,6 +88,8 @@ def zone_test(zone: Zone, info: MemInfo, asked: Sequence[Asks]) -> Sum:
     """
     if "free" not in zone.fields or "min" not in zone.fields:
         return Sum(str(zone), "unknown", doubts=("free or min was cut off",))
+    if zone.mixed:
+        return Sum(str(zone), "unknown", doubts=("it is printed twice with other numbers, one of another report",))
     sizes = info.page_sizes
     found = [one for size, asks in product(sizes, asked) for one in ends_of(zone, info, asks, size)]
     doubts = [f"{d.name} cannot be told ({bounds(d)})" for d in doubted(zone, info, asked[0], sizes[0])]

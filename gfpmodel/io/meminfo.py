@@ -39,6 +39,7 @@ class Zone:
     blocks: list[tuple[int, str | None]] | None = None
     total: int | None = None  #: kB, as the blocks' own line sums them
     numbered: bool = True  #: whether its node was printed: kernels without NUMA do not
+    mixed: bool = False  #: whether it was printed twice with other numbers, which may be of another report
 
     def __str__(self) -> str:
         return f"node {self.node} {self.name}" if self.numbered else self.name
@@ -91,9 +92,10 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
         if found := _ZONE.search(line):
             last = Zone(int(found["node"] or 0), found["zone"], numbered=found["node"] is not None)
             last.fields = {name: int(value) for name, value in _FIELD.findall(f"free:{found['rest']}")}
-            if info.zone(last.node, last.name) is None:
+            if (before := info.zone(last.node, last.name)) is None:
                 info.zones.append(last)
             else:
+                before.mixed = before.mixed or before.fields != last.fields
                 twice.append(f"{last}: printed twice; lines of two reports may be mixed")
         elif found := _ALL_FREE.search(line):
             info.free_pages = info.free_pages or int(found[1])

@@ -523,3 +523,11 @@ def test_a_zone_that_was_cut_before_what_is_free_of_the_reserve() -> None:
     assert report("6.12.9", "GFP_KERNEL", zone(1200, reserved_highatomic=400))["failing"] == "HIGHATOMIC"
     text = zone(1200, reserved_highatomic=400, managed=-1)
     assert report("6.12.9", "GFP_KERNEL", text)["failing"] == "unknown"
+
+
+def test_of_two_reports_that_are_mixed_no_number_decides() -> None:
+    """Without a caller nobody knows whose zone is whose; the same numbers twice are no matter."""
+    one = report("6.6.10", "GFP_KERNEL", zone(500), zone(999))
+    assert one["failing"] == "unknown"
+    assert one["summary"]["why"].endswith("cannot be said, as lines of another report are mixed with these.")
+    assert report("6.6.10", "GFP_KERNEL", zone(500), zone(500))["failing"] == "mark"
