@@ -61,6 +61,28 @@ class Failure:
         return self.found.kind in vmalloc.KINDS and vmalloc.lacked_room(self.found.lines[0])
 
     @property
+    def unasked(self) -> str:
+        """Return who asked for the OOM killer where no request for pages did, empty where one did.
+
+        Models: drivers/tty/sysrq.c:moom_callback, mm/oom_kill.c:pagefault_out_of_memory (v4.4 to v7.3).
+        """
+        if self.found.kind != "oom" or self.constraint == "MEMCG":
+            return ""
+        if self.order == BY_HAND:
+            return "by hand"
+        return "page fault" if self.order == 0 and self.reading and not self.reading.mask else ""
+
+    @property
+    def empty_zone(self) -> str:
+        """Return the zone that a request names where neither it nor one below has pages: those that have are printed.
+
+        Empty where one may have been lost, or a node is left out.
+        """
+        lost = self.sums or not self.outside or self.info.missing or self.lacked_room
+        above = all(": above " in words for words in self.outside)
+        return " or ".join({asks.highest: None for asks in self.asked}) if above and not lost else ""
+
+    @property
     def unmodelled(self) -> list[Candidate]:
         """Return the kernels that it may be whose rule is not modelled."""
         return [one for one in self.kernels if one.version < RULES_SINCE]
@@ -108,7 +130,7 @@ def read_failure(found: Found) -> Failure:
         return it
     which_kernel(it, head)
     it.remarks += contradictions(it.found.kind, it.order, it.reading, it.info, it.constraint)
-    if it.order is None or it.order == BY_HAND:
+    if it.order is None or it.unasked:
         return it
     it.rules = may_have_asked(it, remarks=it.remarks)
     if it.unmodelled:
@@ -240,14 +262,16 @@ def decisive(it: Failure) -> list[Sum]:
 
 def failing(it: Failure) -> str | list[str]:
     """Return the test that failed, or those of all zones that decide."""
-    if it.order == BY_HAND:
-        return "by hand"
+    if it.unasked:
+        return it.unasked
     if it.constraint == "MEMCG":
         return "memcg"
     if it.lacked_room:
         return "virtual memory"
     if it.beyond is not None:
         return "order"
+    if it.empty_zone:
+        return "zone"
     tests = sorted({s.test for s in decisive(it)})
     return tests[0] if len(tests) == 1 else tests
 
