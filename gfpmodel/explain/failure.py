@@ -11,10 +11,10 @@ from typing import Any
 from gfpmodel.explain import vmalloc
 from gfpmodel.explain.candidates import span
 from gfpmodel.explain.contradictions import COSTLY_ORDER
-from gfpmodel.explain.otherwise import otherwise, waits
-from gfpmodel.explain.pages import BY_HAND, Failure, by_node, decisive, failing, read_failure
+from gfpmodel.explain.otherwise import LAST_TRY, otherwise, tried_last, waits
+from gfpmodel.explain.pages import Failure, by_node, decisive, failing, read_failure
 from gfpmodel.explain.request import Asks
-from gfpmodel.explain.summary import beyond_words, summary, without_sums
+from gfpmodel.explain.summary import UNASKED, beyond_words, summary, without_sums
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
@@ -26,13 +26,16 @@ __all__ = ["facts", "read_failure"]
 CONSTRAINTS = {"CPUSET": "the task's cpuset", "MEMORY_POLICY": "the task's memory policy"}
 FREED = "by these numbers it would have got a page: perhaps memory was freed between the failure and this report"
 FREED_STALL = "by these numbers it would get a page now: perhaps memory was freed just before this report"
-_WHO = re.compile(r"^(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)")
+#: Before the task's name may be left what the first line alone has: a date that is not repeated, a console's login.
+_WHO = re.compile(
+    r"^(?:\[[^\]]*\] +|\S+ login: )*(.{1,64}?)(?:: page allocation (?:failure|stall)| invoked oom-killer|: vmalloc)"
+)
 
 
 def why(it: Failure) -> list[str]:
     """Return why it failed, in words: one line a zone, and what they come to."""
-    if it.order == BY_HAND:
-        return ["the OOM killer was asked for by hand (SysRq f): no request failed"]
+    if it.unasked:
+        return [f"{UNASKED[it.unasked]}: mask and order are no request's"]
     if it.constraint == "MEMCG":
         return ["the limit of a memory cgroup was reached: the zones' marks are not what failed"]
     if it.lacked_room:
@@ -52,7 +55,9 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
     tests = {s.test for s in decisive(it)}
     if it.found.kind == "stall":
         yield "a stall is no failure: the request was still reclaiming, and what is lacking is that of this moment"
-    if "none" in tests:
+    if "none" in tests and tried_last(it):
+        yield f"by these numbers the min mark is passed, but not that of {LAST_TRY}: {tried_last(it)}"
+    elif "none" in tests:
         yield FREED_STALL if it.found.kind == "stall" else FREED
     elif tests == {"block"} and any(s.doubts for s in it.sums):
         yield "fragmentation: the pages are free, but in smaller or other blocks"

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from gfpmodel.errors import InputError
+from gfpmodel.explain.prefix import unpacked, without_prefix
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.io.text import LONGEST_LINE, split
@@ -28,7 +29,7 @@ TITLES = {
     "scheduling_while_atomic": ("scheduling while atomic", r"BUG: scheduling while atomic: "),
     "inconsistent_lock_state": ("inconsistent lock state", r"(?:WARNING|INFO): inconsistent lock state"),
 }
-#: Reports of locks and of RCU that no request for memory answers: named, and not explained.
+#: Reports of locks and of RCU that are named, and not explained.
 OUTSIDE = {
     "circular_locking": ("possible circular locking", r"(?:WARNING|INFO): possible circular locking"),
     "recursive_locking": ("possible recursive locking", r"(?:WARNING|INFO): possible recursive locking"),
@@ -40,6 +41,8 @@ OUTSIDE = {
     "freed_lock": ("held lock freed", r"(?:WARNING|BUG): held lock freed"),
     "work_leaks": ("workqueue leaked", r"BUG: workqueue leaked (?:lock|atomic)"),
 }
+#: What is said below the title of a report on RCU where somebody may sleep in a section: as that on sleeping says it.
+ILLEGAL_SLEEP = re.compile(r"Illegal context switch in RCU\S* read-side critical section")
 #: What else a kernel reports with a call chain: its lines are not those of the report before it.
 OTHER = {
     "other": (
@@ -148,9 +151,18 @@ def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
     for text in texts:
         for found in log.text(text, before):
             if found.kind not in OTHER:
-                yield found
+                yield whole(found)
         before += text.count("\n") or 1
-    yield from (found for found in log.open if found.kind not in OTHER)
+    yield from (whole(found) for found in log.open if found.kind not in OTHER)
+
+
+def whole(found: Found) -> Found:
+    """Return a report, all of whose lines are there, as what they show it to be, without what a log put before."""
+    title = _ALL[found.kind][1] if found.kind in _ALL else re.compile(_CUT_HEAD)
+    found.lines = without_prefix(found.lines, title.search(found.lines[0]))
+    if found.kind == "rcu_usage" and any(map(ILLEGAL_SLEEP.search, found.lines)):
+        found.kind = "sleeping_function"
+    return found
 
 
 @dataclass
@@ -189,7 +201,7 @@ class Log:
                 number += text.count("\n", at, marked[here])
                 at = marked[here]
             stop = text.find("\n", at)
-            raw = text[at:] if stop < 0 else text[at:stop]
+            raw = unpacked(text[at:] if stop < 0 else text[at:stop])
             number += 1
             if here < len(marked) and marked[here] == at:
                 yield from self.marked(number, raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from gfpmodel.explain.find import Found
+from gfpmodel.explain.find import ILLEGAL_SLEEP, Found
 from gfpmodel.explain.waits import Lock
 from gfpmodel.locking.classes import LD_WAIT_CONFIG, LD_WAIT_FREE, LD_WAIT_INV
 from gfpmodel.locking.reports import EXPECTED_SINCE
@@ -23,7 +23,7 @@ _COUNTED = re.compile(r"^(\d{1,3}) locks? held by |^locks held by .*: (\d{1,3}),
 _NONE_HELD = re.compile(r"^no locks held by |^locks held by .*: 0,")
 _WANTS = re.compile(r" is trying to (?:acquire )?lock:$| is trying to acquire:$| takes:$|changed the state of lock:$")
 _BASE = re.compile(r"^context-\{(\d):(\d)\}")
-_AT = re.compile(r"invalid context at (\S+?)(?::(\d+))?$")
+_AT = re.compile(r"invalid context at (\S+):\d+$")
 _STATE = re.compile(r"^in_atomic\(\): (\d), irqs_disabled\(\): (\d)(?:, non_block: (\d))?")
 _PREEMPT = re.compile(r"^preempt_count: ([0-9a-f]+), expected: ([0-9a-f]+)")
 _DEPTH = re.compile(r"^RCU nest depth: (\d+), expected: (\d+)")
@@ -33,22 +33,17 @@ _SCHEDULED = re.compile(r"BUG: scheduling while atomic: .*/0x([0-9a-f]{8})")
 _CHAIN = re.compile(r"^(?:Call [Tt]race|Backtrace): ?|^(?:\[<[0-9a-f]+>\] )?\(?unwind_backtrace\b")
 #: A function of a call chain as any architecture prints it, or as symbolised reports name one that was inlined.
 _CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
-_MARK = re.compile(r"^(?:# ?)?(</?(?:IRQ|NMI)>)")  #: where x86's chain changes to an interrupt's stack and back
+_MARK = re.compile(r"^(?:# ?)?(</?(?:TASK|IRQ|NMI)>)")  #: where x86's chain begins, changes to another stack and back
+#: What begins a line of the kernel's: where it does not, what is before it was not understood.
+_NOT_FIRST = re.compile(
+    r".(?:Call [Tt]race:|in_atomic\(\): |preempt_count: |RCU nest depth: |context-\{\d|\d+ locks? held by )"
+)
 _RT = re.compile(r"\bPREEMPT[_ ]\{?RT\b|kernel/locking/(?:spinlock_rt|rwbase_rt)\.c")
-#: What a function in a call chain belongs to; the innermost that is known says whose request it was.
-OWNERS = {
-    "kfree_rcu": re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf"),
-    "stackdepot": re.compile(r"_?_?stack_depot_|depot_"),
-    "page_owner": re.compile(r".*page_owner|add_stack_record"),
-    "memcg": re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup"),
-    "slab": re.compile(
-        r"_{0,3}(?:k[mzv]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
-    ),
-    "page allocator": re.compile(
-        r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
-        r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
-    ),
-}
+#: Functions of the page allocator.
+PAGES = re.compile(
+    r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
+    r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
+)
 HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
 #: The reports that name a lock which somebody wants.
 WANTING = (
@@ -124,6 +119,16 @@ class LockReport:
     def interrupts_end(self) -> int:
         """Return of how many of them the chain shows the end, too."""
         return sum(f"</{name}>" in self.marks for name in self.interrupts)
+
+    @property
+    def cut_chain(self) -> bool:
+        """Return whether the call chain has lost its end: one that names the stack of its task closes it, too."""
+        return "<TASK>" in self.marks and "</TASK>" not in self.marks
+
+    @property
+    def reclaims(self) -> bool:
+        """Return whether the reclaim that an allocation may start is one of the locks: lockdep's map of that name."""
+        return any("(fs_reclaim" in line for line in self.found.lines)
 
     @property
     def hides_locks(self) -> bool:
@@ -229,6 +234,8 @@ def read_counts(it: LockReport, line: str) -> None:
         it.count = int(count[1], 16), int(count[2], 16)
     elif depth := _DEPTH.match(line):
         it.depth = int(depth[1]), int(depth[2])
+    elif ILLEGAL_SLEEP.search(line):
+        it.depth = 1, 0
     elif scheduled := _SCHEDULED.search(line):
         it.count = int(scheduled[1], 16), 1
 
@@ -240,9 +247,11 @@ def read_locks(found: Found) -> LockReport:
     for line in found.lines:
         reader.line(line)
         it.rt = it.rt or bool(_RT.search(line))
-    sleeping = found.kind == "sleeping_function"
+    sleeping = found.kind == "sleeping_function" and not any(map(ILLEGAL_SLEEP.search, found.lines))
     counts = sleeping and version_of(found.release) >= EXPECTED_SINCE
+    strange = sum(bool(_NOT_FIRST.search(line)) for line in found.lines[1:])
     needed = (
+        (f"what is in {strange} lines or more that are not understood", strange > 0),
         ("the lock that was wanted", found.kind in WANTING and it.wanted is None),
         ("where a lock was taken", reader.broken.endswith(_BROKEN[0])),
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
@@ -252,6 +261,7 @@ def read_locks(found: Found) -> LockReport:
         (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
         (HELD_LOST[1], bool(it.held) and not it.counted),
         ("the call chain", not it.calls),
+        ("the end of the call chain", it.cut_chain),
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
         ("preempt_count", counts and it.count is None),
         ("RCU nest depth", counts and it.depth is None),

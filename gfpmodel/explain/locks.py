@@ -9,12 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, LockReport, waits_for
-from gfpmodel.explain.sentences import outside, summary
+from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
+from gfpmodel.explain.owners import chain, chain_words, keeper, owner
+from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
-from gfpmodel.explain.ways import OPTION, Asked, page_kinds, slab_kind, ways_out
+from gfpmodel.explain.ways import OPTION, Asked, Way, page_kinds, slab_kind, ways_out
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
@@ -31,7 +32,7 @@ CASES = (
 )  #: the name of the request, the state of the lists, and whether page_owner is on
 
 
-#: What the reports ask that are named only: their answer is in the code that took the locks, not in a request.
+#: What the reports ask that are named only.
 ASKS = {
     "circular_locking": "the order in which two tasks take their locks",
     "recursive_locking": "a task that takes a lock of a class which it holds",
@@ -53,20 +54,6 @@ class Comparison:
     agrees: bool | None = None
     cases: list[dict[str, str]] = field(default_factory=list)
     here: bool = False  #: they print it in the very function
-
-
-def chain(it: LockReport) -> list[str]:
-    """Return the functions that led to a report, the innermost first: where the lock was wanted, then the chain."""
-    return [*(it.wanted.places if it.wanted else ()), *it.calls]
-
-
-def owner(it: LockReport) -> str:
-    """Return whose request the call chain was: the innermost known, with the function; empty if none is."""
-    for call in chain(it):
-        for name, pattern in OWNERS.items():
-            if pattern.match(call):
-                return f"{name} ({call})"
-    return ""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -136,11 +123,15 @@ def narrowed(it: LockReport, asked: Iterable[Case]) -> tuple[list[dict[str, str]
 def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
     """Return why the model is not asked about a report, empty if it is; ``calls`` are those of slab in the chain."""
     if asks := ASKS.get(it.found.kind):
-        return f"not asked: the report is about {asks}, which is no question of a request for memory"
+        return f"not asked: the report is about {asks}, which is not explained here"
     if at.kernel is None:
         return "the model cannot be asked: the kernel is not known (--kernel names it)"
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
         return "the model cannot be asked: non_block_start() is no context of it"
+    if not owner(it):
+        return f"the model cannot be asked: {chain_words(it)}"
+    if owner(it).startswith("vmalloc"):
+        return "the model cannot be asked: it has no vmalloc"
     refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
     return f"the model cannot be asked: {refused}" if refused else ""
 
@@ -173,8 +164,6 @@ def unequal(it: LockReport, kernel: Kernel, asked: Iterable[Case]) -> Comparison
     """Return what to say of a report that no case prints; ``asked`` are the cases of slab."""
     if of_slab(it) and asked:
         return Comparison(f"differs: {differing(kernel, it.found.kind, asked)}", agrees=False)
-    if not owner(it):
-        return Comparison("the model cannot be asked: the call chain shows no request for memory that it knows")
     reason = "another lock, or a path that it leaves out"
     if it.wanted and class_of(it.wanted.name) not in known_kinds(kernel):
         reason = f"it knows no lock that is called {it.wanted.name}"
@@ -197,14 +186,29 @@ def equal(number: int, here: bool) -> str:
 
 
 def requested(it: LockReport, model: Comparison) -> list[str]:
-    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory."""
-    if it.found.kind in ASKS:
+    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its."""
+    if it.found.kind in ASKS or keeper(it):
         return []
     calls = called(chain(it))
     kinds = [slab_kind(calls[0])] if calls else []
     if not kinds or owner(it).startswith("page allocator") or any("slab" not in case for case in model.cases):
         kinds += page_kinds(it)[-1:] or ["pages"] * any("slab" not in case for case in model.cases)
     return kinds
+
+
+def was_reported(it: LockReport, way: Way, calls: Sequence[Call]) -> bool:
+    """Return whether a way out is the very request that a report is about.
+
+    A report that no mask keeps away is one on a lock that was waited for.
+    """
+    if way.in_task or (way.gfp and by_mask(it)):
+        return False
+    return way.call in calls if way.call else way.row is None
+
+
+def by_mask(it: LockReport) -> bool:
+    """Return whether a report came of a mask that may sleep, and of no lock."""
+    return it.found.kind in ("sleeping_function", "scheduling_while_atomic") and not RT_PLACES.match(it.place)
 
 
 def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
@@ -235,8 +239,7 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         used, held = ("second", "first") if new.startswith("IN-") else ("first", "second")
         how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
         yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
-    whose = owner(it)
-    yield f"the request is that of {whose}" if whose else "the call chain shows no allocation that is known here"
+    yield chain_words(it)
 
 
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:
@@ -271,9 +274,11 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
-    kinds, call = requested(it, model), next(iter(called(chain(it))), "")
+    kinds, calls = requested(it, model), called(chain(it))
     known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
     answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
+    if model.agrees is False:  # what it says of the very request is refuted
+        answers = [answer for answer in answers if not was_reported(it, answer.way, calls)]
     wanted = it.wanted
     return {
         "kind": found.kind,
@@ -287,7 +292,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
             "owner": owner(it) or None,
             **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
         },
-        "summary": outside(ASKS[found.kind]) if found.kind in ASKS else summary(at, by, Asked(call, kinds, answers)),
+        "summary": summary(at, by, Asked(next(iter(calls), ""), kinds, answers), ASKS.get(found.kind, "")),
         "context": None if found.kind in ASKS else at.words(),
         "context_base": it.base,
         "held": [one.name for one in it.held],

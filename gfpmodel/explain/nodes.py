@@ -30,11 +30,10 @@ class Nodes:
         return ", ".join(f"{name}={value}" for name, value in named)
 
 
-def nodes_of(head: str, lines: list[str]) -> Nodes:
+def nodes_of(lines: list[str]) -> Nodes:
     """Return the nodes that a report names: in its first lines, or an OOM's at its end."""
     last = next((line for line in reversed(lines) if _OOM in line), "")
-    mask = _NODES.search(head) or _NODES.search(last)
-    mems = next(filter(None, map(_MEMS.search, (*lines[:3], last))), None)
+    mask, mems = (next(filter(None, map(it.search, (*lines[:3], last))), None) for it in (_NODES, _MEMS))
     return Nodes(mask[1].strip(",") if mask else "", mems[1].strip(",") if mems else "")
 
 

@@ -12,6 +12,7 @@ from gfpmodel.explain.request import Asks, atomic_mask
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.layouts import Layout
 
+FAILS = "fails as well"
 LAST_TRY = "the last try before the OOM killer, at the high mark"
 
 
@@ -98,7 +99,7 @@ def waits(it: Failure) -> bool:
 
 def otherwise(it: Failure) -> list[tuple[str, str]]:
     """Return what would have happened with other requests: the words of each, and its result."""
-    if it.asks is None or not it.sums:
+    if it.asks is None or not (it.sums or it.empty_zone):
         return []
     found = []
     for other in others(it, it.asks):
@@ -122,7 +123,7 @@ def result(sums: Sequence[Sum], unless: str = "") -> str:
     blocks = "no block is large enough" if any(s.test == "block" for s in sums) else ""
     nearest = f"{least.zone} is nearest, {shortage(least)} short" if least else ""
     why = "; ".join(filter(None, (blocks, nearest)))
-    fails = f"does not pass at once; {unless}" if unless else "fails as well"
+    fails = f"does not pass at once; {unless}" if unless else FAILS
     return fails + (f" ({why})" if why else "")
 
 
@@ -172,6 +173,14 @@ def last_try(it: Failure) -> list[Sum]:
         for z in it.info.zones
     ]
     return sums_of(replace(it, info=replace(it.info, zones=raised)), rules)[0]
+
+
+def tried_last(it: Failure) -> str:
+    """Return how the last try before the OOM killer failed, in words; empty where it passes, or for another report."""
+    if it.found.kind != "oom":
+        return ""
+    said = result(last_try(it))
+    return said.partition(" (")[2].rstrip(")") if said.startswith(FAILS) else ""
 
 
 def without_min(fields: dict[str, int]) -> dict[str, int]:

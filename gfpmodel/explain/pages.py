@@ -21,8 +21,9 @@ from gfpmodel.io.meminfo import MemInfo, Zone, read_mem_info, zone_sets
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
-_ORDER = re.compile(r"\border[:=](-1\b|\d{1,3}\b)")
-_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+")
+_ORDER = re.compile(r"\border[:=](-1|\d{1,3}),")
+_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+(?!.*\([^)]*$)")
+_IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]*[|)]")  #: a line that goes on with a mask or in its names
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
 _MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
 #: Makes of a request another one: its mask, under the flags of a kernel.
@@ -60,6 +61,28 @@ class Failure:
         return self.found.kind in vmalloc.KINDS and vmalloc.lacked_room(self.found.lines[0])
 
     @property
+    def unasked(self) -> str:
+        """Return who asked for the OOM killer where no request for pages did, empty where one did.
+
+        Models: drivers/tty/sysrq.c:moom_callback, mm/oom_kill.c:pagefault_out_of_memory (v4.4 to v7.3).
+        """
+        if self.found.kind != "oom" or self.constraint == "MEMCG":
+            return ""
+        if self.order == BY_HAND:
+            return "by hand"
+        return "page fault" if self.order == 0 and self.reading and not self.reading.mask else ""
+
+    @property
+    def empty_zone(self) -> str:
+        """Return the zone that a request names where neither it nor one below has pages: those that have are printed.
+
+        Empty where one may have been lost, or a node is left out.
+        """
+        lost = self.sums or not self.outside or self.info.missing or self.lacked_room
+        above = all(": above " in words for words in self.outside)
+        return " or ".join({asks.highest: None for asks in self.asked}) if above and not lost else ""
+
+    @property
     def unmodelled(self) -> list[Candidate]:
         """Return the kernels that it may be whose rule is not modelled."""
         return [one for one in self.kernels if one.version < RULES_SINCE]
@@ -80,9 +103,10 @@ class Failure:
 
 
 def first_line(lines: list[str]) -> str:
-    """Return the line that names the request, with the next one if a mailer broke it before order or mask."""
-    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0])
-    return lines[0] if whole else " ".join(lines[:2])
+    """Return the line that names the request, with the next one if it was broken before order or mask, or in them."""
+    goes_on = len(lines) > 1 and _IN_MASK.match(lines[1])
+    whole = _ORDER.search(lines[0]) and _MASK.search(lines[0]) and not goes_on
+    return lines[0] if whole else ("" if goes_on else " ").join(lines[:2])
 
 
 def constraint_of(lines: list[str]) -> str:
@@ -96,7 +120,7 @@ def constraint_of(lines: list[str]) -> str:
 def read_failure(found: Found) -> Failure:
     """Read a report of the page allocator's and do each eligible zone's arithmetic."""
     head, info = first_line(found.lines), read_mem_info(found.lines)
-    it = Failure(found, None, None, info, nodes_of(head, found.lines), context_of(found.lines))
+    it = Failure(found, None, None, info, nodes_of(found.lines), context_of(found.lines))
     it.constraint = constraint_of(found.lines)
     it.remarks += found.lost
     it.reading = read_the_mask(head, found.release, it.remarks)
@@ -106,7 +130,7 @@ def read_failure(found: Found) -> Failure:
         return it
     which_kernel(it, head)
     it.remarks += contradictions(it.found.kind, it.order, it.reading, it.info, it.constraint)
-    if it.order is None or it.order == BY_HAND:
+    if it.order is None or it.unasked:
         return it
     it.rules = may_have_asked(it, remarks=it.remarks)
     if it.unmodelled:
@@ -238,14 +262,16 @@ def decisive(it: Failure) -> list[Sum]:
 
 def failing(it: Failure) -> str | list[str]:
     """Return the test that failed, or those of all zones that decide."""
-    if it.order == BY_HAND:
-        return "by hand"
+    if it.unasked:
+        return it.unasked
     if it.constraint == "MEMCG":
         return "memcg"
     if it.lacked_room:
         return "virtual memory"
     if it.beyond is not None:
         return "order"
+    if it.empty_zone:
+        return "zone"
     tests = sorted({s.test for s in decisive(it)})
     return tests[0] if len(tests) == 1 else tests
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gfpmodel.explain.lockreport import waits_for
+from gfpmodel.explain.lockreport import LockReport, waits_for
+from gfpmodel.explain.owners import NO_REQUEST, chain_words, keeper, owner
 from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
-from gfpmodel.explain.waits import LOCKS_BY, class_of
+from gfpmodel.explain.waits import LOCKS_BY, class_of, is_map
 from gfpmodel.explain.ways import OPTION, Answer, Asked
 
 #: What was asked for, as in ``WAYS``, where the call is not named.
 ASKED = {"pages": "A request for pages", "page free": "A free of pages"}
 INSIDE = {"pages": "which asked for pages", "page free": "which freed pages"}
+NOFS = "GFP_NOFS or memalloc_nofs_save()"
+NO_WAIT = "a mask that does not wait (GFP_ATOMIC or GFP_NOWAIT)"
+RECLAIM = "fs_reclaim is lockdep's name for the reclaim that an allocation may start"
 #: What the way out of a lock's two uses is, by the words of its usage.
 USAGES = (
-    ("RECLAIM_FS", "no allocation under the lock may wait for file systems: memalloc_nofs_save() around it says so"),
+    ("RECLAIM_FS", f"no allocation under the lock may wait for file systems: {NOFS} says so"),
     ("HARDIRQ", "take the lock with interrupts off in every task, as spin_lock_irqsave() does"),
     ("SOFTIRQ", "take the lock with softirqs off in every task, as spin_lock_bh() does"),
 )
@@ -47,7 +51,7 @@ def where(at: Situation) -> str:
 def asked(at: Situation, request: Asked) -> str:
     """Return what was asked, in one sentence."""
     it, begin = at.it, who(request)
-    chain = "" if request.kinds or not it.calls else "; the call chain shows no request for memory"
+    chain = "" if request.kinds else f"; {chain_words(it)}"
     end = f", in {where(at)}{chain}."
     if it.wanted:
         taken = "took" if it.found.kind == "inconsistent_lock_state" else "wanted"
@@ -56,9 +60,9 @@ def asked(at: Situation, request: Asked) -> str:
         wanted, function = waits_for(it)
         for_what = f" to wait for {wanted}" if wanted else ""
         return f"{begin} went to sleep{f' in {function}()' if function else ''}{for_what}{end}"
-    if it.place:
-        return f"{begin} came to a point in {it.place} where it may sleep{end}"
-    return f"What {begin[0].lower() + begin[1:]} wanted is not told, as the report was cut{end}"
+    if it.found.kind == "sleeping_function":
+        return f"{begin} came to a point{f' in {it.place}' * bool(it.place)} where it may sleep{end}"
+    return f"What {begin[0].lower() + begin[1:]} wanted is not told by what could be read of the report{end}"
 
 
 def why(at: Situation, by: str) -> str:
@@ -72,7 +76,7 @@ def why(at: Situation, by: str) -> str:
     there = ", nor ".join(filter(None, (itself, held)))
     if not there:
         shown = it.held or it.none_held or it.base is not None
-        return f"{'Nothing that the report shows' if shown else 'The report was cut: nothing that is left'} forbids it."
+        return f"Nothing that {'the report shows' if shown else 'could be read of the report'} forbids it."
     if it.wanted and it.wanted.outer:
         kind = "" if at.nesting is None else LOCKS_BY[at.nesting].get(it.wanted.outer, "")
         if kind:
@@ -84,9 +88,9 @@ def why(at: Situation, by: str) -> str:
 
 def otherwise(at: Situation, request: Asked) -> str:
     """Return what the other ways come to, in one sentence."""
-    name = at.kernel.name if at.kernel else "an unknown kernel"
+    it, name = at.it, at.kernel.name if at.kernel else "an unknown kernel"
     if not request.kinds:
-        return "The call chain shows no request for memory, so that no other way to ask for memory changes this."
+        return without_ways(it)
     if not request.answers:
         return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
@@ -104,18 +108,42 @@ def otherwise(at: Situation, request: Asked) -> str:
     return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
 
 
+def without_ways(it: LockReport) -> str:
+    """Return what other ways come to, in one sentence, where the caller asked for nothing that has others here."""
+    if kept := keeper(it):
+        own = ", which asked with a mask of its own to store a call chain"
+        return f"The request is that of {kept.name}{own}: no mask of the caller's changes this."
+    words = chain_words(it)
+    end = "so that what was asked for cannot be said"
+    if owner(it):
+        end = "and what another one would have met is not modelled"
+    elif words == NO_REQUEST:
+        end = "so that no other way to ask for memory changes this"
+    return f"{words[0].upper()}{words[1:]}, {end}."
+
+
 def depends(bad: Iterable[Answer]) -> str:
     """Return what decides whether ways that are not always well are reported."""
     by_option = any(len(one.differing) > 1 for one in bad if one.at_times)
     return f"on {OPTION}, which this report does not tell" if by_option else "on the state of slab"
 
 
+def of_usages(it: LockReport) -> str:
+    """Return what to do with a lock that is used in two ways; nothing is known for what is followed but is no lock."""
+    if it.wanted and is_map(it.wanted):
+        return f"So: use {NO_WAIT} there; {RECLAIM}." if it.wanted.name == "fs_reclaim" else ""
+    words = " ".join(it.usages or ())
+    return next((f"So: {advice}." for word, advice in USAGES if word in words), "")
+
+
 def closing(at: Situation, request: Asked) -> str:
     """Return what to do with it, in one sentence; empty where nothing of the report says it."""
     it = at.it
     if it.usages and not request.answers:
-        words = " ".join(it.usages)
-        return next((f"So: {advice}." for word, advice in USAGES if word in words), "")
+        return of_usages(it)
+    if kept := keeper(it):
+        own = "; the caller's own request in this context may be reported as well" * kept.within
+        return f"So: {kept.without} nothing would be asked for there{own}."
     callers = [lock for lock in at.all_forbidding() if class_of(lock.name) not in OWN_LOCKS and not is_requests(lock)]
     locks = listed([lock.name for lock in callers])
     here = [one.way.noun for one in request.own if one.clean and not one.way.in_task]
@@ -126,19 +154,25 @@ def closing(at: Situation, request: Asked) -> str:
     if later:
         free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
         return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."
-    what = f"{it.wanted.name} has to be taken" if it.wanted else "what may sleep has to be done"
+    return elsewhere(at, locks, len(callers) == 1)
+
+
+def elsewhere(at: Situation, locks: str, alone: bool) -> str:
+    """Return where what was reported has to be done instead; ``locks`` are those that forbid it, in words."""
+    what = f"{at.it.wanted.name} has to be taken" if at.it.wanted else "what may sleep has to be done"
     if "task" not in at.levels:
         return f"So: {what} in a task, for example in a work item, and not in {where(at)}."
-    if locks:
-        return f"So: {what} before {locks} {'is' if len(callers) == 1 else 'are'} taken, or after."
-    return ""
+    return f"So: {what} before {locks} {'is' if alone else 'are'} taken, or after." if locks else ""
 
 
-def summary(at: Situation, by: str, request: Asked) -> dict[str, str]:
+def summary(at: Situation, by: str, request: Asked, about: str) -> dict[str, str]:
     """Return the sentences: ``asked``, ``why``, ``otherwise``, and ``so``, what to do with it.
 
-    Arguments: the report in its situation, what forbids in words, what was asked for with the ways out.
+    Arguments: the report in its situation, what forbids in words, what was asked for with the ways out, what a report
+    is about that is named only.
     """
+    if about:
+        return outside(at.it, about)
     return {
         "asked": asked(at, request),
         "why": why(at, by),
@@ -147,11 +181,17 @@ def summary(at: Situation, by: str, request: Asked) -> dict[str, str]:
     }
 
 
-def outside(about: str) -> dict[str, str]:
-    """Return the sentences on a report that is no question of memory."""
-    return {
+def outside(it: LockReport, about: str) -> dict[str, str]:
+    """Return the sentences on a report that is named only; of what reclaim is part of, what keeps an allocation out."""
+    said = {
         "asked": f"This report is about {about}.",
-        "why": "It is named with its lock and the locks held, and not explained: no request for memory answers it.",
-        "otherwise": "No other way to ask for memory changes this.",
+        "why": "It is named with its lock and the locks held, and not explained here.",
+        "otherwise": "Whether another way to ask for memory changes this is not explained here.",
         "so": "",
     }
+    if it.reclaims:
+        mask = NO_WAIT if "irq" in it.found.kind else NOFS  # between a task and an interrupt nobody may sleep anyhow
+        said["why"] += f" One lock is none: {RECLAIM}."
+        said["otherwise"] = f"With {mask} the allocation made under the other lock would be no part of the circle."
+        said["so"] = f"So: what breaks the circle at the allocation is {mask}."
+    return said

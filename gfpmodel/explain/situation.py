@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import OWNERS, LockReport
+from gfpmodel.explain.lockreport import PAGES, LockReport
 from gfpmodel.explain.waits import CONTEXTS_BY, Lock, class_of, kinds_of, known_kinds, tells_apart
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.contexts import THREADABLE, ZONE_LOCK, Context, stack
@@ -66,7 +66,7 @@ def unnamed(where: str, kernel: Kernel) -> str:
 
 def is_requests(lock: Lock) -> bool:
     """Return whether a request for pages took a lock itself, on its way to the one that is reported."""
-    return any(OWNERS["page allocator"].match(where) for where in lock.places)
+    return any(PAGES.match(where) for where in lock.places)
 
 
 def place(where: str) -> Context:
@@ -242,7 +242,7 @@ class Situation:
             if self.nesting is None:
                 return "an interrupt, a hard one if PROVE_RAW_LOCK_NESTING is on"
             return CONTEXTS_BY[self.nesting].get(it.base, f"context-{{{it.base}:{it.base}}}")
-        if it.found.kind == "invalid_wait_context" or (it.irqs is None and it.atomic is None and it.count is None):
+        if it.found.kind == "invalid_wait_context" or {it.irqs, it.atomic, it.count, it.depth} == {None}:
             return "unknown"
         where = " or ".join(LEVELS[level] for level in self.levels)
         return f"{where} with {self.off_words()}" if self.off_words() else where

@@ -9,6 +9,7 @@ from functools import lru_cache
 from gfpmodel.errors import InputError
 from gfpmodel.explain.situation import place, unnamed
 from gfpmodel.locking.kernels import SLAB_LOCKS, Kernel
+from gfpmodel.locking.reports import Report
 from gfpmodel.locking.slab_rows import Call, Pages, Take, missing, row_of, states
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, verdict
 
@@ -25,10 +26,10 @@ FUNCTIONS: tuple[tuple[re.Pattern[str], tuple[Call, ...]], ...] = (
         ("kfree_rcu", "kfree_rcu_sheaf", "kfree_rcu_mightsleep"),
     ),
     (
-        re.compile(r"k?v?free(?:_sensitive)?(?:\.|$)|kmem_cache_free|_*slab_free|put_cpu_partial|free_to_pcs"),
+        re.compile(r"kfree(?:_sensitive)?(?:\.|$)|kmem_cache_free|_*slab_free|put_cpu_partial|free_to_pcs"),
         ("kfree",),
     ),
-    (re.compile(r"_*(?:k[mzv]*alloc|kmem_cache_alloc|slab_alloc|get_partial|alloc_from_pcs)"), ("kmalloc",)),
+    (re.compile(r"_*(?:k[mzc]*alloc|kmem_cache_alloc|slab_alloc|get_partial|alloc_from_pcs)"), ("kmalloc",)),
 )
 MASKS = ("GFP_NOWAIT|__GFP_NOWARN", "GFP_KERNEL")  #: those of a kmalloc(): one may sleep
 
@@ -71,13 +72,21 @@ def asks_for_pages(call: Call, state: str, kernel: Kernel) -> bool:
 
 
 def differing(kernel: Kernel, kind: str, asked: Iterable[Case]) -> str:
-    """Return which reports of a kind the model prints of the calls asked, by the states in which it does so."""
+    """Return which reports of a kind the model prints of the calls asked, and in which states of slab."""
     printed: dict[str, dict[str, dict[str, None]]] = {}
     for words, one in asked:
-        said = ", ".join(str(report) for report in one.printed if report.kind == kind) or "none"
-        printed.setdefault(words["request"], {}).setdefault(said, {})[words["slab"]] = None
-    found = []
-    for call, by_report in printed.items():
-        parts = "; ".join(f"{said} ({', '.join(where)})" for said, where in by_report.items())
-        found.append(f"of {call}() on {kernel.name} the model prints, of that kind, {parts}")
-    return "; ".join(found)
+        said = " and ".join(in_words(report) for report in one.printed if report.kind == kind)
+        printed.setdefault(f"{words['request']}({words.get('gfp', '')})", {}).setdefault(said, {})[words["slab"]] = None
+    none = ", ".join(call for call, found in printed.items() if not any(found))
+    parts = [f"no such report of {none}"] * bool(none)
+    for call, found in printed.items():
+        states = {words: f" in the states {', '.join(where)}" * (len(found) > 1) for words, where in found.items()}
+        said = "; ".join(words + where for words, where in states.items() if words)
+        parts += [f"of {call} {said}{', in others none' * ('' in found)}"] * bool(said)
+    return f"on {kernel.name} the model prints {'; '.join(parts)}"
+
+
+def in_words(report: Report) -> str:
+    """Return a report in a few words; of one on sleeping the file, too, which a report names in its first line."""
+    file = re.match(r".* (at \S+\.[ch])", report.text())
+    return str(report).replace(report.kind, report.kind.replace("_", " ")) + (f" {file[1]}" if file else "")

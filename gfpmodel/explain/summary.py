@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gfpmodel.explain import vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
-from gfpmodel.explain.otherwise import LAST_TRY
-from gfpmodel.explain.pages import BY_HAND, Failure, decisive, failing
+from gfpmodel.explain.otherwise import LAST_TRY, tried_last
+from gfpmodel.explain.pages import Failure, decisive, failing
 from gfpmodel.explain.zones import Sum, largest_order, shortage
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode
@@ -21,6 +21,11 @@ TESTS = {
     "block": "no block of this order was free for this type",
     "none": "the numbers pass",
     "unknown": "a number or a rule that decides is not told",
+}
+#: Who asked for the OOM killer where no request for pages did.
+UNASKED = {
+    "by hand": "the OOM killer was asked for by hand (SysRq f)",
+    "page fault": "the page fault handler asked for the OOM killer, as a fault had failed for want of memory (mask 0)",
 }
 #: What goes before what the zones lack, by the kind of the report.
 BEFORE = {
@@ -42,8 +47,8 @@ def sentence(words: str) -> str:
 def asked(it: Failure, who: str) -> str:
     """Return what was asked, and by whom."""
     task = f"The task {who}" if who else "A task"
-    if it.order == BY_HAND:
-        return "Nobody asked for memory: SysRq f asked for the OOM killer by hand."
+    if it.unasked:
+        return f"No request for pages is told: {UNASKED[it.unasked]}."
     if it.reading is None:
         return "What was asked cannot be said, as no mask of a request is printed."
     names = decode(it.reading.mask, it.reading.layout).text
@@ -68,6 +73,7 @@ def why(it: Failure) -> str:
     """Return why it failed, without a capital and a full stop."""
     whole = {
         "by hand": "no request failed, as the OOM killer was asked for by hand",
+        "page fault": "which request of the page fault failed is not printed",
         "memcg": "a memory cgroup reached its limit, so that the free pages of the machine did not matter",
     }
     test = failing(it)
@@ -85,6 +91,8 @@ def zones_words(it: Failure) -> str:
     """Return what the zones that decide lacked."""
     deciding = decisive(it)
     tests = list(dict.fromkeys(s.test for s in deciding))
+    if "none" in tests and (last := tried_last(it)):
+        return f"too little was free for {LAST_TRY}: {last}"
     if "none" in tests:
         passing = next(s.zone for s in deciding if s.test == "none")
         return f"{passing} had a page to give by these numbers, so that perhaps memory was freed since it was asked"
@@ -92,6 +100,8 @@ def zones_words(it: Failure) -> str:
         which = ", ".join(s.zone for s in deciding if s.test == "unknown")
         rules = any(s.either for s in deciding if s.test == "unknown")
         lack = "as the kernels that it may be of have different rules" if rules else "as a number is not told"
+        if any(zone.mixed for zone in it.info.zones):
+            lack = "as lines of another report are mixed with these"
         return f"whether {which} had a page to give cannot be said, {lack}"
     if tests == ["block"]:
         return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"
@@ -119,6 +129,8 @@ def without_sums(it: Failure) -> str:
     if not it.rules:
         zones = ", ".join(map(str, it.info.zones))
         return f"the rule of kernels before v4.4 is not modelled, so that which test failed in {zones} is not said"
+    if it.empty_zone:
+        return f"zone {it.empty_zone}, the highest that the request allows, has no pages here, nor has any below it"
     return "no eligible zone is printed, so that why it failed cannot be said"
 
 
@@ -135,6 +147,11 @@ def otherwise(it: Failure, other: Sequence[tuple[str, str]]) -> str:
     other = [(words.partition(", ")[0], result) for words, result in other if words != LAST_TRY]
     if not other:
         return "What another request would have met cannot be computed from this report."
+    if "none" in {s.test for s in decisive(it)}:
+        mark = "At the min mark" if tried_last(it) else "By these numbers"
+        same = [words for words, result in other if not result.startswith("passes in ")]
+        without = f"; it would not at once {join(same)}" if same else ""
+        return f"{mark} it passes as it is, and needs none of the others{without}."
     helps = [words for words, result in other if result.startswith("passes in ")]
     untold = [words for words, result in other if result.startswith("cannot be told")]
     if helps:

@@ -10,7 +10,8 @@ from typing import cast
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import LockReport
-from gfpmodel.explain.situation import Situation, is_interrupts, place, unnamed
+from gfpmodel.explain.owners import chain
+from gfpmodel.explain.situation import Situation, place, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.contexts import Context
@@ -166,14 +167,9 @@ def slab_kind(call: Call) -> str:
 
 
 def page_kinds(it: LockReport) -> list[str]:
-    """Return what the functions of the page allocator in a call chain do, as in ``WAYS``; the caller's own is last.
-
-    What comes after the beginning of an interrupt is the chain of whom it interrupted.
-    """
+    """Return what the functions of the page allocator in a call chain do, as in ``WAYS``; the caller's own is last."""
     found: list[str] = []
-    for call in (*(it.wanted.places if it.wanted else ()), *it.calls):
-        if is_interrupts(call):
-            break
+    for call in chain(it):
         if kind := "pages" if _ASKS_PAGES.match(call) else "page free" if _FREES_PAGES.match(call) else "":
             found.append(kind)
     return list(dict.fromkeys(reversed(found)))[::-1]

@@ -18,6 +18,7 @@ from gfpmodel.io.meminfo import MemInfo, Zone, reserve_range
 HIGHEST_ORDER = 10  #: of a kernel built as usual; what is listed tells each kernel's own
 LETTERS = "UME"  #: the types whose blocks any request may be given
 WITHOUT_BOUND = 1 << 62  #: pages
+HIGHATOMIC, CMA = "the HIGHATOMIC reserve", "what of the free pages is CMA's"
 PASSES, FAILS = ("none",), ("mark", "lowmem_reserve", "HIGHATOMIC", "CMA", "block")
 
 
@@ -87,6 +88,8 @@ def zone_test(zone: Zone, info: MemInfo, asked: Sequence[Asks]) -> Sum:
     """
     if "free" not in zone.fields or "min" not in zone.fields:
         return Sum(str(zone), "unknown", doubts=("free or min was cut off",))
+    if zone.mixed:
+        return Sum(str(zone), "unknown", doubts=("it is printed twice with other numbers, one of another report",))
     sizes = info.page_sizes
     found = [one for size, asks in product(sizes, asked) for one in ends_of(zone, info, asks, size)]
     doubts = [f"{d.name} cannot be told ({bounds(d)})" for d in doubted(zone, info, asked[0], sizes[0])]
@@ -102,12 +105,24 @@ def bounds(doubt: Doubt) -> str:
 
 
 def doubted(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Doubt]:
-    """Yield the numbers of a zone that matter to the request and are not told: lowmem_reserve, HIGHATOMIC's reserve."""
+    """Yield the numbers of a zone that matter to the request and are not told: they were cut, or no kernel tells them.
+
+    The reserve that counts is what is free of it, where the kernel prints that: behind the whole reserve.
+    """
     least, most = reserve_range(info, zone, asks.highest)
     if least != most:
         yield Doubt("lowmem_reserve", least, WITHOUT_BOUND if most is None else most)
-    if not asks.reserves and not {"free_highatomic", "reserved_highatomic"} & set(zone.fields):
-        yield Doubt("the HIGHATOMIC reserve", 0, most_highatomic(zone, info, page_kb))
+    fields = zone.fields
+    if (
+        not asks.reserves
+        and "free_highatomic" not in fields
+        and not fields.keys() >= {"reserved_highatomic", "managed"}
+    ):
+        reserved = fields.get("reserved_highatomic")
+        most = most_highatomic(zone, info, page_kb) if reserved is None else reserved // page_kb
+        yield Doubt(HIGHATOMIC, 0, most)
+    if not asks.cma and "free_cma" not in fields:
+        yield Doubt(CMA, 0, fields["free"] // page_kb)
 
 
 def most_highatomic(zone: Zone, info: MemInfo, page_kb: int) -> int:
@@ -129,7 +144,9 @@ def ends_of(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Sum
 
     doubts = {doubt.name: doubt for doubt in doubted(zone, info, asks, page_kb)}
     exact = "free_highatomic" in zone.fields
-    highatomic = 0 if asks.reserves else pages("free_highatomic" if exact else "reserved_highatomic")
+    highatomic = (
+        0 if asks.reserves or HIGHATOMIC in doubts else pages("free_highatomic" if exact else "reserved_highatomic")
+    )
     block, count = block_there(zone, asks)
     it = Sum(
         str(zone), "", 0, pages("free"), highatomic, 0 if asks.cma else pages("free_cma"), pages("min"), pages("boost"),
@@ -137,13 +154,9 @@ def ends_of(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Sum
     )  # fmt: skip
     yield with_hidden_boost(zone, page_kb, judged(it, asks), asks)
     if doubts:
-        reserve, reserved = doubts.get("lowmem_reserve"), doubts.get("the HIGHATOMIC reserve")
-        most = replace(
-            it,
-            reserve=reserve.most if reserve else it.reserve,
-            highatomic=reserved.most if reserved else it.highatomic,
-        )
-        yield judged(most, asks)
+        names = {"reserve": "lowmem_reserve", "highatomic": HIGHATOMIC, "cma": CMA}
+        most = {field: doubts[name].most for field, name in names.items() if name in doubts}
+        yield judged(replace(it, **most), asks)
 
 
 def together(found: Sequence[Sum], doubts: tuple[str, ...]) -> Sum:

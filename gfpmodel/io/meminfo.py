@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 
-_ZONE = re.compile(r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device) free:(?P<rest>.*)")
+_NAME = r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device)"
+_ZONE = re.compile(rf"{_NAME} free:(?P<rest>.*)")
 _FIELD = re.compile(r"\b([a-z_]+):(\d{1,15})[kK]B")
 _RESERVE = re.compile(r"lowmem_reserve\[\]:((?: \d{1,12})+)")
 _ALL_FREE = re.compile(r"^\s*free:(\d{1,15}) free_pcp:")
-_BLOCKS = re.compile(
-    r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|Device): (?P<rest>\d+\*.*)"
-)
+_BLOCKS = re.compile(rf"{_NAME}: (?P<rest>\d+\*.*)")
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
+#: How a line goes on that was broken, behind what it may: a zone's name, its numbers or its blocks; and a whole word.
+_GOES_ON = re.compile(r"=(?: |$)|\S*[B)](?: |$)")
+_BEFORE = re.compile(rf"{_NAME}(?: free:|: \d|:?$)")
+_WORD = re.compile(rf"(?:[a-z_]+(?:\([a-z]+\))?:\d+[kK]B|\d+\*\d+kB|\([A-Z]+\)|=|= \d+kB|{_NAME}:?)$")
 SIZES = (4, 16, 64)  #: kB of a page
 WHOLE_PAGES = ("free", "boost", "min", "low", "high", "reserved_highatomic", "free_highatomic", "free_cma", "managed")
-NEEDED = ("free", "min", "low", "high")
+NEEDED = ("free", "min", "low", "high", "free_cma")  #: every kernel prints these
 ORDER_OF_ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
 
 
@@ -36,6 +39,7 @@ class Zone:
     blocks: list[tuple[int, str | None]] | None = None
     total: int | None = None  #: kB, as the blocks' own line sums them
     numbered: bool = True  #: whether its node was printed: kernels without NUMA do not
+    mixed: bool = False  #: whether it was printed twice with other numbers, which may be of another report
 
     def __str__(self) -> str:
         return f"node {self.node} {self.name}" if self.numbered else self.name
@@ -84,13 +88,14 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
     """Read what lines hold of a Mem-Info block; lines of anything else are passed over."""
     info, twice = MemInfo(), []
     last: Zone | None = None
-    for line in lines:
+    for line in rejoined(lines):
         if found := _ZONE.search(line):
             last = Zone(int(found["node"] or 0), found["zone"], numbered=found["node"] is not None)
             last.fields = {name: int(value) for name, value in _FIELD.findall(f"free:{found['rest']}")}
-            if info.zone(last.node, last.name) is None:
+            if (before := info.zone(last.node, last.name)) is None:
                 info.zones.append(last)
             else:
+                before.mixed = before.mixed or before.fields != last.fields
                 twice.append(f"{last}: printed twice; lines of two reports may be mixed")
         elif found := _ALL_FREE.search(line):
             info.free_pages = info.free_pages or int(found[1])
@@ -108,6 +113,18 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
                 read_blocks(info, zone, found["rest"])
     info.missing += [words for zone in info.zones for words in lacks(zone)] + twice
     return info
+
+
+def rejoined(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, each that a mailer or a terminal broke in a zone's numbers or blocks as it was."""
+    whole = ""
+    for line in lines:
+        if _GOES_ON.match(line) and _BEFORE.search(whole):
+            whole += f"{' ' * bool(_WORD.search(whole))}{line}"
+        else:
+            yield whole
+            whole = line
+    yield whole
 
 
 def read_blocks(info: MemInfo, zone: Zone, rest: str) -> None:

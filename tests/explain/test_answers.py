@@ -288,3 +288,45 @@ def test_a_report_without_anything_still_has_three_sentences() -> None:
         (one,) = explain(text)
         assert set(one["summary"]) == {"asked", "why", "otherwise"}
         assert all(words[0].isupper() and words.endswith(".") for words in one["summary"].values())
+
+
+def test_who_passes_needs_no_other_request() -> None:
+    """GFP_ATOMIC on 6.6 passes with 500 of min 1000, where GFP_KERNEL does not."""
+    said = report("6.6.10", "GFP_ATOMIC", zone(500))["summary"]["otherwise"]
+    assert said.startswith(
+        "By these numbers it passes as it is, and needs none of the others; it would not at once with "
+    )
+    assert "GFP_KERNEL" in said
+
+
+def oom(mask: str, order: int, *zones: list[str], kernel: str = "5.15.20") -> dict[str, Any]:
+    head = f"worker invoked oom-killer: gfp_mask={mask}, order={order}, oom_score_adj=0"
+    banner = f"CPU: 1 PID: 71 Comm: worker Not tainted {kernel} #1"
+    return unnamed(head, *zones, trace=(banner,))
+
+
+def test_the_last_try_before_the_oom_killer_decides() -> None:
+    """1200 free are above the min mark of 1000 and 301 short of the high one of 1500."""
+    one = oom("0xcc0(GFP_KERNEL)", 0, zone(1200))
+    assert "too little was free for the last try before the OOM killer, at the high mark" in one["summary"]["why"]
+    assert "301 pages of 4 kB short" in one["summary"]["why"]
+    assert one["summary"]["otherwise"].startswith("At the min mark it passes as it is")
+    assert "perhaps memory was freed" in oom("0xcc0(GFP_KERNEL)", 0, zone(1600))["summary"]["why"]
+
+
+def test_a_mask_of_0_is_no_request_that_calls_the_oom_killer() -> None:
+    one = oom("0x0()", 0, zone(9000))
+    assert (one["failing"], one["zones"]) == ("page fault", [])
+    assert "page fault handler asked for the OOM killer" in one["summary"]["asked"]
+    assert one["asked"]["order"] == 0
+
+
+def test_a_zone_without_pages_is_not_printed() -> None:
+    """A crash kernel has its memory above ZONE_DMA."""
+    zones = (zone(9000, name="Node 0 DMA32", reserve="0 0 1000 1000 1000"), zone(9000))
+    one = report("5.15.20", "GFP_KERNEL|GFP_DMA", *zones)
+    assert one["failing"] == "zone"
+    assert one["summary"]["why"].startswith("Zone DMA, the highest that the request allows, has no pages here")
+    assert one["summary"]["otherwise"] == "It would have got its page from node 0 DMA32 or from node 0 Normal."
+    cut = report("5.15.20", "GFP_KERNEL|GFP_DMA", zones[0][1:], zones[1])
+    assert (cut["failing"], bool(cut["missing"])) == ([], True)

@@ -41,6 +41,7 @@ def zone(free: int, mark: int = 1000, name: str = "Node 0 Normal", **more: Any) 
         "low": mark * 5 // 4,
         "high": mark * 3 // 2,
         "reserved_highatomic": 0,
+        "free_cma": 0,
     } | more
     shown = " ".join(
         f"{key}:{value * kb}kB"
@@ -505,3 +506,28 @@ def test_an_oom_that_was_asked_for_by_hand() -> None:
     )
     assert (one["failing"], one["zones"]) == ("by hand", [])
     assert "asked for by hand" in one["why"][0]
+
+
+def test_a_zone_that_lost_its_pages_of_cma_cannot_be_told() -> None:
+    """GFP_ATOMIC on 6.1, min 1000: 375 must stay.  Of 500 free pages all may be CMA's; 100 are too few anyhow."""
+    for free, failing in ((500, "unknown"), (100, "mark")):
+        one = report("6.1.80", "GFP_ATOMIC", zone(free, free_cma=-1))
+        assert one["failing"] == failing
+        assert "node 0 Normal: free_cma" in one["missing"]
+    assert "cannot be told (0 to 100 pages)" in " ".join(one["why"])
+    assert report("6.1.80", "GFP_HIGHUSER_MOVABLE", zone(1500, free_cma=-1))["failing"] == "none"
+
+
+def test_a_zone_that_was_cut_before_what_is_free_of_the_reserve() -> None:
+    """GFP_KERNEL on 6.12, 1200 free, 400 reserved, of which 0 to 400 are free: 1001 may be there or not."""
+    assert report("6.12.9", "GFP_KERNEL", zone(1200, reserved_highatomic=400))["failing"] == "HIGHATOMIC"
+    text = zone(1200, reserved_highatomic=400, managed=-1)
+    assert report("6.12.9", "GFP_KERNEL", text)["failing"] == "unknown"
+
+
+def test_of_two_reports_that_are_mixed_no_number_decides() -> None:
+    """Without a caller nobody knows whose zone is whose; the same numbers twice are no matter."""
+    one = report("6.6.10", "GFP_KERNEL", zone(500), zone(999))
+    assert one["failing"] == "unknown"
+    assert one["summary"]["why"].endswith("cannot be said, as lines of another report are mixed with these.")
+    assert report("6.6.10", "GFP_KERNEL", zone(500), zone(500))["failing"] == "mark"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,52 @@ def test_lines_that_are_lost_are_said(name: str, data: st.DataObject) -> None:
     check_less(whole, explain("\n".join(line for at, line in enumerate(lines) if at not in lost)))
 
 
+#: What logs that no table knows put before a line: the title's own tells it of the others.
+UNKNOWN: dict[str, Callable[[int, str], str]] = {
+    "/dev/kmsg": lambda at, line: f"{4 + at % 3},{1072 + at},{209927860 + at},-;{line}",
+    "netconsole": lambda at, line: f"4,{1072 + at},{209927860 + at},-,caller=T30;{line}",
+    "a journal of kmsg": lambda at, line: f"Mar 31 19:37:52 host.example 4,{1072 + at},{2099 + at},-;{line}",
+    "logread": lambda at, line: (
+        f"Sun Jun  6 16:14:57 2021 kern.{('err', 'warn')[at % 2]} kernel: [  164.{at:06d}] {line}"
+    ),
+    "colours": lambda at, line: f"\x1b[32m[  164.{at:06d}] \x1b[0m\x1b[1m{line}\x1b[0m",
+    "kselftest": lambda at, line: f"# {line}",
+    "grep -n": lambda at, line: f"{at + 12}{':-'[at > 0]}[  164.{at:06d}] {line}",
+    "grep of files": lambda at, line: f"dmesg.log{':-'[at > 0]}{line}",
+    "kernel:": lambda at, line: f"kernel: {line}",
+    "minicom": lambda at, line: f"[2026-06-06 16:14:{at % 60:02d}] [  164.{at:06d}] {line}",
+    "LAVA": lambda at, line: f"16:14:57.{at:03d}  <4>[  164.{at:06d}] {line}",
+    "who is quoted": lambda at, line: f"JD> [  164.{at:06d}] {line}",
+    "a bar": lambda at, line: f"| {line}",
+    "Android": lambda at, line: f"[  164.{at:06d}] c{at % 8}    300 {line}",
+    "MTK": lambda at, line: f"[  164.{at:06d}]  ({at % 8})[300:kworker/3:1]{line}",
+    "logcat": lambda at, line: f"06-06 16:14:57.{at:03d}     0     0 {'EW'[at % 2]} kernel  : {line}",
+    "docker": lambda at, line: json.dumps({"log": f"[  164.{at:06d}] {line}\n", "stream": "stdout"}),
+    "HTML": lambda at, line: line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+    "dmesg -H": lambda at, line: f"[Jun 6 16:14] {line}" if at == 0 else f"[  +0.000010] {line}",
+    "a login": lambda at, line: f"host login: {line}" if at == 0 else line,
+}
+
+
+@pytest.mark.parametrize("form", UNKNOWN)
+def test_what_a_log_puts_before_the_title_it_puts_before_the_lines(form: str) -> None:
+    for name in ("03-4.19-kernel-arm64.txt", "26-4.19-sleeping-slab.txt", "25-6.6-slab.txt", "23-5.15-scheduling.txt"):
+        begin = next(at for at, line in enumerate(BARE[name]) if kind_of(line))
+        lines = BARE[name][begin:]
+        (plain,) = explain("\n".join(lines))
+        (one,) = explain("\n".join(UNKNOWN[form](at, line) for at, line in enumerate(lines)))
+        assert one == plain, name
+
+
+def test_lines_that_are_not_understood_are_said() -> None:
+    """Each has another word before it: no shape."""
+    lines = [f"{chr(97 + at) * 3}: {line}" for at, line in enumerate(BARE["26-4.19-sleeping-slab.txt"])]
+    (one,) = explain("\n".join(lines))
+    assert any("not understood" in said for said in one["missing"])
+    assert (one["cases"], one["otherwise"]) == ([], [])
+    assert "cut" not in " ".join(one["summary"].values())
+
+
 FORMS: tuple[Callable[[int, str], str], ...] = (
     lambda at, line: f"> {line}",
     lambda at, line: f">> > {line}",
@@ -121,12 +168,22 @@ def test_what_is_around_lines_in_any_mixture_changes_nothing(name: str, forms: l
     assert explain("\n".join(lines)) == [plain]
 
 
-@settings(deadline=None, max_examples=100)
-@given(NAMES, st.integers(60, 100), st.sampled_from(["", "> "]))
-def test_lines_that_a_mailer_broke(name: str, width: int, quote: str) -> None:
-    """A line that was broken is read as it was, or what the break took is said."""
+def hard(line: str, width: int) -> list[str]:
+    """Break a line as a terminal does, in the middle of a word."""
+    return [line[at : at + width] for at in range(0, len(line), width)]
+
+
+@settings(deadline=None, max_examples=200)
+@given(NAMES, st.integers(60, 240), st.booleans(), st.sampled_from(["", "> "]))
+def test_lines_that_a_mailer_broke(name: str, width: int, words: bool, quote: str) -> None:
+    """A line that was broken at any column is read as it was, or what the break took is said.
+
+    In the middle of a word only numbers are told to be broken: half of a function's name is a name.
+    """
     (whole,) = explain("\n".join(BARE[name]))
-    broken = [part for line in BARE[name] for part in wrap(line, width, break_long_words=False) or [""]]
+    words = words or not whole.get("zones")
+    parts = (wrap(line, width, break_long_words=False) if words else hard(line, width) for line in BARE[name])
+    broken = [part for line in parts for part in line or [""]]
     check_less(whole, explain("\n".join(quote + line for line in broken)))
 
 
@@ -147,14 +204,15 @@ def test_two_callers_interleaved_one_of_them_cut(one: str, other: str, random: A
 @settings(deadline=None, max_examples=40)
 @given(NAMES, NAMES, st.randoms(use_true_random=False))
 def test_two_callers_interleaved(one: str, other: str, random: Any) -> None:
-    mine = [f"[    1.000000][   T11] {line}" for line in BARE[one]]
-    theirs = [f"[    1.000000][   C2] {line}" for line in BARE[other]]
+    """They are read as one after the other: of one boot, the one may tell an option of the kernel to the other."""
+    mine = mine_whole = [f"[    1.000000][   T11] {line}" for line in BARE[one]]
+    theirs = theirs_whole = [f"[    1.000000][   C2] {line}" for line in BARE[other]]
+    mine, theirs = mine[:], theirs[:]
     merged = []
     while mine or theirs:
         merged.append((mine if mine and (not theirs or random.random() < 0.5) else theirs).pop(0))
     found = sorted(map(str, map(answer, explain("\n".join(merged)))))
-    alone = [answer(explain("\n".join(BARE[name]))[0]) for name in (one, other)]
-    assert found == sorted(map(str, alone))
+    assert found == sorted(map(str, map(answer, explain("\n".join([*mine_whole, *theirs_whole])))))
 
 
 @settings(deadline=None, max_examples=100)

@@ -241,6 +241,52 @@ def test_what_is_no_question_of_this_book_is_named(kind: str) -> None:
     assert one["model"].startswith(f"not asked: the report is about {ASKS[kind]}")
 
 
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_of_what_is_not_explained_nothing_else_is_claimed(kind: str) -> None:
+    said = " ".join(one_of(f"{NAMED[kind]}\n6.6.10 #1 Not tainted\n")["summary"].values())
+    assert "not explained here" in said
+    assert "changes this." not in said.replace("Whether another way to ask for memory changes this", "")
+    assert "no request for memory answers" not in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "breaks"), [("circular_locking", "GFP_NOFS or memalloc_nofs_save()"), ("irq_lock_inversion", "GFP_NOWAIT")]
+)
+def test_where_reclaim_is_in_the_circle_the_allocation_breaks_it(kind: str, breaks: str) -> None:
+    lines = ("6.6.10 #1 Not tainted", "-> #1 (fs_reclaim){+.+.}-{0:0}:", "       __kmalloc+0x10/0x80")
+    said = one_of("\n".join([NAMED[kind], *lines]))["summary"]
+    assert breaks in said["otherwise"]
+    assert said["so"].startswith("So: what breaks the circle at the allocation is ")
+
+
+def test_a_sleep_in_an_rcu_section_is_a_report_on_sleeping() -> None:
+    """Before it looks at the counts, might_sleep() asks RCU, whose report has another title."""
+    text = (
+        "WARNING: suspicious RCU usage\n6.1.55 #1 Not tainted\n"
+        "kernel/sched/core.c:9000 Illegal context switch in RCU read-side critical section!\n"
+        "1 lock held by worker/71:\n #0: ffff888000000001 (rcu_read_lock){....}-{1:2}, at: example+0x10/0x80\n"
+        "CPU: 1 PID: 71 Comm: worker Not tainted 6.1.55 #1\n"
+        "Call Trace:\n __might_resched+0x10/0x80\n kmem_cache_alloc+0x10/0x80\n example+0x10/0x80\n"
+    )
+    one = one_of(text)
+    assert (one["kind"], one["forbidden_by"], one["missing"]) == ("sleeping_function", "rcu_read_lock", [])
+    assert one["context"] == "a task with an RCU section open"
+    assert one["verdict_agrees"]
+    assert "kmalloc(GFP_ATOMIC)" in one["summary"]["so"]
+
+
+@pytest.mark.parametrize("release", ["4.19.90", "6.6.10"])
+def test_reclaim_in_an_interrupt_is_no_lock_to_take_otherwise(release: str) -> None:
+    one = one_of(
+        f"WARNING: inconsistent lock state\n{release} #1 Not tainted\n"
+        "inconsistent {SOFTIRQ-ON-W} -> {IN-SOFTIRQ-W} usage.\nworker/71 [HC0[0]:SC1[1]:HE1:SE0] takes:\n"
+        "ffffffff82a4e120 (fs_reclaim){+.?.}, at: __kmalloc+0x30/0x90\nno locks held by worker/71.\n"
+        "Call Trace:\n __kmalloc+0x10/0x80\n example_rx+0x10/0x80\n __do_softirq+0x10/0x80\n"
+    )
+    assert "spin_lock_bh" not in one["summary"]["so"]
+    assert "GFP_ATOMIC" in one["summary"]["so"]
+
+
 def test_a_lock_that_the_request_took_is_not_its_callers() -> None:
     """Since v6.0 the lists' lock is held where zone->lock is wanted: it was got on the way."""
     one = wanting("6.12.9", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->lock){....}-{2:2}", "__rmqueue_pcplist")

@@ -109,12 +109,16 @@ REPORTED = [
 BEGINS = {"task": (), "softirq": ("__do_softirq",), "hardirq": ("hrtimer_interrupt",), "nmi": ("exc_nmi",)}
 
 
-def console(report: Report) -> str:
-    """Return what a console shows of a report that `tests/locking` compares with the recorded cell, and its banner."""
+def console(report: Report, request: str) -> str:
+    """Return what a console shows of a report that `tests/locking` compares with the recorded cell, and its banner.
+
+    Its chain has the function that any request (for a page, or to free one) passes through.
+    """
     kernel = report.kernel
     model = "PREEMPT_RT" if kernel.rt else "PREEMPT(full)"
     banner = f"CPU: 0 UID: 0 PID: 1 Comm: caller Not tainted {kernel.release} #1 {model}"
-    chain = [f" {report.where}+0x10/0x80", *(f" {name}+0x10/0x80" for name in BEGINS[report.level])]
+    through = "free_frozen_pages" if request.startswith("FREE") else "get_page_from_freelist"
+    chain = [f" {name}+0x10/0x80" for name in (report.where, through, *BEGINS[report.level])]
     return "\n".join([report.text(), banner, "Call Trace:", *chain, ""])
 
 
@@ -123,7 +127,7 @@ def test_a_table_of_cells_is_read_back(row: dict[str, str], kernel: Kernel) -> N
     """A cell's report gives the cell's lock and its level, and the model prints the same."""
     found = cell(row, kernel)
     for report in found.reports:
-        (one,) = explain(console(report))
+        (one,) = explain(console(report, row["request"]))
         assert one["kind"] == report.kind
         assert report.lock is None or one["lock"] == PRINTED.get(report.lock.name, report.lock.name)
         assert one["verdict_agrees"], one["model"]
