@@ -51,7 +51,7 @@ def asked(it: Failure, who: str) -> str:
         return f"No request for pages is told: {UNASKED[it.unasked]}."
     if it.reading is None:
         return "What was asked cannot be said, as no mask of a request is printed."
-    names = decode(it.reading.mask, it.reading.layout).text
+    names = decode(it.reading.mask, it.reading.layout).text if it.reading.mask else "mask 0"
     what = vmalloc.asked(it.found.lines[0]) if it.found.kind in vmalloc.KINDS else pages_asked(it)
     what = slub.asked(it.found.lines) if it.found.kind == slub.KIND else what
     may_sleep = meaning(it.reading.mask, it.reading.layout).may_sleep
