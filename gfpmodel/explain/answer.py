@@ -11,7 +11,7 @@ from gfpmodel.explain.find import Found, reports
 from gfpmodel.explain.lockreport import LockReport, read_locks
 from gfpmodel.explain.situation import situation
 
-OF_PAGES = ("allocation failure", "stall", "vmalloc failure", "vmalloc error", "oom", "mem-info")
+OF_PAGES = ("allocation failure", "stall", "vmalloc failure", "vmalloc error", "oom", "slab failure", "mem-info")
 
 
 MOST_WAITING = 64  #: reports that wait for another of their boot to tell an option of the kernel

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from gfpmodel.explain import vmalloc
+from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.candidates import span
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, otherwise, tried_last, waits
@@ -223,6 +223,8 @@ def facts(it: Failure) -> dict[str, Any]:
     asked: dict[str, Any] = {"order": it.order}
     if who(it):
         asked["task"] = who(it)
+    if cache := slub.cache_of(it.found.lines):
+        asked["cache"] = cache[1]
     if it.reading:
         words = decode(it.reading.mask, it.reading.layout).text
         asked |= {

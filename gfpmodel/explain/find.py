@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from gfpmodel.errors import InputError
+from gfpmodel.explain import slub
 from gfpmodel.explain.prefix import unpacked, without_prefix
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
@@ -21,6 +22,7 @@ TITLES = {
     "vmalloc failure": ("vmalloc: allocation failure", r"vmalloc: allocation failure[,:] "),
     "vmalloc error": ("vmalloc error: size", r"vmalloc error: size \d+"),
     "oom": ("invoked oom-killer", r" invoked oom-killer: "),
+    slub.KIND: ("Unable to allocate memory on", r"SLUB: Unable to allocate memory on (?:CPU|node) "),
     "invalid_wait_context": ("Invalid wait context", r"\[ BUG: Invalid wait context \]"),
     "sleeping_function": (
         "sleeping function called from invalid context",
@@ -221,7 +223,8 @@ class Log:
                 return []
             begins = "mem-info"
         caller, line = split(raw)
-        if not begins:
+        of_pages = any(one.kind == "allocation failure" and one.caller == caller for one in self.open)
+        if not begins or (begins == slub.KIND and of_pages):  # slab says it below the failure of its page, too
             return self.add(caller, line)
         return self.begin(Found(begins, number, caller, [line], self.boot, session=self.session_of(raw)))
 

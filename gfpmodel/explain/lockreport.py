@@ -44,7 +44,8 @@ PAGES = re.compile(
     r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages"
     r"|free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)"
 )
-HELD_LOST = ("the locks held", "how many locks are held")  #: what may be missing of them
+#: What may be missing of them; a report on sleeping has none either where lockdep is off.
+HELD_LOST = ("the locks held", "how many locks are held", "the locks held, if lockdep was on")
 #: The reports that name a lock which somebody wants.
 WANTING = (
     "invalid_wait_context",
@@ -190,7 +191,7 @@ class Reader:
         elif self.off:
             self.it.off_at, self.off = next(iter(_CALL.findall(line)), ""), False
         else:
-            self.wants = bool(_WANTS.search(line)) or self.wants
+            self.wants = bool(_WANTS.search(line)) or (self.wants and "holding" not in line)
             self.off = line.startswith("Preemption disabled at:")
             read_state(self.it, line)
 
@@ -257,7 +258,7 @@ def read_locks(found: Found) -> LockReport:
         ("the context", found.kind == "invalid_wait_context" and it.base is None),
         ("the context", found.kind == "inconsistent_lock_state" and it.irqs is None),
         ("how the lock was used", found.kind == "inconsistent_lock_state" and it.usages is None),
-        (HELD_LOST[0], not it.held and not it.none_held),
+        (HELD_LOST[0] if found.kind in WANTING else HELD_LOST[2], not it.held and not it.none_held),
         (f"all but {len(it.held)} of the {it.counted} locks held", 0 < len(it.held) < it.counted),
         (HELD_LOST[1], bool(it.held) and not it.counted),
         ("the call chain", not it.calls),

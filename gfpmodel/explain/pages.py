@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain import vmalloc
+from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.candidates import Candidate, candidates, marks_of, rules_span, span
 from gfpmodel.explain.contradictions import contradictions
 from gfpmodel.explain.find import Found
@@ -22,7 +22,7 @@ from gfpmodel.io.meminfo import MemInfo, Zone, read_mem_info, zone_sets
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
 _ORDER = re.compile(r"\border[:=](-1|\d{1,3}),")
-_MASK = re.compile(r"\b(?:mode:|gfp_mask=)0x[0-9a-f]+(?!.*\([^)]*$)")
+_MASK = re.compile(r"\b(?:mode:|gfp_mask=|gfp=)0x[0-9a-f]+(?!.*\([^)]*$)")
 _IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]*[|)]")  #: a line that goes on with a mask or in its names
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_(NONE|CPUSET|MEMORY_POLICY|MEMCG)")
 _MEMCG = re.compile(r"Memory cgroup out of memory|memory: usage \d+kB, limit \d+kB")
@@ -125,7 +125,11 @@ def read_failure(found: Found) -> Failure:
     it.remarks += found.lost
     it.reading = read_the_mask(head, found.release, it.remarks)
     order = _ORDER.search(head)
-    it.order = int(order[1]) if order else vmalloc.order_of(head) if found.kind in vmalloc.KINDS else None
+    it.order = int(order[1]) if order else None
+    if found.kind in vmalloc.KINDS:
+        it.order = it.order if order else vmalloc.order_of(head)
+    elif found.kind == slub.KIND:
+        it.order = slub.order_of(found.lines)
     if it.reading is None:
         return it
     which_kernel(it, head)

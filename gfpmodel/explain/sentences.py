@@ -151,10 +151,20 @@ def closing(at: Situation, request: Asked) -> str:
     if here:
         fails = "; without sleeping any request may fail" if {"pages", "allocation"} & set(request.kinds[:1]) else ""
         return f"So: what fits this context{ALONE * at.it.hides_locks} is {listed([*here, *later], 'or')}{fails}."
+    free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
+    if later and locks and (without := by_kind(request)):
+        kinds = ("is a spinlock_t", "it is") if len(callers) == 1 else ("are each a spinlock_t", "one is")
+        raw = f"if {kinds[1]} a raw_spinlock_t, nothing but {listed(later, 'or')}{free_of}"
+        return f"So: {listed(without, 'or')} if {locks} {kinds[0]}; {raw}."
     if later:
-        free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
         return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."
     return elsewhere(at, locks, len(callers) == 1)
+
+
+def by_kind(request: Asked) -> list[str]:
+    """Return the ways that pass where PROVE_RAW_LOCK_NESTING is off, so that the lock held may be a spinlock_t."""
+    ways = [one for one in request.own if len(one.differing) > 1 and not one.way.in_task]
+    return [one.way.noun for one in ways if all(said.clean for said in one.outcomes[0])]
 
 
 def elsewhere(at: Situation, locks: str, alone: bool) -> str:

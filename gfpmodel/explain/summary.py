@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gfpmodel.explain import vmalloc
+from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, tried_last
 from gfpmodel.explain.pages import Failure, decisive, failing
@@ -51,8 +51,9 @@ def asked(it: Failure, who: str) -> str:
         return f"No request for pages is told: {UNASKED[it.unasked]}."
     if it.reading is None:
         return "What was asked cannot be said, as no mask of a request is printed."
-    names = decode(it.reading.mask, it.reading.layout).text
+    names = decode(it.reading.mask, it.reading.layout).text if it.reading.mask else "mask 0"
     what = vmalloc.asked(it.found.lines[0]) if it.found.kind in vmalloc.KINDS else pages_asked(it)
+    what = slub.asked(it.found.lines) if it.found.kind == slub.KIND else what
     may_sleep = meaning(it.reading.mask, it.reading.layout).may_sleep
     waits = "which may sleep and reclaim" if may_sleep else "which may not sleep"
     return f"{task} asked for {what} with {names}, {waits}."
@@ -122,6 +123,9 @@ def preferred(s: Sum) -> int:
 
 def without_sums(it: Failure) -> str:
     """Return why nothing can be said of the zones."""
+    if it.found.kind == slub.KIND:
+        of = "pages" if it.order is None else f"a block of order {it.order}" if it.order else "a page"
+        return f"slab had no free object and got no new slab: {of} was refused, and no zone is printed that tells why"
     if it.reading is None or it.order is None:
         return "which request failed is not printed, so that no zone can be tested"
     if not it.info.zones:

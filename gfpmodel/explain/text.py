@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gfpmodel.gfp.releases import GRADES
+
 _NAMES = {True: "yes", False: "no"}
 REST = (("missing", "missing"), ("remarks", "note"), ("unknown", "not known"))
 
@@ -31,6 +33,8 @@ def asked(facts: dict[str, Any]) -> Iterator[str]:
             yield from (f"{question}: {answer}" for question, answer in value.items())
         elif isinstance(value, bool):
             yield f"{name}: {_NAMES[value]}"
+        elif name == "grade" and value:
+            yield f"{name} of the table: {value} ({GRADES[value]})"
         elif value is not None and name != "zone":  # which is in the answers of "may", with those below it
             yield f"{name}: {value}"
 

@@ -154,9 +154,12 @@ def ends_of(zone: Zone, info: MemInfo, asks: Asks, page_kb: int) -> Iterator[Sum
     )  # fmt: skip
     yield with_hidden_boost(zone, page_kb, judged(it, asks), asks)
     if doubts:
-        names = {"reserve": "lowmem_reserve", "highatomic": HIGHATOMIC, "cma": CMA}
-        most = {field: doubts[name].most for field, name in names.items() if name in doubts}
-        yield judged(replace(it, **most), asks)
+
+        def most(name: str, least: int) -> int:
+            return doubts[name].most if name in doubts else least
+
+        reserve, highatomic = most("lowmem_reserve", it.reserve), most(HIGHATOMIC, it.highatomic)
+        yield judged(replace(it, reserve=reserve, highatomic=highatomic, cma=most(CMA, it.cma)), asks)
 
 
 def together(found: Sequence[Sum], doubts: tuple[str, ...]) -> Sum:

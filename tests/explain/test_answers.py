@@ -330,3 +330,27 @@ def test_a_zone_without_pages_is_not_printed() -> None:
     assert one["summary"]["otherwise"] == "It would have got its page from node 0 DMA32 or from node 0 Normal."
     cut = report("5.15.20", "GFP_KERNEL|GFP_DMA", zones[0][1:], zones[1])
     assert (cut["failing"], bool(cut["missing"])) == ([], True)
+
+
+SLUB = (
+    "SLUB: Unable to allocate memory on CPU 3 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)",
+    "  cache: example_cache, object size: 232, buffer size: 256, default order: 1, min order: 0",
+    "  node 0: slabs: 236, objs: 13216, free: 0",
+)
+
+
+def test_what_slab_says_alone_is_a_report() -> None:
+    (one,) = explain("\n".join(SLUB))
+    assert (one["kind"], one["asked"]["mask"], one["asked"]["cache"]) == ("slab failure", "0x820", "example_cache")
+    assert (one["asked"]["order"], one["asked"]["names"]) == (0, "GFP_ATOMIC")
+    assert one["summary"]["asked"].startswith("A task asked for an object of 232 bytes of the cache example_cache with")
+    assert "the order" in explain(SLUB[0])[0]["missing"]
+    assert render(one)
+    old = SLUB[0].replace("CPU 3 (of node 0) on ", "").replace("0x820", "0xa20")
+    assert explain(old)[0]["asked"]["names"] == "GFP_ATOMIC"
+
+
+def test_what_slab_says_of_a_failure_is_part_of_it() -> None:
+    head = "worker: page allocation failure: order:0, mode:0x820(GFP_ATOMIC), nodemask=(null),cpuset=/,mems_allowed=0"
+    (one,) = explain("\n".join([head, *SLUB]))
+    assert (one["kind"], one["asked"]["cache"]) == ("allocation failure", "example_cache")

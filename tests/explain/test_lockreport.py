@@ -527,8 +527,8 @@ def test_the_sentences_name_what_was_asked_what_forbids_and_what_to_do() -> None
         "why": "Nobody may sleep while &a->raw is held.",
         "otherwise": "On 6.6.10, in that context, nothing would be reported with an allocation made before in a task; "
         "with GFP_ATOMIC, GFP_NOWAIT or mask 0 it depends on PROVE_RAW_LOCK_NESTING, which this report does not tell.",
-        "so": "So: no other request is sure to pass in this context; "
-        "what is left is an allocation made before in a task, where &a->raw is not held.",
+        "so": "So: GFP_ATOMIC, GFP_NOWAIT or mask 0 if &a->raw is a spinlock_t; "
+        "if it is a raw_spinlock_t, nothing but an allocation made before in a task, where &a->raw is not held.",
     }
 
 
@@ -584,3 +584,25 @@ def test_where_locks_may_be_held_that_are_not_printed_no_comfort_is_given() -> N
     nothing = one_of(TELLS.partition("context-")[0].replace("example", "rmqueue_bulk"))
     assert nothing["otherwise"] == []
     assert nothing["summary"]["otherwise"].startswith("The model cannot say it")
+
+
+def test_a_lock_that_is_held_is_not_taken_for_the_one_that_was_wanted() -> None:
+    """The line of the lock that was wanted is lost; the next lock is one that the task holds already."""
+    lines = (
+        NAMED["circular_locking"],
+        "6.6.10 #1 Not tainted",
+        "worker/71 is trying to acquire lock:",
+        "but task is already holding lock:",
+        "ffff888000000001 (&a->lock){+.+.}-{3:3}, at: example+0x10/0x80",
+    )
+    one = one_of("\n".join(lines))
+    assert one["lock"] is None
+    assert "the lock that was wanted" in one["missing"]
+
+
+def test_locks_that_are_not_printed_may_be_followed_by_nobody() -> None:
+    """Without lockdep no report on sleeping has them; lockdep's own have."""
+    text = "".join(line for line in sleeping("6.6.10", state(1)).splitlines(keepends=True) if "held by" not in line)
+    assert one_of(text)["missing"] == ["the locks held, if lockdep was on"]
+    text = "".join(line for line in TELLS.splitlines(keepends=True) if "held by" not in line and "#0" not in line)
+    assert one_of(text)["missing"] == ["the locks held"]
