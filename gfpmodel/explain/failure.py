@@ -223,8 +223,9 @@ def facts(it: Failure) -> dict[str, Any]:
     asked: dict[str, Any] = {"order": it.order}
     if who(it):
         asked["task"] = who(it)
-    if cache := slub.cache_of(it.found.lines):
-        asked["cache"] = cache[1]
+    if it.found.kind == slub.KIND:
+        cache = slub.cache_of(it.found.lines)
+        asked["cache"] = cache[1] if cache else None
     if it.reading:
         words = decode(it.reading.mask, it.reading.layout).text
         asked |= {
@@ -234,7 +235,7 @@ def facts(it: Failure) -> dict[str, Any]:
             "agrees": it.reading.agrees,
             "kernel": it.reading.layout.kernel,
             "grade": it.reading.release.grade if it.named else None,
-            "may": answers(it, it.reading),
+            "may": {} if it.unasked else answers(it, it.reading),
             "zone": " or ".join(dict.fromkeys(asks.highest for asks in it.asked)) or None,
         }
         if not it.named:
@@ -245,6 +246,8 @@ def facts(it: Failure) -> dict[str, Any]:
         missing += ["whether a memory cgroup's limit was reached"] * (it.found.kind == "oom")
     lacks = (("the kernel's release", it.found.release), ("the order", it.order), ("the mask", it.reading))
     missing += [name for name, value in lacks if value is None]
+    frames = it.context.interrupt is None and any("+0x" in line for line in it.found.lines)
+    missing += ["the line with which the call chain begins"] * frames
     if len({zone.node for zone in it.info.zones}) > 1 and not it.nodes.mems_allowed:
         missing.append("the nodes that the request was allowed (mems_allowed=)")
     task = "a realtime one or an OOM victim" if it.context.memalloc else "a realtime one, PF_MEMALLOC or an OOM victim"

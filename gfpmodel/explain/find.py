@@ -67,6 +67,7 @@ _SAYS = re.compile(r"0x|[kK]B|ock|[{}<>]|page|ontext|race|ainted|depth|count|abl
 QUIET = 64
 _STAMP = re.compile(r"\[ *(\d+\.\d{6})\]")  #: seconds since the boot
 BLOCK = 1 << 18  #: bytes that are read at once
+FIRST_LINES = 8  #: of a report, in which is what it is about
 LONGEST = 600  #: lines that a report may have: Mem-Info of many nodes, a call trace and what interleaves
 AT_ONCE = 16  #: reports of different callers that may be open at the same time
 
@@ -87,6 +88,11 @@ class Found:
     lost: list[str] = field(default_factory=list)
     session: int = 0
     quiet: int = 0  #: lines since the last that may be the report's
+
+    @cached_property
+    def in_rcu(self) -> bool:
+        """Return whether a report on RCU is one on sleeping in a section; a mailer may have broken the line."""
+        return "RCU" in self.lines[0] and bool(ILLEGAL_SLEEP.search(" ".join(self.lines[:FIRST_LINES])))
 
     @cached_property
     def release(self) -> str | None:
@@ -162,7 +168,7 @@ def whole(found: Found) -> Found:
     """Return a report, all of whose lines are there, as what they show it to be, without what a log put before."""
     title = _ALL[found.kind][1] if found.kind in _ALL else re.compile(_CUT_HEAD)
     found.lines = without_prefix(found.lines, title.search(found.lines[0]))
-    if found.kind == "rcu_usage" and any(map(ILLEGAL_SLEEP.search, found.lines)):
+    if found.kind == "rcu_usage" and found.in_rcu:
         found.kind = "sleeping_function"
     return found
 

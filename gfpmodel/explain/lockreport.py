@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from gfpmodel.explain.find import ILLEGAL_SLEEP, Found
+from gfpmodel.explain.find import Found
 from gfpmodel.explain.waits import Lock
 from gfpmodel.locking.classes import LD_WAIT_CONFIG, LD_WAIT_FREE, LD_WAIT_INV
 from gfpmodel.locking.reports import EXPECTED_SINCE
@@ -235,8 +235,6 @@ def read_counts(it: LockReport, line: str) -> None:
         it.count = int(count[1], 16), int(count[2], 16)
     elif depth := _DEPTH.match(line):
         it.depth = int(depth[1]), int(depth[2])
-    elif ILLEGAL_SLEEP.search(line):
-        it.depth = 1, 0
     elif scheduled := _SCHEDULED.search(line):
         it.count = int(scheduled[1], 16), 1
 
@@ -248,8 +246,9 @@ def read_locks(found: Found) -> LockReport:
     for line in found.lines:
         reader.line(line)
         it.rt = it.rt or bool(_RT.search(line))
-    sleeping = found.kind == "sleeping_function" and not any(map(ILLEGAL_SLEEP.search, found.lines))
-    counts = sleeping and version_of(found.release) >= EXPECTED_SINCE
+    sleeping = found.kind == "sleeping_function" and not found.in_rcu
+    it.depth = (1, 0) if found.in_rcu else it.depth
+    counts = sleeping and (version_of(found.release) >= EXPECTED_SINCE or it.count or it.depth)
     strange = sum(bool(_NOT_FIRST.search(line)) for line in found.lines[1:])
     needed = (
         (f"what is in {strange} lines or more that are not understood", strange > 0),
@@ -264,8 +263,8 @@ def read_locks(found: Found) -> LockReport:
         ("the call chain", not it.calls),
         ("the end of the call chain", it.cut_chain),
         ("the end of the interrupt's call chain", it.count is None and it.interrupts_end < len(it.interrupts)),
-        ("preempt_count", counts and it.count is None),
-        ("RCU nest depth", counts and it.depth is None),
+        ("preempt_count", bool(counts) and it.count is None),
+        ("RCU nest depth", bool(counts) and it.depth is None),
         ("what may sleep", sleeping and not it.place),
         ("in_atomic() and irqs_disabled()", sleeping and it.atomic is None),
         ("the kernel's release", found.release is None),

@@ -278,7 +278,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
     answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
     if model.agrees is False:  # what it says of the very request is refuted
-        answers = [answer for answer in answers if not was_reported(it, answer.way, calls)]
+        answers = [one for one in answers if not (one.at_times and was_reported(it, one.way, calls))]
     wanted = it.wanted
     return {
         "kind": found.kind,

@@ -33,7 +33,8 @@ class Nodes:
 def nodes_of(lines: list[str]) -> Nodes:
     """Return the nodes that a report names: in its first lines, or an OOM's at its end."""
     last = next((line for line in reversed(lines) if _OOM in line), "")
-    mask, mems = (next(filter(None, map(it.search, (*lines[:3], last))), None) for it in (_NODES, _MEMS))
+    first = "".join(lines[:3])  # wherever a terminal or a mailer broke them
+    mask, mems = (it.search(first) or it.search(last) for it in (_NODES, _MEMS))
     return Nodes(mask[1].strip(",") if mask else "", mems[1].strip(",") if mems else "")
 
 

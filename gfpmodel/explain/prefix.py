@@ -27,7 +27,7 @@ def unpacked(raw: str) -> str:
     """
     if "\x1b" in raw:
         raw = _COLOUR.sub("", raw)
-    if "&" in raw and ";" in raw:
+    if "&" in raw and not ("<" in raw or ">" in raw):  # HTML would have made something else of these, too
         for entity, mark in _ENTITIES:
             raw = raw.replace(entity, mark)
     raw = from_json(raw) if raw.startswith('{"') else raw

@@ -353,4 +353,4 @@ def test_what_slab_says_alone_is_a_report() -> None:
 def test_what_slab_says_of_a_failure_is_part_of_it() -> None:
     head = "worker: page allocation failure: order:0, mode:0x820(GFP_ATOMIC), nodemask=(null),cpuset=/,mems_allowed=0"
     (one,) = explain("\n".join([head, *SLUB]))
-    assert (one["kind"], one["asked"]["cache"]) == ("allocation failure", "example_cache")
+    assert (one["kind"], one["asked"]["order"]) == ("allocation failure", 0)

@@ -62,11 +62,15 @@ def conclusion(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_less(whole: dict[str, Any], found: list[dict[str, Any]]) -> None:
-    """Check that each explanation of what is left of a report concludes the same, or says what it lost."""
+    """Check that each explanation of what is left of a report concludes the same, or says what it lost.
+
+    Where no request is left in the call chain, the model is not asked.
+    """
     for one in found:
         render(one)
-        if conclusion(one) != conclusion(whole):
-            assert said(one) - said(whole), (conclusion(one), conclusion(whole))
+        asked = {} if one["asked"].get("owner") else {"cases": []}
+        told, known = conclusion({**one, **asked}), conclusion({**whole, **asked})
+        assert told == known or said(one) - said(whole), (told, known)
 
 
 @settings(deadline=None, max_examples=100)

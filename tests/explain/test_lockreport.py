@@ -273,6 +273,8 @@ def test_a_sleep_in_an_rcu_section_is_a_report_on_sleeping() -> None:
     assert one["context"] == "a task with an RCU section open"
     assert one["verdict_agrees"]
     assert "kmalloc(GFP_ATOMIC)" in one["summary"]["so"]
+    broken = one_of(text.replace("read-side ", "read-side\n"))
+    assert (broken["kind"], broken["context"]) == (one["kind"], one["context"])
 
 
 @pytest.mark.parametrize("release", ["4.19.90", "6.6.10"])
