@@ -68,7 +68,7 @@ def check_less(whole: dict[str, Any], found: list[dict[str, Any]]) -> None:
     """
     for one in found:
         render(one)
-        asked = {} if one["asked"].get("owner") else {"cases": []}
+        asked: dict[str, Any] = {} if one["asked"].get("owner") else {"cases": []}
         told, known = conclusion({**one, **asked}), conclusion({**whole, **asked})
         assert told == known or said(one) - said(whole), (told, known)
 
