@@ -181,7 +181,8 @@ KEY_OF_WIDTH = (
 def drawn_stack(plates: Sequence[Plate], alt: str) -> str:
     """Draw plates, the last one on top."""
     rows = (f"<li{kind_of(one)}><i>{shape(one)}</i><div>{beside(one)}</div></li>" for one in reversed(plates))
-    return f'<ol class="gfp-stack" role="img" aria-label="{escape(alt)}">{"".join(rows)}</ol>'
+    listed = f'<ol style="list-style:none;margin:0;padding:0">{"".join(rows)}</ol>'  # a list may be no picture itself
+    return f'<div class="gfp-stack" role="img" aria-label="{escape(alt)}">{listed}</div>'
 
 
 def kind_of(plate: Plate) -> str:

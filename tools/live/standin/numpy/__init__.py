@@ -469,9 +469,16 @@ def flatnonzero(values: Any) -> ndarray:
     return array([at for at, one in enumerate(asarray(values)._values()) if one], int64)
 
 
-def unique(values: Any) -> ndarray:
-    """Return the different values, in order."""
-    return array(sorted(set(asarray(values)._values())), asarray(values).dtype)
+def unique(values: Any, return_index: bool = False, return_inverse: bool = False) -> Any:
+    """Return the different values, in order; where each stands first, and which of them each value is, if asked for."""
+    flat = list(asarray(values)._values())
+    found = sorted(set(flat))
+    first = {value: at for at, value in reversed(list(enumerate(flat)))}
+    place = {value: at for at, value in enumerate(found)}
+    parts = [array(found, asarray(values).dtype)]
+    parts += [array([first[value] for value in found], dtype(int64))] if return_index else []
+    parts += [array([place[value] for value in flat], dtype(int64))] if return_inverse else []
+    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 def where(yes: ndarray, one: Any, other: Any) -> ndarray:
