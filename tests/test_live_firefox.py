@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from tests.conftest import PATIENCE
 from tests.test_live_pages import OWN, expected
 
 FIREFOX = Path("/usr/bin/firefox-esr")
-PORT = 9333
 #: Without these Firefox asks its maker's hosts for news.
 SETTINGS = {
     "app.normandy.enabled": False,
@@ -35,6 +35,15 @@ pytestmark = [
     pytest.mark.xdist_group("firefox"),
     pytest.mark.skipif(not FIREFOX.exists(), reason=f"Firefox is left out: there is no {FIREFOX}"),
 ]
+
+
+def free_port() -> int:
+    """Return a port that nobody uses: another Firefox may be running."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 SOON = "const find = (it) => document.querySelector(it), soon = () => new Promise((done) => setTimeout(done, 20));"
 #: Wakes the model; gives what the page says then, if it is not awake.
 WAKE = f"""(async () => {{ {SOON}
@@ -123,11 +132,12 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
         "--profile",
         profile,
         "--remote-debugging-port",
-        str(PORT),
     ]
+    port = free_port()
+    command.append(str(port))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            yield Firefox(PORT)
+            yield Firefox(port)
         finally:
             process.terminate()
 
