@@ -19,7 +19,7 @@ from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.places import SIGNS
 from gfpmodel.show.repeat import python
 from gfpmodel.show.spoken import spoken
-from gfpmodel.show.stacks import SHORT
+from gfpmodel.show.stacks import SHORT, printed
 from gfpmodel.show.widgets import choice, every_frame, pane
 
 #: The named contexts in a reader's words.
@@ -93,10 +93,7 @@ def square(cells: Iterable[Cell], place: str, splat: bool) -> tuple[str, str, st
 
 def report(found: Verdict) -> str:
     """Return the first thing that a kernel prints as HTML, or nothing."""
-    text = found.reports[0].text().strip("\n") if found.reports and not found.before else ""
-    return (
-        f'<pre class="gfp-hunk" tabindex="0" aria-label="what the kernel prints">{escape(text)}</pre>' if text else ""
-    )
+    return printed(found.reports[:1]).html if found.reports and not found.before else ""
 
 
 def worst(cells: Iterable[Cell]) -> str:
