@@ -219,7 +219,8 @@ def test_every_widget_moves(opened: Visit) -> None:
         return
     page = opened.look("light", 1280)
     moved = move_sliders(page) + move_selects(page) + move_toggles(page) + move_plays(page)
-    assert moved, "the page has widgets but no control that these tests know"
+    asleep = page.locator(".jupyter-widgets.gfp-live-only").count()  # shown when the model is awake
+    assert moved or asleep, "the page has widgets but no control that these tests know"
     assert not opened.faults
 
 
@@ -297,18 +298,20 @@ def test_a_page_is_small(site: Path, name: str) -> None:
     assert (site / name).stat().st_size < MOST_BYTES
 
 
-def test_first_reader_is_at_the_report_in_three_clicks(visits: Visits) -> None:
+def test_three_clicks_lead_from_a_cell_to_the_chapter_behind_the_verdict(visits: Visits) -> None:
     report = "BUG: Invalid wait context"
-    seen: list[str] = []
     visit = visits("file")
     page = visit.open("book/index.html")
-    for _ in range(3):
-        page.locator("a.gfp-path, .gfp-path a").first.click()
-        page.wait_for_load_state("load")
-        page.wait_for_function(WIDGETS_READY)
-        seen.append(page.locator("article").inner_text())
-        if page.get_by_text(report).locator("visible=true").count():
-            break
-    expect(page.get_by_text(report).locator("visible=true").first).to_be_in_viewport()
-    assert "zone->lock" in seen[-2], "the path that takes the lock comes before the report"
+    page.get_by_role("radio", name="RT: a raw lock held, pages on the list; the flag: reported").check()
+    shown = page.locator(".gfp-places section:visible")
+    expect(shown.get_by_text(report)).to_be_in_viewport()
+    expect(shown.get_by_text("&zone->lock")).to_have_count(0)  # the lists have a lock of their own there
+    page.get_by_role("link", name="the page to decide from").click()
+    expect(page.get_by_role("heading", name="The page to decide from")).to_be_in_viewport()
+    page.get_by_role("link", name="the path that takes the lock").click()
+    page.wait_for_function(WIDGETS_READY)
+    assert page.url.endswith("nesting.html#nesting-path")
+    path = page.locator("section#the-path-that-takes-the-lock")
+    expect(path.get_by_role("heading")).to_be_in_viewport()
+    expect(path.get_by_text("zone->lock").locator("visible=true").first).to_be_visible()
     assert not visit.faults
