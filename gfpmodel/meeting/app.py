@@ -18,7 +18,7 @@ from jupyter_server.extension.handler import ExtensionHandlerJinjaMixin, Extensi
 from jupyter_server.serverapp import ServerApp
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher, Rule
-from tornado.web import HTTPError, RequestHandler, authenticated
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler, authenticated
 
 from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
@@ -29,6 +29,7 @@ from gfpmodel.meeting.report import explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
 from gfpmodel.show.reports import LONGEST
+from gfpmodel.show.spoken import PLACES
 
 FILES = Path(__file__).parent / "page"
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -55,10 +56,12 @@ STATES = {
     "low": "pages on each list, memory at the low mark",
     "min": "pages on each list, memory at the min mark",
 }
-#: What the server has, below its base URL: the page, its answers and files, and how the token is shown.
-ROUTES = re.compile(r"(?:meeting(?:/case\.(?:json|ipynb)|/report)?|static/\S+|login|logout)?")
+BOOK = Path(__file__).parents[2] / "_build" / "html"  #: where `make book` puts it, in a checkout
+#: What the server has, below its base URL: the page, its answers and files, the book, and how the token is shown.
+ROUTES = re.compile(r"(?:meeting(?:/case\.(?:json|ipynb)|/report)?|(?:static|book)/\S+|login|logout)?")
 METHODS = ("GET", "HEAD", "POST")
 CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+BOOK_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
 
 
 class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterHandler):
@@ -78,10 +81,11 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 style=style(),
                 start=Case(),
                 beside=query(BESIDE),
+                book=BOOK.is_dir(),
                 xsrf=self.xsrf_token.decode(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
-                contexts={name: ">".join(words) for name, words in STACKS.items()},
+                contexts={name: PLACES.get(name, ">".join(words)) for name, words in STACKS.items()},
                 kernels=KERNELS,
                 configs=CONFIGS,
                 states={name: STATES[name] for name in PCP},
@@ -126,6 +130,20 @@ class ReportHandler(ExtensionHandlerMixin, APIHandler):
             self.finish({"message": " ".join(str(error).split())})
 
 
+class BookHandler(JupyterHandler, StaticFileHandler):
+    """The built book, of whose scripts some stand in its pages."""
+
+    @authenticated
+    async def get(self, path: str, include_body: bool = True) -> None:  # type: ignore[override]
+        """Write a file of the book."""
+        await StaticFileHandler.get(self, path, include_body)
+
+    @property
+    def content_security_policy(self) -> str:
+        """Return a policy under which a page can ask nobody but this server."""
+        return BOOK_POLICY
+
+
 WORKERS = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), "answer")  #: of answers, side by side
 
 
@@ -138,7 +156,8 @@ def shown(kind: str, query: str) -> dict[str, Any] | str:
     if other is None:
         return dict(page(got))
     beside = answer(other)
-    return {**page(got), "versus": page(beside), "choice": choice(got, beside)}
+    a, b, said = page(got), page(beside), choice(got, beside)
+    return {**a, "versus": b, "choice": said, "block": f"{said}\n\nA\n{a['block']}\n\nB\n{b['block']}"}
 
 
 class Refused(RequestHandler):
@@ -206,6 +225,8 @@ class MeetingApp(ExtensionAppJinjaMixin, ExtensionApp):
         """Add the page and its answers."""
         self.handlers += [("/meeting", MeetingHandler), (r"/meeting/case\.(json|ipynb)", CaseHandler)]
         self.handlers += [("/meeting/report", ReportHandler)]
+        if BOOK.is_dir():
+            self.handlers += [("/book/(.*)", BookHandler, {"path": str(BOOK)})]
 
 
 def warm_up() -> Future[None]:

@@ -31,7 +31,7 @@ from gfpmodel.show import stepper
 from gfpmodel.show.matrices import status
 from gfpmodel.show.measured import measured
 from gfpmodel.show.pictures import Picture, table, to_repeat
-from gfpmodel.show.stacks import outcome, printed, result, stack_of, took, way, way_of_work
+from gfpmodel.show.stacks import nested, outcome, result, way, way_of_work
 from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
@@ -81,19 +81,19 @@ LOADS = {
         _ASKER,
     ),
     "raid": Load(
-        "bursts of 32 beside a tenant of the lists",
+        "bursts of 32, while other callers use the lists",
         "co_tenant",
         {"duration_ms": 10},
         {
             "failed_share.raid": "requests that failed",
-            "mean_op_ns.alone": "an operation of the tenant, alone",
-            "mean_op_ns.raided": "an operation of the tenant, beside these requests",
-            "refills_per_1000.alone": "the tenant's refills, alone",
-            "refills_per_1000.raided": "the tenant's refills, beside these requests",
+            "mean_op_ns.alone": "an operation of the other callers, alone",
+            "mean_op_ns.raided": "an operation of theirs, beside these requests",
+            "refills_per_1000.alone": "refills of the other callers in 1,000 operations, alone",
+            "refills_per_1000.raided": "the same, beside these requests",
         },
     ),
     "miss": Load(
-        "full lists, and lists that stay empty: hit and miss",
+        "the price of a request: lists full, and lists that stay empty",
         "miss_cost",
         {"duration_ms": 10},
         {
@@ -265,7 +265,7 @@ def way_of(found: Verdict, pcp: str) -> Picture:
         return _said(refusal(found))
     if found.deadlock:
         return way(found)
-    return way(found) + _titled("pages, as v5.8 moves them", stepper.pages(walked(found, pcp)))
+    return way(found) + _titled(f"pages, on the lists of {found.kernel.engine}", stepper.pages(walked(found, pcp)))
 
 
 def _said(text: str) -> Picture:
@@ -325,8 +325,6 @@ def under_load(case: Case) -> Mapping[str, Interval]:
 def load_key(got: Answer) -> str:
     """Return what stands beside the figures of a load, or where they would stand."""
     load = LOADS[got.case.load]
-    if not load.name:
-        return "choose a load"
     return f"{load.title} ({load_label(load)})" if got.figures else load.title
 
 
@@ -388,14 +386,11 @@ def section(title: str, picture: Picture, key: str = "") -> str:
 def page(got: Answer) -> dict[str, str]:
     """Return what the page shows: the query, the outcome in a line, pictures as HTML and as text, the mail block."""
     case, found = got.case, got.found
-    figures = table(("figure", "value", "unit"), load_rows(case, got.figures) or [(got.gap or "no load", "", "")])
     lines = "\n".join(shell(words) for words in commands(case))
     parts = [
-        ("Path", got.way, f"the locks of {got.found.kernel.release}, step by step, as in the list of locks below"),
-        ("Context", stack_of(found.context, found.kernel), "what is held, outermost first"),
-        ("Locks", took(found), "those of this kernel, in their order"),
-        ("Report", printed(found.printed), warning(found)),
-        ("Failure and cost", figures, load_key(got)),
+        ("Locks", nested(found, case.title), warning(found) or "read them from below, as they are taken or tried"),
+        ("Path", got.way, f"the locks of {got.found.kernel.release}, step by step"),
+        *[("Failure and cost", under(got), load_key(got))] * bool(LOADS[case.load].name),
         ("To repeat", to_repeat(lines), ""),
     ]
     return {
@@ -406,6 +401,11 @@ def page(got: Answer) -> dict[str, str]:
         "text": "\n\n".join(f"{title}\n{picture.text}" for title, picture, _ in parts),
         "block": block(got),
     }
+
+
+def under(got: Answer) -> Picture:
+    """Show what a load gave, or why it is not known."""
+    return table(("figure", "value", "unit"), load_rows(got.case, got.figures) or [(got.gap, "", "")])
 
 
 #: How a verdict stands, from best to worst, in the words of a meeting; what cannot be compared is not in it.

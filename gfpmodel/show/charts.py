@@ -94,7 +94,7 @@ def curves(chart: Chart, lines: Mapping[str, Points], marks: Mapping[str, float]
     rows = [(f"{x:.10g}", *(str(found[name].get(x, "")) for name in lines)) for x in at]
     facts = table([chart.x, *lines], rows)
     alt = f"{chart.title}: {chart.y} against {chart.x}. {chart.seen}"
-    return with_table(curves_figure(chart, lines, marks or {}), alt, facts, "100%")
+    return with_table(curves_figure(chart, lines, marks or {}), alt, facts)
 
 
 def bar(scale: Scale, value: Interval, marks: Mapping[str, float], alt: str) -> str:

@@ -16,6 +16,12 @@ from gfpmodel.show.pictures import Picture, table
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"  # told apart by the colour-blind, and by their lightness in print
 
 
+#: What a figure is drawn in, as the page has it: black ink and grey on white paper where a page says nothing.
+THEME = {
+    "#000000": "currentColor",
+    "#595959": "currentColor",
+    "#ffffff": "var(--pst-color-background, var(--jp-layout-color0, white))",
+}
 #: Attributes of an SVG that place what is drawn; the same as in tests/nbval_sanitize.cfg.
 GEOMETRY = re.compile(r'(?<=\s)(?:d|x|y|width|height|points|transform|viewBox)="[^"]*"')
 NUMBER = re.compile(r"-?\d+\.\d+")
@@ -40,7 +46,8 @@ def svg(figure: Figure, alt: str) -> str:
     with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     body = GEOMETRY.sub(lambda attribute: NUMBER.sub(lambda n: px(float(n[0])), attribute[0]), out.getvalue())
-    head = f'<svg role="img" aria-label="{escape(alt)}" style="max-width: 100%; height: auto; background: white"'
+    body = re.sub("#(000000|595959|ffffff)", lambda colour: THEME[colour[0]], body)
+    head = f'<svg role="img" aria-label="{escape(alt)}" fill="currentColor" style="max-width: 100%; height: auto"'
     return own_ids(body[body.index("<svg") :], alt).replace("<svg", head, 1).strip()
 
 
@@ -56,9 +63,9 @@ def own_ids(body: str, alt: str) -> str:
     return re.sub(r"#([\w-]+)", lambda m: f"#{names.get(m[1], m[1])}", body)
 
 
-def fitted(figure: Figure, alt: str, width: str = "28rem") -> str:
-    """Return a figure as HTML of a CSS width that a phone still shows whole."""
-    drawn = svg(figure, alt).replace('style="', f'style="min-width: 0; width: {width}; ', 1)
+def fitted(figure: Figure, alt: str) -> str:
+    """Return a figure as HTML as wide as the column; on a phone it scrolls in its own box."""
+    drawn = svg(figure, alt).replace('style="', 'style="width: 100%; ', 1)
     return f"<figure>{drawn}</figure>"
 
 
@@ -67,31 +74,35 @@ def folded(said: str, html: str) -> str:
     return f"<details><summary>{escape(said)}</summary>{html}</details>"
 
 
-def with_table(figure: Figure, alt: str, facts: Picture, width: str = "28rem") -> Picture:
+def with_table(figure: Figure, alt: str, facts: Picture) -> Picture:
     """Show a figure, and below it, folded up, the table of the same facts, which is also its text."""
-    return Picture(fitted(figure, alt, width) + folded("The same as a table", facts.html), facts.text)
+    return Picture(fitted(figure, alt) + folded("The same as a table", facts.html), facts.text)
 
 
 def room_figure() -> Figure:
     """Draw ``__GFP_BITS_SHIFT`` of each milestone, as a range over its configurations, against the limit of 29."""
-    figure = Figure(figsize=(8, 3.6), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(5.4, 3.2), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    names = [kernel.split(" ")[0] for kernel in MILESTONES]
+    names = ["the RFC" if "FAST_TRY" in kernel else kernel.split(" ")[0] for kernel in MILESTONES]
+    left_in = {kernel: MAX_BITS_SHIFT - max(v.shift for v in variants(kernel)) for kernel in MILESTONES}
+    rfc, last = next(kernel for kernel in MILESTONES if "FAST_TRY" in kernel), list(MILESTONES)[-1]
     for at, kernel in enumerate(MILESTONES):
         shifts = [v.shift for v in variants(kernel)]
-        marker, colour = ("s", ORANGE) if "FAST_TRY" in kernel else ("o", BLUE)
+        marker, colour = ("s", ORANGE) if kernel == rfc else ("o", BLUE)
         axes.plot([at, at], [min(shifts), max(shifts)], color=GREY, linewidth=2, zorder=1)
         axes.scatter([at], [min(shifts)], marker="_", s=90, color=GREY, zorder=2)
         axes.scatter([at], [max(shifts)], marker=marker, s=60, color=colour, zorder=2)
-        left = f"{MAX_BITS_SHIFT - max(shifts)} left"
-        axes.annotate(left, (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+        axes.annotate(
+            f"{left_in[kernel]} left", (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8
+        )
     axes.axhline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
     limit = f"{MAX_BITS_SHIFT}: above it the radix tree's BUILD_BUG_ON stops the build"
     axes.annotate(limit, (0, MAX_BITS_SHIFT), (0, 4), textcoords="offset points", fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_ylim(22, 31)
     axes.set_ylabel("__GFP_BITS_SHIFT")
-    axes.set_title("Room in the gfp word; the RFC is the square", fontsize=10, loc="left")
+    title = f"Bits left: {left_in[rfc]} with the RFC (the square), {left_in[last]} in {names[-1]}"
+    axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -105,4 +116,4 @@ def room() -> Picture:
     facts = table(["kernel", "lowest shift", "highest shift", "bits left at worst"], rows)
     ranges = "; ".join(f"{kernel} {low} to {high}" for kernel, low, high, _ in rows)
     alt = f"Range of __GFP_BITS_SHIFT over the configurations of each kernel, limit {MAX_BITS_SHIFT}: {ranges}"
-    return with_table(room_figure(), alt, facts, "36rem")
+    return with_table(room_figure(), alt, facts)

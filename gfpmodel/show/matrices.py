@@ -29,7 +29,7 @@ MARKS = {
     "moot": ("s", "white", "0.55", "context itself reported"),
 }
 STATES = ("warm", "dry")  # of the cpu's lists: the left and the right mark
-WHICH = "left mark: pages on the cpu's lists (warm); right: none (dry)"
+WHICH = "left mark: pages on this CPU's lists; right mark: none"
 
 # inches
 LEFT, COLUMN, LINE, GAP, SHIFT = 1.74, 0.26, 0.135, 0.07, 0.061
@@ -139,14 +139,14 @@ def matrix_figure(matrix: Matrix) -> Figure:
         first = top
         for row in (row for row in rows if row.config == config):
             middle = top + row.height / 2
-            axes.axhline(top, color="0.8", linewidth=0.6)
+            axes.axhline(top, color="0.5", linewidth=0.6)
             axes.text(0.06, middle, "\n".join(row.label), va="center", fontsize=7, linespacing=1.25)
             for x, pair in zip(centres, row.columns, strict=True):
                 for side, status_name in zip((-SHIFT, SHIFT), pair, strict=True):
                     places.setdefault(status_name, []).append((x + side, middle))
             top += row.height
-        axes.axhline(top, color="0.8", linewidth=0.6)
-        axes.vlines([x + COLUMN / 2 for x in centres[:-1]], first, top, color="0.85", linewidth=0.6)
+        axes.axhline(top, color="0.5", linewidth=0.6)
+        axes.vlines([x + COLUMN / 2 for x in centres[:-1]], first, top, color="0.5", linewidth=0.6)
     draw_marks(axes, places)
     y = draw_legend(axes, [name for name in MARKS if name in places], width)
     axes.text(0.06, y + 0.18, WHICH, va="center", fontsize=7.5)

@@ -99,7 +99,7 @@ def whisker_figure(axis: str, rows: Rows) -> Figure:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel(f"{axis}; line: 95 % interval over seeds", fontsize=8, loc="right")
-    axes.grid(axis="x", color="0.9")
+    axes.grid(axis="x", color="0.5", alpha=0.35)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if len(names) > 1:

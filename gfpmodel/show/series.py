@@ -51,4 +51,4 @@ def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
     facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
     ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
     alt = f"Pages on one cpu's lists by type over time. {ranges}"
-    return with_table(lists_figure(panels), alt, facts, "40rem")
+    return with_table(lists_figure(panels), alt, facts)

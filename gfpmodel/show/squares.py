@@ -18,40 +18,10 @@ from gfpmodel.show.matrices import status, unique
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.places import SIGNS
 from gfpmodel.show.repeat import python
-from gfpmodel.show.spoken import spoken
+from gfpmodel.show.spoken import PLACES, spoken
 from gfpmodel.show.stacks import SHORT, printed
 from gfpmodel.show.widgets import choice, every_frame, pane
 
-#: The named contexts in a reader's words.
-PLACES = {
-    "task": "in a task, nothing is held",
-    "spin": "a spinlock is held",
-    "raw": "a raw spinlock is held",
-    "raw_irqsave": "a raw spinlock is held, interrupts are off",
-    "irqoff": "interrupts are off",
-    "preemptoff": "preemption is off",
-    "bhoff": "softirqs are off",
-    "softirq": "in a softirq",
-    "softirq_raw": "in a softirq that holds a raw spinlock",
-    "hrt": "in a hard interrupt",
-    "hrt_raw": "in a hard interrupt that holds a raw spinlock",
-    "hrt_spin": "in a hard interrupt that holds a spinlock",
-    "hrt_over_mutex": "in a hard interrupt that came over a held mutex",
-    "hrt_over_raw": "in a hard interrupt that came over a held raw spinlock",
-    "hrt_over_spin": "in a hard interrupt that came over a held spinlock",
-    "hrt_soft_decl": "in a timer that PREEMPT_RT runs in a softirq",
-    "irqwork": "in irq_work that PREEMPT_RT runs in a thread",
-    "irqwork_hard": "in irq_work that stays in the hard interrupt",
-    "ipi": "in an interrupt sent by another CPU",
-    "rcu": "under rcu_read_lock()",
-    "rcu_sched": "under rcu_read_lock_sched()",
-    "mutex": "a mutex is held",
-    "rwlock_r": "an rwlock is held for reading",
-    "raw_try": "a raw spinlock is held that was only tried",
-    "spin_raw": "a spinlock is held, and a raw one under it",
-    "nmi": "in an NMI",
-    "zone_lock": "zone->lock itself is held",
-}
 KERNELS = {
     "mainline": "v5.8, no check of lock nesting",
     "PROVE_RAW_LOCK_NESTING": "v5.8 with PROVE_RAW_LOCK_NESTING",

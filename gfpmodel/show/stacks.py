@@ -315,7 +315,8 @@ def result(found: Verdict) -> str:
 def outcome(found: Verdict) -> str:
     """Return the end of a request in a few words."""
     said = [f"{SAID}{SHORT[report.kind]}" for report in found.printed]
-    return f"{result(found)}; {', '.join(said) or 'nothing is printed'}"
+    silent = "nothing is printed, though a list may be corrupted" if found.unsafe else "nothing is printed"
+    return f"{result(found)}; {', '.join(said) or silent}"
 
 
 def shows(found: Verdict) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import nbformat
 import pytest
 
-from gfpmodel.meeting.app import CONFIGS
+from gfpmodel.meeting.app import BOOK, CONFIGS
 from gfpmodel.meeting.case import Case, answer, block, query
 from gfpmodel.proposals import PROPOSALS
 from tests.conftest import PATIENCE
@@ -97,6 +97,15 @@ def ask(address: str, method: str, path: str, body: bytes | None = None) -> int:
 def test_the_server_has_nothing_but_the_page(address: str, path: str) -> None:
     assert ask(address, "GET", path) == 404
     assert ask(address, "POST", path, b"{}") == 404
+
+
+def test_the_book_is_beside_the_page_and_nothing_else_of_the_checkout(address: str) -> None:
+    built = BOOK.is_dir()
+    assert ask(address, "GET", "/book/book/index.html") == (200 if built else 404)
+    assert ask(address, "GET", "/book/no.html") == 404
+    for path in ("/book/../../README.md", "/book/%2e%2e/%2e%2e/README.md", "/book//etc/passwd"):
+        assert ask(address, "GET", path) in (403, 404)
+    assert ("Back to the book" in get(address).body) == built
 
 
 @pytest.mark.parametrize("method", ["FOO", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])

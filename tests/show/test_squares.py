@@ -11,8 +11,8 @@ import pytest
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
 from gfpmodel.show.matrices import MARKS, status
-from gfpmodel.show.spoken import spoken
-from gfpmodel.show.squares import BEFORE, KERNELS, PLACES, WORST, frame_of, grid, matrix_browser, told
+from gfpmodel.show.spoken import PLACES, spoken
+from gfpmodel.show.squares import BEFORE, KERNELS, WORST, frame_of, grid, matrix_browser, told
 
 FEW = ("task", "raw", "hrt", "hrt_spin", "zone_lock")
 NESTING, RT = "PROVE_RAW_LOCK_NESTING", "PREEMPT_RT 2020"
