@@ -27,9 +27,9 @@ from gfpmodel.mm.rules import ORDINARY
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
-from gfpmodel.show import stepper
 from gfpmodel.show.matrices import status
 from gfpmodel.show.measured import measured
+from gfpmodel.show.path import pages
 from gfpmodel.show.pictures import Picture, table, to_repeat
 from gfpmodel.show.stacks import nested, outcome, result, way, way_of_work
 from gfpmodel.sim import Interval
@@ -265,7 +265,7 @@ def way_of(found: Verdict, pcp: str) -> Picture:
         return _said(refusal(found))
     if found.deadlock:
         return way(found)
-    return way(found) + _titled(f"pages, on the lists of {found.kernel.engine}", stepper.pages(walked(found, pcp)))
+    return way(found) + _titled(f"pages, on the lists of {found.kernel.engine}", pages(walked(found, pcp)))
 
 
 def _said(text: str) -> Picture:

@@ -13,6 +13,7 @@ from gfpmodel.mm.script import run_script
 from gfpmodel.proposals import proposal
 from gfpmodel.show import chain, stepper
 from gfpmodel.show.drawn import PANEL, Box, moved, origin, placed, travel
+from gfpmodel.show.path import path
 from gfpmodel.show.pictures import style
 from gfpmodel.show.stacks import Ask, nested
 
@@ -53,7 +54,7 @@ def drawings() -> dict[str, str]:
     steps = stepper.frames(small_machine(proposal("fast_try")), "+0m +0m +0 +2 -4 -1 -2 -3 d0", 2)
     blocks = chain.frames(chain.drawn_machine(proposal("fast_try")), 10)
     stack = nested(Ask("none")("mutex>hardirq>raw:krc.lock", PROVING), "mask 0")
-    way = stepper.path(next(run_script(small_machine(), "+0")))
+    way = path(next(run_script(small_machine(), "+0")))
     return {"refill": steps[3].html, "steal": steps[12].html, "refused": blocks[10].html, "stack": stack.html} | {
         "way": way.html
     }

@@ -11,7 +11,8 @@ from gfpmodel.mm.exercises import exercise, small_machine
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.proposals import proposal
 from gfpmodel.show.live import MAX_STEPS
-from gfpmodel.show.stepper import TOLD, frames, lists, pages, path, rows, tell
+from gfpmodel.show.path import TOLD, pages, path, rows, tell
+from gfpmodel.show.stepper import frames, lists
 from gfpmodel.show.widgets import stepper
 from tests.show.test_pictures import Balanced
 
@@ -150,3 +151,17 @@ def test_the_box_says_what_is_wrong_and_keeps_the_last_picture(text: str) -> Non
     assert shown.value == before != ""
     box.value = "+0"
     assert not wrong.value
+
+
+def test_a_refill_is_done_before_the_lock_is_given_back() -> None:
+    told = [function for _, function, _ in rows(next(iter(run_script(small_machine(), "+0m"))))]
+    assert told.index("spin_lock(&zone->lock)") < told.index("rmqueue_bulk") < told.index("spin_unlock(&zone->lock)")
+    drawn = path(next(iter(run_script(small_machine(), "+2")))).html
+    assert "zone-&gt;lock held" in drawn
+
+
+def test_the_key_names_the_bars_that_are_drawn() -> None:
+    allocator = small_machine()
+    _, hit = run_script(allocator, "+0m +0m")
+    assert "interrupts off" in path(hit).html
+    assert "lock held" not in path(hit).html
