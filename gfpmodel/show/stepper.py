@@ -279,6 +279,6 @@ def frames(allocator: PageAllocator, text: str, zone: int) -> list[Picture]:
         said = "; ".join(f"{function}: {does}" if function else does for function, does in moment.said)
         spoken = "; ".join(f"<code>{escape(f)}</code> {escape(d)}" if f else escape(d) for f, d in moment.said)
         line = time_line(names, owners, at, "the operations in their order")
-        html = captioned(*heads, spoken, draw(moment.scene, plan, before), line)
+        html = captioned(*heads, spoken if step else "", draw(moment.scene, plan, before), line)
         drawn.append(Picture(html, "\n".join([heads[1], heads[0], said, *words(moment.scene, before)])))
     return drawn

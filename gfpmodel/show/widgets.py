@@ -184,12 +184,12 @@ def player() -> tuple[W.Play, W.IntSlider, W.Stack, W.HBox]:
     return play, slider, stack, controls
 
 
-def played(frames: Sequence[Picture]) -> tuple[W.HBox, W.Stack]:
-    """Return a player over frames: its controls, and the frames."""
+def played(frames: Sequence[Picture], opens: int) -> tuple[W.HBox, W.Stack]:
+    """Return a player over frames: its controls, and the frames, open on one in which something happens."""
     play, slider, stack, controls = player()
     stack.children = [pane(frame) for frame in frames]
-    stack.selected_index = 0
     slider.max = play.max = len(frames) - 1
+    slider.value = play.value = stack.selected_index = min(opens, len(frames) - 1)
     return controls, stack
 
 
@@ -200,9 +200,10 @@ def chain_stepper(row: Rule, objects: int) -> W.VBox:
     """
     count = len(live.all_events(objects, row.name))
     drawn = [live.chain(objects, at, row.name) for at in range(count)]
+    some = objects // 2 + 1
     number = W.IntSlider(value=objects, min=1, max=40, description="objects", layout=FULL, style=LABEL)
     mine = own("chain", {"objects": number, "at": stepped(100)}, row=row.name)
-    return W.VBox([W.HTML(style()), *played(drawn), mine])
+    return W.VBox([W.HTML(style()), *played(drawn, some), mine])
 
 
 def stepper(text: str, row: Rule | None = None) -> W.VBox:
@@ -212,8 +213,9 @@ def stepper(text: str, row: Rule | None = None) -> W.VBox:
     """
     name = row.name if row else None
     drawn = [live.steps(text, at, name) for at in range(len(live.all_steps(text, name)))]
+    refilled = next((at for at, one in enumerate(drawn) if "rmqueue_bulk" in one.text), 1)
     mine = own("steps", {"ops": typed(text), "at": stepped(9 * live.MAX_STEPS)}, row=name)
-    return W.VBox([W.HTML(style()), *played(drawn), mine])
+    return W.VBox([W.HTML(style()), *played(drawn, refilled), mine])
 
 
 def nesting(
