@@ -55,6 +55,7 @@ def summary_picture(rows: Rows, opens: tuple[str, str] | None = None, name: str 
 def button(name: str, cell: str, found: Verdict, what: str, checked: bool) -> str:
     """Return a cell: a mark that can be chosen."""
     mark, word = SIGNS[status(found)]
+    word += f", {found.result}" * (status(found) == "reported")  # a report does not say whether a page came
     label = escape(f"{what}: {word}", quote=True)
     return (
         f'<td><label class="{status(found)}"><input type="radio" name="{name}" id="{cell}" aria-label="{label}"'

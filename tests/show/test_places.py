@@ -26,7 +26,7 @@ def test_it_says_each_verdict_in_its_text_and_on_its_button() -> None:
     body = [re.split(r" {2,}", line) for line in shown.text.splitlines()[1:]]
     assert body == [["under a raw lock", "NULL", "reported"], ["zone->lock held", "NULL", "deadlock"]]
     labels = [unescape(label) for label in re.findall(r'aria-label="([^"]*; [^"]*)"', shown.html)]
-    assert "under a raw lock; mask 0: reported" in labels
+    assert "under a raw lock; mask 0: reported, page" in labels
     assert f"zone->lock held; mask 0: {SIGNS['deadlock'][1]}" in labels
 
 
