@@ -23,6 +23,7 @@ from gfpmodel.gfp import Layout, layout, meaning, shift_report, variants, with_s
 from gfpmodel.locking import Cpu, Kernel, Setup, Verdict, make_kernel, make_request, verdict
 from gfpmodel.locking.classes import wait_text
 from gfpmodel.locking.matrix import CONFIGS
+from gfpmodel.locking.spoken import PLACES, spoken
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm.exercises import Exercise, exercise, numbers, small_machine
 from gfpmodel.mm.kernels import FIRST
@@ -274,6 +275,9 @@ def stock(small: PageAllocator) -> str:
 
 # locking
 
+#: The states of this CPU's lists that are asked about most, in a reader's words.
+LISTS = {"dry": "list empty", "warm": "pages on the list"}
+
 
 @seeded
 def stack_question(seed: int, row: str = "gfp0", config: str = "PROVE_RAW_LOCK_NESTING", pcp: str = "dry") -> Question:
@@ -287,7 +291,7 @@ def stack_question(seed: int, row: str = "gfp0", config: str = "PROVE_RAW_LOCK_N
     for text in pick(numbers(seed), STACKS, 5):
         found = answer(row, text, pcp, kernel)
         items.append(Item(text, yes(found.printed or found.deadlock), why(found)))
-    return Question(f"is {row} reported on {config}, lists {pcp}", tuple(items))
+    return Question(f"is {spoken(row)} reported on {config}, {LISTS.get(pcp, pcp)}", tuple(items))
 
 
 @seeded
@@ -305,8 +309,8 @@ def row_question(
     for row in rows:
         found = answer(row, text, pcp, kernel)
         truth = "report" if found.printed or found.deadlock else found.result
-        items.append(Item(row, truth, why(found), ("page", "NULL", "report")))
-    return Question(f"under {text}, lists {pcp}, on {config}", tuple(items))
+        items.append(Item(spoken(row), truth, why(found), ("page", "NULL", "report")))
+    return Question(f"{PLACES.get(text, text)}; {LISTS[pcp]}; {config}", tuple(items))
 
 
 def matrix_kernel(config: str) -> Kernel:
@@ -343,8 +347,9 @@ def recorded_question(seed: int, cells: Sequence[Mapping[str, str]], count: int 
         held = row["locks_held"] or "nothing"
         irqs = "off" if row["irqs_off"] == "1" else "on"
         hint = f"a booted kernel's log: held {held}, preempt_count {row['preempt_count']}, interrupts {irqs}"
-        items.append(Item(f"{row['request']} in {row['context']}, lists {row['pcp']}", yes(said), hint))
-    return Question("was it reported on the booted kernel", tuple(items))
+        where = PLACES.get(row["context"], row["context"])
+        items.append(Item(f"{row['request']}, {where}; {LISTS.get(row['pcp'], row['pcp'])}", yes(said), hint))
+    return Question("was it reported on the booted kernel?", tuple(items))
 
 
 # rcu

@@ -24,12 +24,12 @@ from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
+from gfpmodel.locking.spoken import PLACES
 from gfpmodel.meeting.case import BESIDE, KERNELS, LOADS, Case, answer, choice, notebook, page, parse_pair, query
 from gfpmodel.meeting.report import explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
 from gfpmodel.show.reports import LONGEST
-from gfpmodel.show.spoken import PLACES
 
 FILES = Path(__file__).parent / "page"
 LOCAL = ("127.0.0.1", "localhost", "::1")

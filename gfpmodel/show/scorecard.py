@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets as W
 
 from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard, scorecard
+from gfpmodel.locking.spoken import spoken
 from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
-from gfpmodel.show.spoken import spoken
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 

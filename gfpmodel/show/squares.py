@@ -13,12 +13,12 @@ from html import escape
 import ipywidgets as W
 
 from gfpmodel.locking.matrix import Cell, Matrix
+from gfpmodel.locking.spoken import PLACES, spoken
 from gfpmodel.locking.verdict import Verdict
 from gfpmodel.show.matrices import status, unique
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.places import SIGNS
 from gfpmodel.show.repeat import python
-from gfpmodel.show.spoken import PLACES, spoken
 from gfpmodel.show.stacks import SHORT, printed
 from gfpmodel.show.widgets import choice, every_frame, pane
 

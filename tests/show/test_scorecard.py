@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Scorecard
+from gfpmodel.locking.spoken import SPOKEN, spoken
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.scorecard import BEHIND, score_picture, tenant_scrubber
-from gfpmodel.show.spoken import SPOKEN, spoken
 from gfpmodel.sim.grids import TENANT_RATES
 
 DATA = Path(__file__).parents[2] / "book/data"

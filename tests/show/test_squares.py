@@ -10,8 +10,8 @@ import pytest
 
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
+from gfpmodel.locking.spoken import PLACES, spoken
 from gfpmodel.show.matrices import MARKS, status
-from gfpmodel.show.spoken import PLACES, spoken
 from gfpmodel.show.squares import BEFORE, KERNELS, WORST, frame_of, grid, matrix_browser, told
 
 FEW = ("task", "raw", "hrt", "hrt_spin", "zone_lock")
