@@ -76,6 +76,18 @@ CUT_OFF = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.checkVisibility() && !e.closest('mjx-assistive-mml, .visually-hidden'))
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .map(e => e.outerHTML.slice(0, 120))"""
+#: Words of a figure that are smaller than can be read beside the text, in CSS pixels.
+SMALL = """() => [...document.querySelectorAll('article svg text, article .gfp-word i')]
+    .filter(e => e.checkVisibility() && !e.closest('mjx-container') && e.textContent.trim())
+    .map(e => [parseFloat(getComputedStyle(e).fontSize) * (m => m ? Math.hypot(m.c, m.d) : 1)(e.getScreenCTM?.()), e.textContent.trim()])
+    .filter(([size]) => size < 11.9).map(([size, said]) => `${size.toFixed(1)} px: ${said}`)"""
+#: What goes on beyond its own edge, where nothing says so: a box that scrolls has a shadow there (book.css).
+CUT = """() => [...document.querySelectorAll('article *')]
+    .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 2 && e.clientWidth > 1)
+    .filter(e => !e.closest('mjx-container, .visually-hidden, .gfp-heard, svg, select, textarea, input, .tippy-box'))
+    .filter(e => { const s = getComputedStyle(e);
+        return s.overflowX !== 'visible' && !s.backgroundAttachment.includes('local'); })
+    .map(e => e.outerHTML.slice(0, 160))"""
 #: Whether a picture of every page is kept, and not only of one in which something is wrong.
 PICTURES = bool(os.environ.get("GFPMODEL_PICTURES"))
 MOST_BYTES = 3_000_000
@@ -173,12 +185,15 @@ def test_look(opened: Visit, width: int, scheme: str) -> None:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate(UNFOLD)
+    cut, small = page.evaluate(CUT), page.evaluate(SMALL) if width == 1280 else []
     shut_out = page.evaluate(COLOURS_SHUT_OUT, [scheme, COLOURS])
     if scheme == "light":
         shut_out += page.evaluate(f"rules => ({SHUT_OUT})(document, rules)", ALL_BUT_COLOURS)
     if PICTURES or overhang > 0 or shut_out:
         name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
         page.screenshot(path=SHOTS / name, full_page=True)
+    assert not cut, "\n".join(cut)
+    assert not small, "\n".join(small)
     assert overhang <= 0, f"the page is {overhang} px wider than the window"
     assert not shut_out, "\n".join(shut_out)
 

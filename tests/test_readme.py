@@ -22,7 +22,7 @@ def test_picture_is_current() -> None:
     from gfpmodel.show.figures import GEOMETRY, room_figure, svg
 
     # without its coordinates: they hang on a processor's last digits
-    assert GEOMETRY.sub("", PICTURE.read_text()) == GEOMETRY.sub("", svg(room_figure(), ALT) + os.linesep)
+    assert GEOMETRY.sub("", PICTURE.read_text()) == GEOMETRY.sub("", svg(room_figure(), ALT, "white") + os.linesep)
 
 
 def test_commands_exist() -> None:

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     if argv:
         print(__doc__, file=sys.stderr)
         return 2
-    PICTURE.write_text(svg(room_figure(), ALT) + "\n")
+    PICTURE.write_text(svg(room_figure(), ALT, "white") + "\n")
     return 0
 
 

@@ -40,11 +40,11 @@ def px(value: float) -> str:
     return f"{round(value, 1) + 0:.6g}"  # + 0: no "-0"
 
 
-def svg(figure: Figure, alt: str) -> str:
+def svg(figure: Figure, alt: str, paper: str = "none") -> str:
     """Return a figure as one SVG element that says ``alt`` to a screen reader; the same figure gives the same bytes."""
     out = StringIO()
     with mpl.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(out, format="svg", facecolor=paper, metadata={"Date": None, "Creator": None})
     body = GEOMETRY.sub(lambda attribute: NUMBER.sub(lambda n: px(float(n[0])), attribute[0]), out.getvalue())
     body = re.sub("#(000000|595959|ffffff)", lambda colour: THEME[colour[0]], body)
     head = f'<svg role="img" aria-label="{escape(alt)}" fill="currentColor" style="max-width: 100%; height: auto"'
