@@ -317,7 +317,7 @@ def test_three_clicks_lead_from_a_cell_to_the_chapter_behind_the_verdict(visits:
     report = "BUG: Invalid wait context"
     visit = visits("file")
     page = visit.open("book/index.html")
-    page.get_by_role("radio", name="RT: a raw lock held, pages on the list; the flag: reported").check()
+    page.get_by_role("radio", name="RT of 2020: a raw lock held, pages on the list; the flag: reported").check()
     shown = page.locator(".gfp-places section:visible")
     expect(shown.get_by_text(report)).to_be_in_viewport()
     expect(shown.get_by_text("&zone->lock")).to_have_count(0)  # the lists have a lock of their own there
