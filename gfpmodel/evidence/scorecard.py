@@ -324,7 +324,7 @@ COLUMNS = (
     Column("low", "the same, memory low", ("verdicts",), "more", read_low),
     Column("rt", "the same, RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
     Column("cross", "fails if another CPU frees", ("cross_cpu", "pool"), "less", read_cross),
-    Column("recorded", "fails in recorded workloads", ("refills", "kfree"), "", read_recorded),
+    Column("recorded", "list or cache found empty, recorded", ("refills", "kfree"), "", read_recorded),
     Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
     Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
     Column("tenant", "fails beside other callers", ("co_tenant",), "less", read_tenant),
