@@ -354,3 +354,24 @@ def test_what_slab_says_of_a_failure_is_part_of_it() -> None:
     head = "worker: page allocation failure: order:0, mode:0x820(GFP_ATOMIC), nodemask=(null),cpuset=/,mems_allowed=0"
     (one,) = explain("\n".join([head, *SLUB]))
     assert (one["kind"], one["asked"]["order"]) == ("allocation failure", 0)
+
+
+# faults of earlier versions
+
+
+def test_fragmentation_is_not_hidden_by_a_zone_that_keeps_its_pages() -> None:
+    """Order 4, singles alone: DMA32 has 77985 of 15900 pages, Normal 1985 of 1000; DMA keeps 15800 of its 3808."""
+    zones = (
+        zone(3808, 25, "Node 0 DMA", reserve="0 2900 15800 15800 15800"),
+        zone(78_000, 3000, "Node 0 DMA32", reserve="0 0 12900 12900 12900"),
+        zone(2000),
+    )
+    why = report("6.6.30", "GFP_KERNEL", *zones, order=4)["summary"]["why"]
+    assert "node 0 Normal and node 0 DMA32 passed the mark, but had no block of order 4" in why.replace("Node", "node")
+    assert "fragmentation" in why
+    assert "node 0 DMA keeps its pages from this request" in why
+    assert "nearest" not in why
+    blocks = "0*4kB 0*8kB 500*16kB (C) 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 8000kB"
+    why = report("6.6.30", "GFP_KERNEL", zone(3000, 500, "Node 0 DMA32", blocks=blocks), zone(900), order=2)
+    assert "in node 0 Normal too few pages were free" in why["summary"]["why"].replace("In", "in")
+    assert "node 0 DMA32 passed the mark, but had no block of order 2" in why["summary"]["why"]
