@@ -29,7 +29,10 @@ _SWITCH = re.compile(r"<(/?)(IRQ|NMI|SOFTIRQ|TASK|EOI)>")
 _KSWAPD = re.compile(r"^kswapd\d+: ")
 SOFTIRQ = {"__do_softirq", "handle_softirqs", "run_ksoftirqd", "irq_exit", "irq_exit_rcu"}
 HARDIRQ = {"el1_irq", "el1h_64_irq", "gic_handle_irq", "__irq_svc", "__handle_domain_irq", "handle_domain_irq"}
-RECLAIM = {"try_to_free_pages", "try_to_free_mem_cgroup_pages", "__node_reclaim", "balance_pgdat", "__perform_reclaim"}
+RECLAIM = {
+    "try_to_free_pages", "try_to_free_mem_cgroup_pages", "__node_reclaim", "balance_pgdat", "__perform_reclaim",
+    "__alloc_pages_direct_compact",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def context_of(lines: Iterable[str]) -> Context:
         interrupt = True
     elif names:
         interrupt = bool(interrupt)
-    reclaims = "it is reclaiming memory" if names & RECLAIM and not interrupt else ""
+    reclaims = "it is reclaiming or compacting memory" if names & RECLAIM and not interrupt else ""
     return Context(interrupt, "its task is kswapd" if _KSWAPD.search(first) and not interrupt else reclaims)
 
 
