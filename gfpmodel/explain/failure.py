@@ -71,8 +71,8 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
         yield without_sums(it)
     if it.found.kind == "allocation failure" and it.order is not None and persists(it):
         yield (
-            "a request of this order that may reclaim and call the OOM killer is as a rule tried again until it gets a "
-            "page; it fails, among others, for a task that is being killed (OOM victim) or itself reclaims (PF_MEMALLOC)"
+            "a request of this order that may reclaim and call the OOM killer is as a rule tried again until it gets "
+            "a page; it fails, among others, for a task that is being killed (OOM victim) or reclaims (PF_MEMALLOC)"
         )
         yield from of_those_that_fail(it)
 

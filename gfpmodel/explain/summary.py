@@ -106,8 +106,13 @@ def zones_words(it: Failure) -> str:
         return f"whether {which} had a page to give cannot be said, {lack}"
     if tests == ["block"]:
         return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"
-    if "block" in tests:
-        return "; ".join(by_test(sorted(deciding, key=preferred, reverse=True), it.order or 0))
+    return failed_words(deciding, it.order or 0)
+
+
+def failed_words(deciding: Sequence[Sum], order: int) -> str:
+    """Return what zones lacked of which all failed: each by its test, or the first one and the nearest."""
+    if any(s.test == "block" for s in deciding):
+        return "; ".join(by_test(sorted(deciding, key=preferred, reverse=True), order))
     nearest = min(deciding, key=lambda s: s.short)
     first = max(deciding, key=preferred)
     here = f"in {first.zone} {TESTS[first.test]}"
