@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, tried_last
-from gfpmodel.explain.pages import Failure, decisive, failing
+from gfpmodel.explain.pages import INELIGIBLE, Failure, decisive, failing
 from gfpmodel.explain.zones import Sum, largest_order, shortage
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode
@@ -99,14 +99,22 @@ def zones_words(it: Failure) -> str:
         return f"{passing} had a page to give by these numbers, so that perhaps memory was freed since it was asked"
     if "unknown" in tests:
         which = ", ".join(s.zone for s in deciding if s.test == "unknown")
-        rules = any(s.either for s in deciding if s.test == "unknown")
-        lack = "as the kernels that it may be of have different rules" if rules else "as a number is not told"
-        if any(zone.mixed for zone in it.info.zones):
-            lack = "as lines of another report are mixed with these"
+        lack = untold(it, [s for s in deciding if s.test == "unknown"])
         return f"whether {which} had a page to give cannot be said, {lack}"
     if tests == ["block"]:
         return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"
     return failed_words(deciding, it.order or 0)
+
+
+def untold(it: Failure, sums: Sequence[Sum]) -> str:
+    """Return why tests cannot be told, in words."""
+    if any(zone.mixed for zone in it.info.zones):
+        return "as lines of another report are mixed with these"
+    if any(s.either for s in sums):
+        return "as the kernels that it may be of have different rules"
+    if all(doubt.startswith(INELIGIBLE) for s in sums for doubt in s.doubts):
+        return "as whether the request was allowed to use it is not told"
+    return "as a number is not told"
 
 
 def failed_words(deciding: Sequence[Sum], order: int) -> str:
