@@ -14,7 +14,7 @@ from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, calls_oom_killer, otherwise, tried_last, waits
 from gfpmodel.explain.pages import Failure, Rules, by_node, decisive, failing, read_failure, sums_of
 from gfpmodel.explain.request import Asks
-from gfpmodel.explain.summary import UNASKED, beyond_words, summary, without_sums
+from gfpmodel.explain.summary import UNASKED, beyond_words, summary, untold, without_sums
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
@@ -63,10 +63,8 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
         yield "fragmentation: the pages are free, but in smaller or other blocks"
     elif tests == {"block"}:
         yield "fragmentation, not the mark: the pages are free, but in smaller or other blocks"
-    elif any(s.either for s in it.sums if s.test == "unknown"):
-        yield "why it failed cannot be said for certain: the kernels that it may be of have different rules"
     elif "unknown" in tests:
-        yield "why it failed cannot be said for certain: a number that decides is not told"
+        yield f"why {verb(it)} cannot be said for certain, {untold(it, [s for s in it.sums if s.test == 'unknown'])}"
     elif not it.sums:
         yield without_sums(it)
     if it.found.kind == "allocation failure" and it.order is not None and persists(it):

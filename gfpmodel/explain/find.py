@@ -182,7 +182,8 @@ def unbroken(texts: Iterable[str]) -> Iterator[str]:
         text = kept + text + "\n" * (not text.endswith("\n"))
         last = text.rfind("\n", 0, -1) + 1
         word = text[last:].rsplit(None, 1)[-1:]
-        cut = last if word and word[0].rstrip(":") in _BEFORE_BREAK else len(text)
+        below = bool(kept) and last == len(kept)  # a title is broken once
+        cut = len(text) if below or not word or word[0].rstrip(":") not in _BEFORE_BREAK else last
         text, kept = text[:cut], text[cut:]
         if text:
             yield text

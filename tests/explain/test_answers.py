@@ -408,3 +408,15 @@ def test_who_compacts_memory_looks_at_no_mark() -> None:
     one = report("6.6.30", "GFP_KERNEL", zone(400), trace=chain)
     assert failed(one) == [("none", 0)]
     assert "tried again" not in render(one)
+
+
+def test_of_a_stall_nothing_is_said_to_have_failed() -> None:
+    """What of the pages is CMA's was cut off."""
+    zones = zone(6010, 6000, reserved_highatomic=-1, free_cma=-1)
+    text = (
+        "worker: page allocation stalls for 130564ms, order:0, mode:0x14040c0(GFP_KERNEL|__GFP_COMP), nodemask=(null)"
+    )
+    (one,) = explain("\n".join([text, "CPU: 1 PID: 70 Comm: worker Not tainted 4.10.0 #1", "Mem-Info:", *zones]))
+    assert one["failing"] == "unknown"
+    assert "why it is held up cannot be said for certain, as a number is not told" in one["why"]
+    assert "it failed" not in render(one)

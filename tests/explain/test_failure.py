@@ -158,6 +158,19 @@ def test_a_cpuset_binds_who_may_wait(kernel: str, names: str, trace: tuple[str, 
     assert all("mems_allowed=0 leaves its node out" in line for line in one["outside"])
 
 
+@pytest.mark.parametrize(
+    "begin",
+    ["handle_percpu_devid_irq", "generic_handle_domain_irq", "do_irq", "__do_irq", "common_interrupt", "gic_handle_irq"]
+    + ["__do_softirq", "net_rx_action", "sysvec_apic_timer_interrupt", "nmi_handle", "run_timer_softirq"],
+)
+def test_an_interrupt_is_known_by_any_function_by_which_one_begins(begin: str) -> None:
+    """A chain without marks, as those of arm64, RISC-V and powerpc are."""
+    trace = ("Call trace:", " warn_alloc+0xf0/0x180", f" {begin}+0x1/0x2", " ask+0x1/0x2")
+    one = report("6.6.10", "GFP_NOWAIT|__GFP_HARDWALL", *TWO, trace=trace)
+    assert (failed(one)[1], one["outside"]) == (("none", 0), [])
+    assert report("6.6.10", "GFP_NOWAIT|__GFP_HARDWALL", *TWO, trace=trace[:2] + trace[3:])["outside"]
+
+
 def test_a_node_that_is_left_out_is_named_with_the_reason() -> None:
     one = report("6.6.10", "GFP_USER", *TWO, nodes=", nodemask=0,cpuset=/,mems_allowed=0-1")
     assert one["outside"] == ["node 1 Normal: nodemask=0 leaves its node out"]
