@@ -11,10 +11,10 @@ from typing import Any
 from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.candidates import span
 from gfpmodel.explain.contradictions import COSTLY_ORDER
-from gfpmodel.explain.otherwise import LAST_TRY, otherwise, tried_last, waits
-from gfpmodel.explain.pages import Failure, by_node, decisive, failing, read_failure
+from gfpmodel.explain.otherwise import LAST_TRY, calls_oom_killer, otherwise, tried_last, waits
+from gfpmodel.explain.pages import Failure, Rules, by_node, decisive, failing, read_failure, sums_of
 from gfpmodel.explain.request import Asks
-from gfpmodel.explain.summary import UNASKED, beyond_words, summary, without_sums
+from gfpmodel.explain.summary import UNASKED, beyond_words, summary, untold, without_sums
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
 from gfpmodel.gfp.names import decode
@@ -63,17 +63,45 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
         yield "fragmentation: the pages are free, but in smaller or other blocks"
     elif tests == {"block"}:
         yield "fragmentation, not the mark: the pages are free, but in smaller or other blocks"
-    elif any(s.either for s in it.sums if s.test == "unknown"):
-        yield "why it failed cannot be said for certain: the kernels that it may be of have different rules"
     elif "unknown" in tests:
-        yield "why it failed cannot be said for certain: a number that decides is not told"
+        yield f"why {verb(it)} cannot be said for certain, {untold(it, [s for s in it.sums if s.test == 'unknown'])}"
     elif not it.sums:
         yield without_sums(it)
     if it.found.kind == "allocation failure" and it.order is not None and persists(it):
         yield (
-            "a request of this order that may reclaim and call the OOM killer is tried again until it gets a page: "
-            "that it failed tells of a task that was being killed (OOM victim) or was itself reclaiming (PF_MEMALLOC)"
+            "a request of this order that may reclaim and call the OOM killer is as a rule tried again until it gets "
+            "a page; it fails, among others, for a task that is being killed (OOM victim) or reclaims (PF_MEMALLOC)"
         )
+        yield from of_those_that_fail(it)
+
+
+def of_those_that_fail(it: Failure) -> Iterator[str]:
+    """Yield what the zones come to for the tasks whose requests are not tried again; a mask with __GFP_HIGH apart.
+
+    Models: mm/page_alloc.c:__zone_watermark_ok with ALLOC_OOM, and with ALLOC_NO_WATERMARKS (v4.14 to v7.3); before, a
+    victim looked at no mark.
+    """
+    passes = any(s.test == "none" for s in decisive(it))
+    if passes or not it.sums or any(asks.high or not asks.opened for asks in it.asked):
+        return
+    needs = {"an OOM victim (which needs half of the mark)": {"high": True, "reserves": True}}
+    needs |= {"PF_MEMALLOC (which looks at no mark)": {"unlimited": True}}
+    fits = [words for words, flags in needs.items() if would_pass(it, **flags)]
+    if len(fits) == len(needs):
+        yield (
+            f"these numbers do not fit {' nor '.join(fits)}: either would have got a page, so that memory was freed "
+            "before this was printed, or the cause is another"
+        )
+    elif fits:
+        yield f"these numbers do not fit {fits[0]}: it would have got a page"
+
+
+def would_pass(it: Failure, **flags: bool) -> bool:
+    """Return whether a request passes in a zone that may use more; no cpuset binds it."""
+    rules: Rules = {}
+    for asks, releases in it.rules.items():
+        rules.setdefault(replace(asks, cpuset=False, **flags), []).extend(releases)
+    return any(s.test == "none" for s in sums_of(it, rules)[0])
 
 
 def persists(it: Failure) -> bool:
@@ -83,10 +111,9 @@ def persists(it: Failure) -> bool:
     """
     if it.asks is None or it.reading is None or it.order is None or it.order > COSTLY_ORDER or it.context.memalloc:
         return False
-    bits = it.reading.layout.bits
-    gives_up = ("NORETRY", "RETRY_MAYFAIL", "THISNODE", "DMA", "MEMALLOC", "NOFAIL")
-    stops = sum(bits.get(f"__GFP_{name}", 0) for name in gives_up)
-    return waits(it) and bool(it.reading.mask & bits["__GFP_FS"]) and not it.reading.mask & stops
+    mask, bits = it.reading.mask, it.reading.layout.bits
+    stops = bits["__GFP_NOFAIL"] | bits.get("__GFP_MEMALLOC", 0)
+    return waits(it) and bool(mask & bits["__GFP_FS"]) and not mask & stops and calls_oom_killer(it)
 
 
 def of_vmalloc(it: Failure) -> Iterator[str]:
@@ -276,7 +303,8 @@ def costly(it: Failure) -> Iterator[str]:
         return
     if it.found.kind in ("oom", *vmalloc.KINDS):  # vmalloc goes on with single pages
         return
+    first = f"; for order {COSTLY_ORDER} or less that would have been called first" * calls_oom_killer(it)
     yield (
         f"order {it.order} is above PAGE_ALLOC_COSTLY_ORDER ({COSTLY_ORDER}): such a request gives up after reclaim "
-        f"and compaction, without the OOM killer; for order {COSTLY_ORDER} or less that would have been called first"
+        f"and compaction, without the OOM killer{first}"
     )

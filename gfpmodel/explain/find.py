@@ -61,7 +61,11 @@ OTHER = {
 LOOKED_FOR = tuple(words for words, _ in TITLES.values())
 _ALL = {kind: (words, re.compile(title)) for kind, (words, title) in {**TITLES, **OUTSIDE, **OTHER}.items()}
 _BOOT, _CUT_HEAD = "Linux version ", "Mem-Info:"
-WORDS = (*(words for words, _ in _ALL.values()), _BOOT, _CUT_HEAD)  #: without any of them a line begins nothing
+_BROKEN = [words.split() for words, _ in {**TITLES, **OUTSIDE}.values()]  #: a mailer may have broken these titles
+#: Without any of them neither a line nor one with the line below it begins anything: of a title the longest word.
+WORDS = tuple({*(max(words, key=len) for words in _BROKEN), *(words for words, _ in OTHER.values()), _BOOT, _CUT_HEAD})
+#: Behind which a title may be broken.
+_BEFORE_BREAK = {word.rstrip(":") for words in _BROKEN for word in (*words, "BUG", "WARNING", "INFO", "SLUB", "[")}
 #: What a line of a report may have; of so many lines without any of it one after the other none is a report's.
 _SAYS = re.compile(r"0x|[kK]B|ock|[{}<>]|page|ontext|race|ainted|depth|count|abled|Node|mask|\d  +\d|stamp|^$")
 QUIET = 64
@@ -138,14 +142,53 @@ def kind_of(line: str) -> str:
 
 
 def lines_with_words(text: str) -> list[int]:
-    """Return where the lines begin that have words of a title, of a boot or of a block's head."""
+    """Return where the lines begin that have words of a title, of a boot or of a block's head, and those before them.
+
+    A mailer may have broken the title, and left its beginning there.
+    """
     found = set()
     for words in WORDS:
         at = text.find(words)
         while at >= 0:
-            found.add(text.rfind("\n", 0, at) + 1)
+            begin = text.rfind("\n", 0, at) + 1
+            found |= {begin, text.rfind("\n", 0, begin - 1) + 1 if begin else 0}
             at = text.find(words, at + 1)
     return sorted(found)
+
+
+def line_at(text: str, at: int) -> tuple[str, int]:
+    """Return the line that begins at a place, and where it ends; one with a broken title with the line below it."""
+    stop = end_of_line(text, at)
+    raw = unpacked(text[at:stop])
+    if stop == len(text) or kind_of(raw):
+        return raw, stop
+    end = end_of_line(text, stop + 1)
+    below = split(unpacked(text[stop + 1 : end]))[1]
+    whole_titles = (f"{raw.rstrip()}{blank}{below}" for blank in (" ", ""))
+    title = None if kind_of(below) else next(filter(kind_of, whole_titles), None)
+    return (title, end) if title else (raw, stop)
+
+
+def end_of_line(text: str, at: int) -> int:
+    """Return where the line ends that begins at a place."""
+    stop = text.find("\n", at)
+    return len(text) if stop < 0 else stop
+
+
+def unbroken(texts: Iterable[str]) -> Iterator[str]:
+    """Yield texts of whole lines, none of which ends where a title may be broken."""
+    kept = ""
+    for text in texts:
+        text = kept + text + "\n" * (not text.endswith("\n"))
+        last = text.rfind("\n", 0, -1) + 1
+        word = text[last:].rsplit(None, 1)[-1:]
+        below = bool(kept) and last == len(kept)  # a title is broken once
+        cut = len(text) if below or not word or word[0].rstrip(":") not in _BEFORE_BREAK else last
+        text, kept = text[:cut], text[cut:]
+        if text:
+            yield text
+    if kept:
+        yield kept
 
 
 def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
@@ -156,11 +199,11 @@ def reports(texts: Iterable[str], kernel: str | None = None) -> Iterator[Found]:
     """
     log = Log(boot=kernel)
     before = 0
-    for text in texts:
+    for text in unbroken(texts):
         for found in log.text(text, before):
             if found.kind not in OTHER:
                 yield whole(found)
-        before += text.count("\n") or 1
+        before += text.count("\n")
     yield from (whole(found) for found in log.open if found.kind not in OTHER)
 
 
@@ -197,7 +240,7 @@ class Log:
 
         Where no report is open, nearly always, only the lines are looked at that may begin one.
         """
-        at, number, end = 0, before, len(text) - text.endswith("\n")
+        at, number, end = 0, before, len(text) - 1
         marked = lines_with_words(text)
         here = 0
         while at <= end:
@@ -208,14 +251,15 @@ class Log:
                     return
                 number += text.count("\n", at, marked[here])
                 at = marked[here]
-            stop = text.find("\n", at)
-            raw = unpacked(text[at:] if stop < 0 else text[at:stop])
             number += 1
             if here < len(marked) and marked[here] == at:
+                raw, stop = line_at(text, at)
                 yield from self.marked(number, raw)
+                number += text.count("\n", at, stop)
             else:
-                yield from self.add(*split(raw))
-            at = len(text) + 1 if stop < 0 else stop + 1
+                stop = end_of_line(text, at)
+                yield from self.add(*split(unpacked(text[at:stop])))
+            at = stop + 1
 
     def marked(self, number: int, raw: str) -> list[Found]:
         """Take a line with the words of a title; returns those that end with it: with a boot, all that are open."""

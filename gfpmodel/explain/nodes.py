@@ -48,18 +48,20 @@ def numbers(text: str) -> set[int]:
     return found
 
 
-def left_out(zone: Zone, asks: Asks, nodes: Nodes, context: Context) -> str:
-    """Return why a zone is not eligible for a request, empty if it is.
+def left_out(zone: Zone, asks: Asks, nodes: Nodes, context: Context) -> set[str]:
+    """Return why a zone is not eligible for a request: an empty reason if it is, this one besides where it may be.
 
-    A cpuset does not bind who may use the reserves without waiting, nor an interrupt; where a mask of nodes is printed,
-    the slow path went by it.
+    A cpuset does not bind who may use the reserves without waiting, nor an interrupt; without __GFP_HARDWALL what binds
+    is the nearest cpuset above that is exclusive or has a hard wall, which is not printed.  Where a mask of nodes is
+    printed, the slow path went by it.
     """
     if ORDER_OF_ZONES.index(zone.name) > ORDER_OF_ZONES.index(asks.highest):
-        return f"above {asks.highest}, the highest zone that the request allows"
+        return {f"above {asks.highest}, the highest zone that the request allows"}
     if nodes.nodemask and zone.node not in numbers(nodes.nodemask):
-        return f"nodemask={nodes.nodemask} leaves its node out"
+        return {f"nodemask={nodes.nodemask} leaves its node out"}
     bound = asks.cpuset and not context.interrupt
     if bound and nodes.mems_allowed and zone.node not in numbers(nodes.mems_allowed):
-        unless = "" if asks.hardwall else ", unless a cpuset above the task's has it, as there is no __GFP_HARDWALL"
-        return f"mems_allowed={nodes.mems_allowed} leaves its node out{unless}"
-    return ""
+        out = f"mems_allowed={nodes.mems_allowed} leaves its node out"
+        unless = ", unless a cpuset above the task's has it, as there is no __GFP_HARDWALL"
+        return {out} if asks.hardwall else {"", out + unless}
+    return {""}

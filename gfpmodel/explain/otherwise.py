@@ -67,8 +67,9 @@ def others(it: Failure, asks: Asks) -> Iterator[Other]:
         if order > 1:
             yield Other(f"order {order - 1}", order - 1)
     if not waits(it):
+        tried_again = order <= COSTLY_ORDER and calls_oom_killer(it)
         till = "until there is enough, and called the OOM killer if that frees nothing"
-        unless = f"it would have slept and reclaimed {till if order <= COSTLY_ORDER else 'a few times, then given up'}"
+        unless = f"it would have slept and reclaimed {till if tried_again else 'a few times, then given up'}"
         where = " (in an interrupt nothing may)" * bool(it.context.interrupt)
         yield Other(f"GFP_KERNEL, which may wait{where}", order, as_kernel, unless)
     if not asks.unlimited:
@@ -95,6 +96,17 @@ def waits(it: Failure) -> bool:
     """Return whether a request may reclaim by itself."""
     assert it.reading is not None
     return bool(it.reading.mask & it.reading.layout.bits.get("__GFP_DIRECT_RECLAIM", 0))
+
+
+def calls_oom_killer(it: Failure) -> bool:
+    """Return whether a request like this that may reclaim calls the OOM killer: for no low zone, no one node.
+
+    Models: mm/page_alloc.c:__alloc_pages_may_oom (v4.4 to v7.3).
+    """
+    assert it.reading is not None
+    bits = it.reading.layout.bits
+    never = ("NORETRY", "RETRY_MAYFAIL", "THISNODE", "DMA", "DMA32")
+    return not it.reading.mask & sum(bits.get(f"__GFP_{name}", 0) for name in never)
 
 
 def otherwise(it: Failure) -> list[tuple[str, str]]:

@@ -14,13 +14,14 @@ from gfpmodel.explain.contradictions import contradictions
 from gfpmodel.explain.find import Found
 from gfpmodel.explain.nodes import Nodes, left_out, nodes_of
 from gfpmodel.explain.request import LATEST, Asks, Context, asks_of, context_of, releases_of, without_limits
-from gfpmodel.explain.zones import HIGHEST_ORDER, Sum, largest_order, zone_test
+from gfpmodel.explain.zones import FAILS, HIGHEST_ORDER, Sum, largest_order, zone_test
 from gfpmodel.gfp.layouts import Layout
 from gfpmodel.gfp.reading import Reading, read
 from gfpmodel.io.meminfo import MemInfo, Zone, read_mem_info, zone_sets
 
 RULES_SINCE = (4, 4)  #: before, the mark was halved from order to order, and there was no HIGHATOMIC reserve
 BY_HAND = -1  #: the order of an OOM that SysRq asked for
+INELIGIBLE = "it may not have been eligible"
 _ORDER = re.compile(r"\border[:=](-1|\d{1,3}),")
 _MASK = re.compile(r"\b(?:mode:|gfp_mask=|gfp=)0x[0-9a-f]+(?!.*\([^)]*$)")
 _IN_MASK = re.compile(r"[0-9a-fx]*\(|[A-Z_|]*[|)]")  #: a line that goes on with a mask or in its names
@@ -217,15 +218,16 @@ def sums_of(it: Failure, rules: Rules) -> tuple[list[Sum], list[str]]:
     """Return each eligible zone's test, and the zones that are not eligible with the reason."""
     sums, outside = [], []
     for zone in it.info.zones:
-        reasons = {left_out(zone, asks, it.nodes, it.context) for asks in rules}
-        if "" not in reasons:
-            outside.append(f"{zone}: {min(reasons)}")
-            continue
+        each = [left_out(zone, asks, it.nodes, it.context) for asks in rules]
+        reasons = set().union(*each)
         one = zone_test(zone, it.info, list(rules))
+        if "" not in reasons or (one.test in FAILS and all(len(found) > 1 for found in each)):  # it gave none anyhow
+            outside.append(f"{zone}: {min(reasons - {''})}")
+            continue
         if one.test == "unknown" and len(rules) > 1:
             one = replace(one, either=either(zone, it, rules))
         for reason in sorted(reasons - {""}):
-            one = replace(one, doubts=(*one.doubts, f"it may not have been eligible: {reason}"))
+            one = replace(one, doubts=(*one.doubts, f"{INELIGIBLE}: {reason}"))
         if it.unmodelled:
             one = replace(one, doubts=(*one.doubts, "whether the rule of kernels before v4.4 applies"))
         told = not it.unmodelled and (len(reasons) == 1 or one.test != "none")

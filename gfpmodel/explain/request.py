@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from gfpmodel.explain.situation import is_interrupts
 from gfpmodel.gfp.layouts import Layout
 
 #: A change of a rule: the mainline release that has it, and the point releases of stable series that took it.
@@ -27,9 +28,10 @@ _TRACE = re.compile(r"call trace:|backtrace:|^stack trace", re.IGNORECASE)
 _FRAME = re.compile(r"(\? )?\b([a-z_][\w.]*)\+0x")
 _SWITCH = re.compile(r"<(/?)(IRQ|NMI|SOFTIRQ|TASK|EOI)>")
 _KSWAPD = re.compile(r"^kswapd\d+: ")
-SOFTIRQ = {"__do_softirq", "handle_softirqs", "run_ksoftirqd", "irq_exit", "irq_exit_rcu"}
-HARDIRQ = {"el1_irq", "el1h_64_irq", "gic_handle_irq", "__irq_svc", "__handle_domain_irq", "handle_domain_irq"}
-RECLAIM = {"try_to_free_pages", "try_to_free_mem_cgroup_pages", "__node_reclaim", "balance_pgdat", "__perform_reclaim"}
+RECLAIM = {
+    "try_to_free_pages", "try_to_free_mem_cgroup_pages", "__node_reclaim", "balance_pgdat", "__perform_reclaim",
+    "__alloc_pages_direct_compact",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ def context_of(lines: Iterable[str]) -> Context:
             break  # what was interrupted has asked for nothing
         frames += [(bool(unsure), name.split(".")[0]) for unsure, name in _FRAME.findall(line)] if inside else []
     names = {name for unsure, name in frames if not unsure}
-    if names & (SOFTIRQ | HARDIRQ):
+    if any(map(is_interrupts, names)):
         interrupt = True
     elif names:
         interrupt = bool(interrupt)
-    reclaims = "it is reclaiming memory" if names & RECLAIM and not interrupt else ""
+    reclaims = "it is reclaiming or compacting memory" if names & RECLAIM and not interrupt else ""
     return Context(interrupt, "its task is kswapd" if _KSWAPD.search(first) and not interrupt else reclaims)
 
 

@@ -37,14 +37,16 @@ _BEGINS = (
         "softirq",
         re.compile(
             r"_*do_softirq\w*$|_*handle_softirqs$|tasklet_action\w*$|run_timer_softirq$|call_timer_fn$|net_rx_action$"
+            r"|run_ksoftirqd$|irq_exit(?:_rcu)?$"
         ),
     ),
     (
         "hardirq",
         re.compile(
-            r"(?:asm_)?(?:common_interrupt|sysvec_\w+)$|do_IRQ$|_*handle_irq_event\w*$|hrtimer_interrupt$|irq_work_run"
+            r"(?:asm_)?(?:common_interrupt|sysvec_\w+)$|_*do_(?:IRQ|irq)$|_*handle_irq_event\w*$|hrtimer_interrupt$|irq_work_run"
             r"|irq_enter(?:_rcu)?$|gic_handle_irq$|(?:asm_|smp_)?apic_timer_interrupt$|el1h?_(?:64_)?irq\w*$|generic_handle_\w*irq$"
-            r"|(?:__sysvec|smp|generic_smp)_call_function_single\w*$|__irq_svc$|handle_domain_irq$"
+            r"|(?:__sysvec|smp|generic_smp)_call_function_single\w*$|__irq_svc$"
+            r"|_*handle_domain_irq$|handle_percpu_devid_irq$|handle_(?:fasteoi|edge|level|simple)_irq$|riscv_intc_irq$"
         ),
     ),
 )

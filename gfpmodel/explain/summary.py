@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, tried_last
-from gfpmodel.explain.pages import Failure, decisive, failing
+from gfpmodel.explain.pages import INELIGIBLE, Failure, decisive, failing
 from gfpmodel.explain.zones import Sum, largest_order, shortage
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode
@@ -99,21 +99,49 @@ def zones_words(it: Failure) -> str:
         return f"{passing} had a page to give by these numbers, so that perhaps memory was freed since it was asked"
     if "unknown" in tests:
         which = ", ".join(s.zone for s in deciding if s.test == "unknown")
-        rules = any(s.either for s in deciding if s.test == "unknown")
-        lack = "as the kernels that it may be of have different rules" if rules else "as a number is not told"
-        if any(zone.mixed for zone in it.info.zones):
-            lack = "as lines of another report are mixed with these"
+        lack = untold(it, [s for s in deciding if s.test == "unknown"])
         return f"whether {which} had a page to give cannot be said, {lack}"
     if tests == ["block"]:
         return f"enough pages were free, but no block of order {it.order} for this type (fragmentation)"
-    failed = [s for s in deciding if s.test != "block"]
-    nearest = min(failed, key=lambda s: s.short)
-    first = max(failed, key=preferred)
+    return failed_words(deciding, it.order or 0)
+
+
+def untold(it: Failure, sums: Sequence[Sum]) -> str:
+    """Return why tests cannot be told, in words."""
+    if any(zone.mixed for zone in it.info.zones):
+        return "as lines of another report are mixed with these"
+    if any(s.either for s in sums):
+        return "as the kernels that it may be of have different rules"
+    if all(doubt.startswith(INELIGIBLE) for s in sums for doubt in s.doubts):
+        return "as whether the request was allowed to use it is not told"
+    return "as a number is not told"
+
+
+def failed_words(deciding: Sequence[Sum], order: int) -> str:
+    """Return what zones lacked of which all failed: each by its test, or the first one and the nearest."""
+    if any(s.test == "block" for s in deciding):
+        return "; ".join(by_test(sorted(deciding, key=preferred, reverse=True), order))
+    nearest = min(deciding, key=lambda s: s.short)
+    first = max(deciding, key=preferred)
     here = f"in {first.zone} {TESTS[first.test]}"
     if len(deciding) == 1:
         return f"{here}: it was {shortage(first)} short"
     near = "it was the nearest" if first is nearest else f"{nearest.zone} was the nearest"
     return f"{here}, no other zone could help, and {near}, {shortage(nearest)} short"
+
+
+def by_test(sums: Sequence[Sum], order: int) -> Iterator[str]:
+    """Yield what zones lack that fail by different tests, those with enough pages and no block in one."""
+    pages_enough = [s for s in sums if s.test == "block"]
+    for s in sums:
+        if s.test == "lowmem_reserve":
+            yield f"{s.zone} keeps its pages from this request (lowmem_reserve)"
+        elif s.test != "block":
+            yield f"in {s.zone} {TESTS[s.test]}: it was {shortage(s)} short"
+        elif s is pages_enough[0]:
+            names = join([one.zone for one in pages_enough], "and")
+            passes = "had" if any(one.doubts for one in pages_enough) else "passed the mark, but had"
+            yield f"{names} {passes} no block of order {order} for this type (fragmentation)"
 
 
 def preferred(s: Sum) -> int:
@@ -165,6 +193,6 @@ def otherwise(it: Failure, other: Sequence[tuple[str, str]]) -> str:
     return "None of the other requests tried here would have got its page at once."
 
 
-def join(words: Sequence[str]) -> str:
+def join(words: Sequence[str], last: str = "or") -> str:
     """Return words joined as in a sentence."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

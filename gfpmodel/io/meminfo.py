@@ -12,6 +12,8 @@ _NAME = r"(?:Node (?P<node>\d{1,5}) )?(?P<zone>DMA32|DMA|Normal|HighMem|Movable|
 _ZONE = re.compile(rf"{_NAME} free:(?P<rest>.*)")
 _FIELD = re.compile(r"\b([a-z_]+):(\d{1,15})[kK]B")
 _RESERVE = re.compile(r"lowmem_reserve\[\]:((?: \d{1,12})+)")
+_RESERVE_SO_FAR = re.compile(r"lowmem_reserve\[\]:(?: \d{1,12})*$")
+_MORE_RESERVE = re.compile(r"\d{1,12}(?: \d{1,12})*$")
 _ALL_FREE = re.compile(r"^\s*free:(\d{1,15}) free_pcp:")
 _BLOCKS = re.compile(rf"{_NAME}: (?P<rest>\d+\*.*)")
 _BLOCK = re.compile(r"(\d{1,12})\*(\d{1,9})kB(?: \(([A-Z]+)\))?")
@@ -116,15 +118,23 @@ def read_mem_info(lines: Iterable[str]) -> MemInfo:
 
 
 def rejoined(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines, each that a mailer or a terminal broke in a zone's numbers or blocks as it was."""
+    """Yield lines, each that a mailer or a terminal broke in a zone's numbers, reserves or blocks as it was."""
     whole = ""
     for line in lines:
-        if _GOES_ON.match(line) and _BEFORE.search(whole):
+        if _MORE_RESERVE.match(line) and _RESERVE_SO_FAR.search(whole) and grows(f"{whole} {line}"):
+            whole += f" {line}"
+        elif _GOES_ON.match(line) and _BEFORE.search(whole):
             whole += f"{' ' * bool(_WORD.search(whole))}{line}"
         else:
             yield whole
             whole = line
     yield whole
+
+
+def grows(line: str) -> bool:
+    """Return whether the reserves of a line never fall, so that it was not broken in the middle of a number."""
+    entries = line.rpartition(":")[2].split()
+    return sorted(entries, key=int) == entries and not any(one != "0" and one.startswith("0") for one in entries)
 
 
 def read_blocks(info: MemInfo, zone: Zone, rest: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gfpmodel.explain import explain, render
 from gfpmodel.explain.candidates import versions
-from tests.explain.test_failure import NODES, failed, report, zone
+from tests.explain.test_failure import NODES, TASK, failed, report, zone
 
 NEW = {"boost": 0, "reserved_highatomic": 512, "free_highatomic": 64, "active_anon": 0}
 
@@ -354,3 +354,69 @@ def test_what_slab_says_of_a_failure_is_part_of_it() -> None:
     head = "worker: page allocation failure: order:0, mode:0x820(GFP_ATOMIC), nodemask=(null),cpuset=/,mems_allowed=0"
     (one,) = explain("\n".join([head, *SLUB]))
     assert (one["kind"], one["asked"]["order"]) == ("allocation failure", 0)
+
+
+# faults of earlier versions
+
+
+def test_fragmentation_is_not_hidden_by_a_zone_that_keeps_its_pages() -> None:
+    """Order 4, singles alone: DMA32 has 77985 of 15900 pages, Normal 1985 of 1000; DMA keeps 15800 of its 3808."""
+    zones = (
+        zone(3808, 25, "Node 0 DMA", reserve="0 2900 15800 15800 15800"),
+        zone(78_000, 3000, "Node 0 DMA32", reserve="0 0 12900 12900 12900"),
+        zone(2000),
+    )
+    why = report("6.6.30", "GFP_KERNEL", *zones, order=4)["summary"]["why"]
+    assert "node 0 Normal and node 0 DMA32 passed the mark, but had no block of order 4" in why.replace("Node", "node")
+    assert "fragmentation" in why
+    assert "node 0 DMA keeps its pages from this request" in why
+    assert "nearest" not in why
+    blocks = "0*4kB 0*8kB 500*16kB (C) 0*32kB 0*64kB 0*128kB 0*256kB 0*512kB 0*1024kB 0*2048kB 0*4096kB = 8000kB"
+    why = report("6.6.30", "GFP_KERNEL", zone(3000, 500, "Node 0 DMA32", blocks=blocks), zone(900), order=2)
+    assert "in node 0 Normal too few pages were free" in why["summary"]["why"].replace("In", "in")
+    assert "node 0 DMA32 passed the mark, but had no block of order 2" in why["summary"]["why"]
+
+
+AGAIN = "is as a rule tried again until it gets a page; it fails, among others,"
+
+
+def test_who_is_named_as_the_cause_is_tested_by_the_numbers() -> None:
+    """Of 1000 pages a victim needs 500, PF_MEMALLOC none: 900 fit neither, 400 a victim; without a block both fail."""
+    said = " ".join(report("6.6.30", "GFP_KERNEL", zone(900))["why"])
+    assert AGAIN in said
+    assert "do not fit an OOM victim (which needs half of the mark) nor PF_MEMALLOC" in said
+    assert "memory was freed before this was printed, or the cause is another" in said
+    said = " ".join(report("6.6.30", "GFP_KERNEL", zone(400))["why"])
+    assert "do not fit PF_MEMALLOC (which looks at no mark): it would have got a page" in said
+    said = " ".join(report("6.6.30", "GFP_KERNEL", zone(2000), order=3)["why"])
+    assert AGAIN in said
+    assert "do not fit" not in said
+
+
+@pytest.mark.parametrize("flag", ["__GFP_DMA", "__GFP_DMA32", "__GFP_THISNODE", "__GFP_RETRY_MAYFAIL"])
+def test_who_never_calls_the_oom_killer_is_not_said_to(flag: str) -> None:
+    name = "Node 0 " + flag.removeprefix("__GFP_") if "DMA" in flag else "Node 0 Normal"
+    for mask, order in (("GFP_KERNEL", 0), ("GFP_NOWAIT", 0), ("GFP_KERNEL", 4)):
+        text = render(report("6.6.30", f"{mask}|{flag}", zone(400, name=name), order=order))
+        assert "tried again" not in text
+        assert "called the OOM killer" not in text
+        assert "would have been called first" not in text
+
+
+def test_who_compacts_memory_looks_at_no_mark() -> None:
+    chain = (*TASK[:4], " migrate_pages+0x1/0x2", " __alloc_pages_direct_compact+0x1/0x2", " </TASK>")
+    one = report("6.6.30", "GFP_KERNEL", zone(400), trace=chain)
+    assert failed(one) == [("none", 0)]
+    assert "tried again" not in render(one)
+
+
+def test_of_a_stall_nothing_is_said_to_have_failed() -> None:
+    """What of the pages is CMA's was cut off."""
+    zones = zone(6010, 6000, reserved_highatomic=-1, free_cma=-1)
+    text = (
+        "worker: page allocation stalls for 130564ms, order:0, mode:0x14040c0(GFP_KERNEL|__GFP_COMP), nodemask=(null)"
+    )
+    (one,) = explain("\n".join([text, "CPU: 1 PID: 70 Comm: worker Not tainted 4.10.0 #1", "Mem-Info:", *zones]))
+    assert one["failing"] == "unknown"
+    assert "why it is held up cannot be said for certain, as a number is not told" in one["why"]
+    assert "it failed" not in render(one)

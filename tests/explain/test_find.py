@@ -188,7 +188,26 @@ def test_lines_that_a_mailer_broke(name: str, width: int, words: bool, quote: st
     words = words or not whole.get("zones")
     parts = (wrap(line, width, break_long_words=False) if words else hard(line, width) for line in BARE[name])
     broken = [part for line in parts for part in line or [""]]
-    check_less(whole, explain("\n".join(quote + line for line in broken)))
+    found = explain("\n".join(quote + line for line in broken))
+    assert [one["kind"] for one in found] == [whole["kind"]]
+    check_less(whole, found)
+
+
+@settings(deadline=None, max_examples=200)
+@given(NAMES, st.sampled_from([64, 72, 76, 80, 100]), st.sampled_from(FORMS), st.sampled_from(["", "> "]))
+def test_a_title_that_a_mailer_broke_behind_its_prefix(name: str, width: int, form: Any, quote: str) -> None:
+    """Only the first part of a line has what the log put before it, and the report's number is that of its title."""
+    (whole,) = explain("\n".join(BARE[name]))
+    parts = (
+        wrap(form(at, line), width, break_long_words=False, break_on_hyphens=False)
+        for at, line in enumerate(BARE[name])
+    )
+    broken = [quote + part for line in parts for part in line or [""]]
+    (one,) = explain("\n".join(["a first line", *broken]))
+    assert one["kind"] == whole["kind"]
+    assert (one["line"] == 2) == (whole["line"] == 1)
+    check_less(whole, [one])
+    assert list(explain_lines(line + "\n" for line in ["a first line", *broken])) == [one]
 
 
 @settings(deadline=None, max_examples=60)
