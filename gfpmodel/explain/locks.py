@@ -185,12 +185,17 @@ def equal(number: int, here: bool) -> str:
     return f"equal: the model prints the same in {number} of its cases{where_too}"
 
 
-def requested(it: LockReport, model: Comparison) -> list[str]:
-    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its."""
+def requested(it: LockReport, at: Situation, model: Comparison) -> list[str]:
+    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its.
+
+    An allocation that the model does not know asks for pages when slab has none: of these it can be asked.
+    """
     if it.found.kind in ASKS or keeper(it):
         return []
     calls = called(chain(it))
     kinds = [slab_kind(calls[0])] if calls else []
+    if kinds == ["allocation"] and at.kernel and missing(calls[0], at.kernel):
+        return [*kinds, "pages"]
     if not kinds or owner(it).startswith("page allocator") or any("slab" not in case for case in model.cases):
         kinds += page_kinds(it)[-1:] or ["pages"] * any("slab" not in case for case in model.cases)
     return kinds
@@ -274,7 +279,7 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
-    kinds, calls = requested(it, model), called(chain(it))
+    kinds, calls = requested(it, at, model), called(chain(it))
     known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
     answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
     if model.agrees is False:  # what it says of the very request is refuted

@@ -102,10 +102,12 @@ def otherwise(at: Situation, request: Asked) -> str:
         "{} would get no memory": [one for one in own if one.clean is None and one.known],
     }
     said = [words.format(listed([one.way.noun for one in those], "or")) for words, those in groups.items() if those]
-    inside = [one for one in request.answers if one not in own and one.way.gfp and not one.way.in_task]
+    inside = [one for one in request.inside if one.way.gfp and not one.way.in_task]
     if inside and not any(one.at_times for one in inside):
         said.append("no mask of the request for pages inside it changes that")
-    return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
+    unknown = request.known_kind != request.kinds[0]
+    pages = f" for the pages inside it, as {request.call}() is not modelled there" * unknown
+    return f"On {name}, in that context{ALONE * at.it.hides_locks}{pages}, {'; '.join(said)}."
 
 
 def without_ways(it: LockReport) -> str:

@@ -157,8 +157,25 @@ class Asked:
 
     @property
     def own(self) -> list[Answer]:
-        """Return the ways out of what the caller asked for, not those of what was asked for inside."""
-        return [one for one in self.answers if self.kinds and one.way in WAYS[self.kinds[0]]]
+        """Return the ways out of what the caller asked for, not those of what was asked for inside.
+
+        Where the model does not know the caller's request, those of what was asked for inside are all there is.
+        """
+        return self.of(self.known_kind)
+
+    @property
+    def inside(self) -> list[Answer]:
+        """Return the ways out of what was asked for inside the caller's request."""
+        return [one for kind in self.kinds[1:] if kind != self.known_kind for one in self.of(kind)]
+
+    @property
+    def known_kind(self) -> str:
+        """Return the outermost of what was asked for of which the model says anything, empty if there is none."""
+        return next((kind for kind in self.kinds if any(one.known for one in self.of(kind))), "")
+
+    def of(self, kind: str) -> list[Answer]:
+        """Return the ways out of what was asked for, as in ``WAYS``."""
+        return [one for one in self.answers if one.way in WAYS.get(kind, ())]
 
 
 def slab_kind(call: Call) -> str:

@@ -608,3 +608,13 @@ def test_locks_that_are_not_printed_may_be_followed_by_nobody() -> None:
     assert one_of(text)["missing"] == ["the locks held, if lockdep was on"]
     text = "".join(line for line in TELLS.splitlines(keepends=True) if "held by" not in line and "#0" not in line)
     assert one_of(text)["missing"] == ["the locks held"]
+
+
+@pytest.mark.parametrize(
+    "chain", [("__might_resched", "kmem_cache_alloc", "example"), ("__alloc_pages_nodemask", "__kmalloc", "example")]
+)
+def test_what_slab_is_not_known_for_is_answered_by_the_pages_inside(chain: tuple[str, ...]) -> None:
+    said = one_of(sleeping("5.4.100", state(1), chain=chain))["summary"]
+    assert said["otherwise"].startswith("On 5.4.100, in that context for the pages inside it, as kmalloc() is not ")
+    assert "nothing would be reported with GFP_ATOMIC, GFP_NOWAIT" in said["otherwise"]
+    assert said["so"].startswith("So: what fits this context is GFP_ATOMIC, GFP_NOWAIT")
