@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gfpmodel.errors import InputError
@@ -28,6 +28,9 @@ ITEMS_OF = {
 SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
 SPINNING = (*SPINNING_RT, "spin", "zone_lock")
 LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
+LEVELS[THREADABLE] = LEVELS["hardirq"]
+#: What calls the handler of a device; lockdep lets one that could be threaded wait for a spinlock_t.
+_HANDLES = re.compile("_*handle_irq_event_percpu$")
 PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
 IRQ_DISABLE_OFFSET, IRQ_DISABLE_BITS = 0x10000, 0xFF  #: of preempt_count since v7.3: interrupts switched off
 #: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
@@ -124,17 +127,29 @@ def situation(it: LockReport, told: bool | None = None) -> Situation:
 
 @dataclass
 class Situation:
-    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`."""
+    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`.
+
+    ``threadable`` is whether the interrupt's handler could be threaded, None where that does not matter.
+    """
 
     it: LockReport
     kernel: Kernel | None
     told: bool | None = None
+    threadable: bool | None = None
 
     def options(self) -> list[Situation]:
-        """Return the situations that a report may mean: two where PROVE_RAW_LOCK_NESTING is not told."""
-        if self.nesting is not None or self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
+        """Return the situations that a report may mean, by PROVE_RAW_LOCK_NESTING and by what a handler could be."""
+        if self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
             return [self]
-        return [situation(self.it, option) for option in (False, True)]
+        told = [self] if self.nesting is not None else [situation(self.it, option) for option in (False, True)]
+        return [one for at in told for one in at.by_handler()]
+
+    def by_handler(self) -> list[Situation]:
+        """Return the situations that differ in whether the handler could be threaded, as PREEMPT_RT would do."""
+        handles = self.level == "hardirq" and self.it.base is None and any(map(_HANDLES.match, self.it.calls))
+        if not handles or not self.nesting or self.kernel is None or self.kernel.rt:
+            return [self]
+        return [replace(self, threadable=option) for option in (False, True)]
 
     @cached_property
     def nesting(self) -> bool | None:
@@ -156,6 +171,8 @@ class Situation:
     def levels(self) -> tuple[str, ...]:
         """Return the levels at which the report may have been printed, the likeliest first."""
         it = self.it
+        if self.threadable:
+            return (THREADABLE,)
         if it.base is not None:
             options = (True, False) if self.nesting is None else (self.nesting,)
             hard = ["hardirq"] if it.base == 2 else []

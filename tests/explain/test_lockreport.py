@@ -618,3 +618,35 @@ def test_what_slab_is_not_known_for_is_answered_by_the_pages_inside(chain: tuple
     assert said["otherwise"].startswith("On 5.4.100, in that context for the pages inside it, as kmalloc() is not ")
     assert "nothing would be reported with GFP_ATOMIC, GFP_NOWAIT" in said["otherwise"]
     assert said["so"].startswith("So: what fits this context is GFP_ATOMIC, GFP_NOWAIT")
+
+
+@pytest.mark.parametrize(("release", "count"), [("6.12.10", 0x10000), ("7.3.2", 0x1000000)])
+def test_a_handler_that_could_be_threaded_may_wait_for_a_spinlock(release: str, count: int) -> None:
+    """Lockdep takes the handler that request_irq() was told of for a thread's, unless its flags forbid one."""
+    chain = ("__might_resched", "__alloc_pages", "example_irq", "__handle_irq_event_percpu", "common_interrupt")
+    said = one_of(sleeping(release, state(count, irqs_off=1), chain=chain))["summary"]
+    unless = "the handler is IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT"
+    assert f"with GFP_ATOMIC, GFP_NOWAIT or mask 0 there would be a report only if {unless}" in said["otherwise"]
+    assert said["so"].startswith(f"So: GFP_ATOMIC, GFP_NOWAIT or mask 0 unless {unless}; if it is, nothing but ")
+    for other in ((*chain[:3], "generic_smp_call_function_single_interrupt"), (*chain[:3], "hrtimer_interrupt")):
+        assert "IRQF" not in str(one_of(sleeping(release, state(count, irqs_off=1), chain=other))["summary"])
+    held = "(&a->raw){....}-{2:2}", "(&b->lock){....}-{3:3}", "(&c->mutex){....}-{4:4}"
+    one = one_of(sleeping(release, state(count | 1, irqs_off=1), *held, chain=chain))
+    assert "IRQF" not in one["summary"]["so"]
+
+
+def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> None:
+    """kfree_rcu() asked for a page under its own raw lock: no mask of that page's request helps, and no other task."""
+    one = wanting(
+        "5.9.1",
+        "(&zone->lock){....}-{3:3}",
+        5,
+        "(krc.lock){....}-{2:2}",
+        *("get_page_from_freelist", "__get_free_pages", "kvfree_call_rcu", "example"),
+    )
+    masks = [words for words in one["otherwise"] if words.startswith(("GFP_", "mask 0"))]
+    assert masks
+    assert all("invalid wait context on &zone->lock" in words for words in masks)
+    assert not any(words.startswith("allocate before") for words in one["otherwise"])
+    assert one["summary"]["otherwise"].endswith("; no mask of the request for pages inside it changes that.")
+    assert one["summary"]["so"].endswith("what is left is a free without the request under krc.lock.")
