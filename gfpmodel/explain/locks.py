@@ -10,7 +10,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
-from gfpmodel.explain.owners import chain, chain_words, keeper, owner
+from gfpmodel.explain.owners import UNMODELLED, chain, chain_words, keeper, owner
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
@@ -130,8 +130,8 @@ def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
         return "the model cannot be asked: non_block_start() is no context of it"
     if not owner(it):
         return f"the model cannot be asked: {chain_words(it)}"
-    if owner(it).startswith("vmalloc"):
-        return "the model cannot be asked: it has no vmalloc"
+    if whose := next((name for name in UNMODELLED if owner(it).startswith(name)), ""):
+        return f"the model cannot be asked: it has no request of {whose}"
     refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
     return f"the model cannot be asked: {refused}" if refused else ""
 

@@ -12,12 +12,18 @@ from gfpmodel.explain.situation import is_interrupts
 OWNERS = {
     "kfree_rcu": re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf"),
     "memcg": re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup"),
-    "vmalloc": re.compile(r"_*k?v[mz]?alloc|k?vfree|_*vmap_"),
+    "vmalloc": re.compile(r"_*k?v[mz]?alloc|kvrealloc|vrealloc|k?vfree|_*vmap_"),
+    "a mempool": re.compile(r"mempool_(?:k?[mz]?alloc|free|init|create|resize)"),
+    "the percpu allocator": re.compile(r"pcpu_(?:mem_)?alloc|_*alloc_percpu|free_percpu"),
+    "a DMA pool": re.compile(r"dma_pool_"),
+    "the DMA API": re.compile(r"dma_(?:alloc|free)_|dma_direct_(?:alloc|free)"),
     "slab": re.compile(
-        r"_{0,3}(?:k[mzc]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
+        r"_{0,3}(?:k[mzc]*alloc|krealloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
     ),
     "page allocator": PAGES,
 }
+#: Owners whose requests the model does not have.
+UNMODELLED = ("vmalloc", "a mempool", "the percpu allocator", "a DMA pool", "the DMA API")
 _STORES = re.compile(r"_*stack_depot_save|depot_|.*page_owner|add_stack_record")
 #: Who has a call chain stored, and the way to be without it; the first of whom a function is in the chain.
 KEEPERS = (
@@ -30,7 +36,7 @@ KEEPERS = (
         "without what keeps call chains (page_owner, KASAN, slub_debug)",
     ),
 )
-NO_REQUEST = "the call chain shows no request for memory"
+NO_REQUEST = "the call chain shows no request for memory that is known here"
 
 
 @dataclass(frozen=True)

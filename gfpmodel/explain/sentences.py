@@ -118,12 +118,12 @@ def without_ways(it: LockReport) -> str:
         own = ", which asked with a mask of its own to store a call chain"
         return f"The request is that of {kept.name}{own}: no mask of the caller's changes this."
     words = chain_words(it)
-    end = "so that what was asked for cannot be said"
+    end = ", so that what was asked for cannot be said"
     if owner(it):
-        end = "and what another one would have met is not modelled"
+        end = ", and what another one would have met is not modelled"
     elif words == NO_REQUEST:
-        end = "so that no other way to ask for memory changes this"
-    return f"{words[0].upper()}{words[1:]}, {end}."
+        end = "; if there is none, no other way to ask for memory changes this"
+    return f"{words[0].upper()}{words[1:]}{end}."
 
 
 def depends(bad: Iterable[Answer]) -> str:
