@@ -650,3 +650,23 @@ def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> 
     assert not any(words.startswith("allocate before") for words in one["otherwise"])
     assert one["summary"]["otherwise"].endswith("; no mask of the request for pages inside it changes that.")
     assert one["summary"]["so"].endswith("what is left is a free without the request under krc.lock.")
+
+
+@pytest.mark.parametrize(
+    ("lock", "by", "doubtful"),
+    [
+        ("(sb_lock){+.+.}-{3:3}", "sb_lock", True),
+        ("(rtnl_mutex.wait_lock){....}-{2:2}", "rtnl_mutex.wait_lock", False),
+        ("(&a->mutex_list_lock){....}-{2:2}", "&a->mutex_list_lock", False),
+        ("(a_mutex){....}-{2:2}", "a_mutex", False),
+        ("(sb_writers#5){.+.+}-{3:3}", None, False),
+        ("(&a->mutex#2/1){+.+.}-{3:3}", None, False),
+        ("(&sb->s_type->i_mutex_key#13){++++}-{3:3}", None, False),
+        ("(cpu_hotplug_lock.rw_sem){++++}-{3:3}", None, False),
+    ],
+)
+def test_what_is_printed_of_a_lock_counts_more_than_its_name(lock: str, by: str | None, doubtful: bool) -> None:
+    one = one_of(sleeping("6.6.10", state(1), lock))
+    assert one["forbidden_by"] == by
+    assert ("if that is no lock that sleeps" in one["summary"]["why"]) == doubtful
+    assert any("PROVE_RAW_LOCK_NESTING" in said for said in one["unknown"]) == bool(by)
