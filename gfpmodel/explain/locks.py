@@ -10,7 +10,7 @@ from typing import Any
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
-from gfpmodel.explain.owners import UNMODELLED, chain, chain_words, keeper, owner
+from gfpmodel.explain.owners import UNMODELLED, chain, chain_words, keeper, owner, taken_for_memory
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
@@ -127,7 +127,7 @@ def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
     if at.kernel is None:
         return "the model cannot be asked: the kernel is not known (--kernel names it)"
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
-        return "the model cannot be asked: non_block_start() is no context of it"
+        return "not compared: non_block_start() is no context of the model; the other ways are asked in a plain task"
     if not owner(it):
         return f"the model cannot be asked: {chain_words(it)}"
     if whose := next((name for name in UNMODELLED if owner(it).startswith(name)), ""):
@@ -219,8 +219,8 @@ def by_mask(it: LockReport) -> bool:
 def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
     """Yield what a report says, in words; ``by`` is what forbids."""
     wanted, words = it.wanted, at.words()
-    if wanted and it.found.kind in ASKS:
-        yield f"{wanted.name} was wanted in {wanted.where}"
+    if it.found.kind in ASKS:
+        yield from named_only(it)
     elif wanted:
         kind = "" if at.nesting is None else LOCKS_BY[at.nesting].get(wanted.outer or 0, "")
         need = f" of wait type {wanted.outer}{f' ({kind})' if kind else ''}" if wanted.outer else ""
@@ -245,6 +245,15 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
         yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
     yield chain_words(it)
+
+
+def named_only(it: LockReport) -> Iterator[str]:
+    """Yield what a report says that is not explained: its locks, and which other lock was taken for memory before."""
+    if it.wanted:
+        yield f"{it.wanted.name} was wanted in {it.wanted.where}"
+    yield from (f"{lock.name} is held since {lock.where}" for lock in it.held)
+    for name, whose in taken_for_memory(it):
+        yield f"lockdep saw {name} taken before in a request of {whose}"
 
 
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:

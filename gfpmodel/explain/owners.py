@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gfpmodel.explain.lockreport import PAGES, LockReport
+from gfpmodel.explain.lockreport import CALL, PAGES, LockReport
 from gfpmodel.explain.situation import is_interrupts
 
 #: What a function in a call chain belongs to; the innermost that is known says whose request it was.
@@ -36,6 +37,7 @@ KEEPERS = (
         "without what keeps call chains (page_owner, KASAN, slub_debug)",
     ),
 )
+_LINK = re.compile(r"^-> #\d+ \((.+)\)\{[-+.?]{4,6}\}")  #: a lock of a circle, before the chain in which it was taken
 NO_REQUEST = "the call chain shows no request for memory that is known here"
 
 
@@ -81,6 +83,26 @@ def owner(it: LockReport) -> str:
     if kept := keeper(it):
         return f"{kept.name} ({kept.function})"
     return next((f"{name} ({call})" for call in chain(it) if (name := owner_of(call))), "")
+
+
+def taken_for_memory(it: LockReport) -> Iterator[tuple[str, str]]:
+    """Yield the locks of a circle that lockdep saw taken in a request for memory: the name, and whose request it was.
+
+    Each link of the circle is printed with the call chain in which its lock was taken, the innermost function first.
+    """
+    links: list[tuple[str, list[str]]] = []
+    within = False
+    for line in it.found.lines:
+        link, calls = _LINK.match(line), CALL.findall(line)
+        if link:
+            links.append((link[1], []))
+        elif within:
+            links[-1][1].extend(calls)
+        within = bool(link) or (within and bool(calls))
+    for name, calls in links[:-1]:  # the last is the lock that is wanted now
+        if asking := [(at, whose) for at, call in enumerate(calls) if (whose := owner_of(call))]:
+            first, last = asking[0], asking[-1][0]
+            yield name, f"{first[1]} ({calls[first[0]]}){', made by '.join(['', *calls[last + 1 : last + 2]])}"
 
 
 def chain_words(it: LockReport) -> str:

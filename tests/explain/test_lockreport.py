@@ -561,7 +561,7 @@ def test_where_blocking_is_forbidden_the_model_is_not_asked() -> None:
     one = one_of(text)
     assert (one["verdict_agrees"], one["model"]) == (
         None,
-        "the model cannot be asked: non_block_start() is no context of it",
+        "not compared: non_block_start() is no context of the model; the other ways are asked in a plain task",
     )
     assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC): object; nothing is reported")
 
@@ -670,3 +670,22 @@ def test_what_is_printed_of_a_lock_counts_more_than_its_name(lock: str, by: str 
     assert one["forbidden_by"] == by
     assert ("if that is no lock that sleeps" in one["summary"]["why"]) == doubtful
     assert any("PROVE_RAW_LOCK_NESTING" in said for said in one["unknown"]) == bool(by)
+
+
+def test_a_circle_is_named_with_the_locks_held_and_the_request_in_it() -> None:
+    """Which chain asks for memory is what a reader of this book looks for in it."""
+    one = one_of(
+        "WARNING: possible circular locking dependency detected\n6.6.10 #1 Not tainted\n"
+        "worker/71 is trying to acquire lock:\nffff888000000001 (&a->lock){+.+.}-{3:3}, at: example_evict+0x1/0x2\n\n"
+        "but task is already holding lock:\nffff888000000002 (&zone->lock){-.-.}-{2:2}, at: example_dump+0x1/0x2\n\n"
+        "-> #1 (&zone->lock){-.-.}-{2:2}:\n       _raw_spin_lock+0x1/0x2\n       rmqueue_bulk+0x1/0x2\n"
+        "       __alloc_pages+0x1/0x2\n       example_get+0x1/0x2 drivers/a.c:1\n       example_open+0x1/0x2\n\n"
+        "-> #0 (&a->lock){+.+.}-{3:3}:\n       __kmalloc+0x1/0x2\n\nother info that might help us debug this:\n"
+        "1 lock held by worker/71:\n #0: ffff888000000002 (&zone->lock){-.-.}-{2:2}, at: example_dump+0x1/0x2\n"
+        "Call Trace:\n example_evict+0x1/0x2\n"
+    )
+    assert one["why"][:3] == [
+        "&a->lock was wanted in example_evict",
+        "&zone->lock is held since example_dump",
+        "lockdep saw &zone->lock taken before in a request of page allocator (rmqueue_bulk), made by example_get",
+    ]
