@@ -276,7 +276,7 @@ class Situation:
         if not (self.preempt_off or (self.it.count is None and self.it.atomic)):
             rcu = [lock for lock in self.it.held if lock.name.startswith("rcu_read_lock")]
             by_rcu = self.in_rcu or (self.it.depth is None and not self.it.scheduled and not self.off_words())
-            return rcu[-1] if rcu and by_rcu else None
+            return self.opener(rcu[-1]) if rcu and by_rcu else None
         for answer in (True, None):
             if found := [lock for lock in self.it.held if self.spins(lock) is answer]:
                 return found[-1]
@@ -308,8 +308,18 @@ class Situation:
             return [lock for lock in self.it.held if lock.inner and need is not None and lock.inner < need]
         if kind not in ("sleeping_function", "scheduling_while_atomic"):
             return []
-        found = [lock for lock in self.it.held if self.keeps_awake(lock)]
+        found = [self.opener(lock) for lock in self.it.held if self.keeps_awake(lock)]
+        found = [lock for at, lock in enumerate(found) if lock not in found[:at]]
         return [lock for lock in found if self.spins(lock) is not None] or found
+
+    def opener(self, lock: Lock) -> Lock:
+        """Return the lock that opened an RCU section when it was got, as those of PREEMPT_RT do, else the section.
+
+        Models: kernel/locking/spinlock_rt.c:rt_spin_lock (v6.12): the section begins after lockdep is told of the lock.
+        """
+        at = self.it.held.index(lock)
+        opened = lock.name == "rcu_read_lock" and lock.where.startswith("rt_") and at > 0
+        return self.it.held[at - 1] if opened else lock
 
     def keeps_awake(self, lock: Lock) -> bool:
         """Return whether nobody may sleep who holds a lock, or where it cannot be told.
@@ -327,6 +337,8 @@ class Situation:
     def kind_words(self, lock: Lock) -> str:
         """Return a lock's types, and what it is taken for where they do not tell."""
         types = f" ({lock.types})" if lock.inner is not None else ""
+        if any(self.opener(one) is lock is not one for one in self.it.held):
+            return f"{types}, which opened an RCU section as PREEMPT_RT's spinning locks do"
         return types if self.spins(lock) is not None else f"{types}, if it is no lock that sleeps"
 
     def forbids_wait(self) -> tuple[str, Lock | None]:
@@ -356,12 +368,18 @@ class Situation:
         """
         for pick in (0, -1):
             held = [lock for lock in self.it.held if not (class_of(lock.name) in own or is_requests(lock))]
-            stack = [word for lock in held if (word := self.item(lock, pick))]
+            stack = self.taken([word for lock in held if (word := self.item(lock, pick))])
             for level in self.levels:
                 if level == "task":
                     yield ">".join([*stack, *self.off_items(stack)]) or level
                 else:
                     yield from (">".join([*stack[:cut], level, *stack[cut:]]) for cut in range(len(stack) + 1))
+
+    def taken(self, words: list[str]) -> list[str]:
+        """Return held locks without the mutexes taken where nobody may sleep: who holds one had got it by trying."""
+        spinning = SPINNING_RT if self.kernel and self.kernel.rt else SPINNING
+        first = next((at for at, word in enumerate(words) if word.partition(":")[0] in spinning), len(words))
+        return [word for at, word in enumerate(words) if at < first or not word.startswith("mutex")]
 
     def item(self, lock: Lock, pick: int) -> str:
         """Return a held lock as an item of a stack, empty for one that the model opens itself or lockdep passes.

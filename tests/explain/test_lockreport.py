@@ -15,7 +15,7 @@ from gfpmodel.explain.locks import ASKS
 from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
 from gfpmodel.explain.ways import Outcome, Way, outcomes
-from gfpmodel.locking import make_kernel
+from gfpmodel.locking import Setup, context, make_kernel, make_request, verdict
 from gfpmodel.show.reports import explanation
 
 CHAIN = ("__might_resched", "__kmalloc", "example")
@@ -689,3 +689,30 @@ def test_a_circle_is_named_with_the_locks_held_and_the_request_in_it() -> None:
         "&zone->lock is held since example_dump",
         "lockdep saw &zone->lock taken before in a request of page allocator (rmqueue_bulk), made by example_get",
     ]
+
+
+def test_a_mutex_held_under_a_spinlock_was_got_by_trying() -> None:
+    held = ("(&a->slock){+.+.}-{3:3}", "(&b->mtx){+.+.}-{4:4}")
+    one = one_of(sleeping("6.6.10", state(1), *held))
+    assert (one["forbidden_by"], one["verdict_agrees"]) == ("&a->slock", True)
+    assert {case["context"] for case in one["cases"]} == {"spin:&a->slock"}
+
+
+def test_only_preempt_rt_sleeps_in_a_spinlocks_file() -> None:
+    """Elsewhere it is a mutex that its holder of a spinlock waits for."""
+    for rt, file in ((True, "spinlock_rt.c"), (False, "mutex.c")):
+        kernel = make_kernel("v6.12", {"PREEMPT_RT": rt, "LOCKDEP": True, "PROVE_RAW_LOCK_NESTING": True})
+        answer = verdict(make_request(kernel, "GFP_ATOMIC"), context("raw>mutex"), Setup("dry"), kernel)
+        (text,) = [one.text() for one in answer.printed if one.kind == "sleeping_function"]
+        assert f"at kernel/locking/{file}" in text
+
+
+def test_the_lock_that_opened_an_rcu_section_is_named() -> None:
+    """A spinlock_t of PREEMPT_RT keeps preemption on and opens an RCU section, in which nobody may sleep."""
+    text = sleeping("6.12.30-rt10", state(0, depth=1), "(&x->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}")
+    one = one_of(
+        text.replace("rcu_read_lock){....}-{1:3}, at: example", "rcu_read_lock){....}-{1:3}, at: rt_spin_lock")
+    )
+    assert (one["forbidden_by"], one["forbidden_by_all"]) == ("&x->lock", ["&x->lock"])
+    assert one["summary"]["why"] == "Nobody may sleep while &x->lock is held."
+    assert one_of(text)["forbidden_by"] == "rcu_read_lock"
