@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
+from gfpmodel.explain.find import Found
+from gfpmodel.explain.lockreport import RT_PLACES, LockReport, read_locks, waits_for
 from gfpmodel.explain.owners import UNMODELLED, chain, chain_words, keeper, owner, taken_for_memory
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
@@ -282,8 +283,27 @@ def numbers(nesting: bool) -> str:
     return ", ".join(f"{number} is {LOCKS_BY[nesting][number]}" for number in (2, 3))
 
 
-def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def read(kind: str, lines: Sequence[str], boot: str | None) -> LockReport:
+    """Return a report as read, wherever in the log it is: one that is printed again and again is read once."""
+    return read_locks(Found(kind, 0, lines=list(lines), boot=boot))
+
+
+def tells(found: Found) -> bool | None:
+    """Return what a report tells of PROVE_RAW_LOCK_NESTING, None if nothing."""
+    return situation(read(found.kind, tuple(found.lines), found.boot)).nesting
+
+
+def facts(found: Found, told: bool | None = None) -> dict[str, Any]:
     """Return the explanation as plain data; ``told`` is PROVE_RAW_LOCK_NESTING as other reports of the boot tell it."""
+    one = answered(found.kind, tuple(found.lines), found.boot, told)
+    return {**one, "line": found.line, "remarks": [*found.lost, *one["remarks"]]}
+
+
+@lru_cache(maxsize=64)
+def answered(kind: str, lines: Sequence[str], boot: str | None, told: bool | None) -> dict[str, Any]:
+    """Return the explanation of a report wherever in the log it is."""
+    it = read(kind, lines, boot)
     found, at = it.found, situation(it, told)
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
@@ -318,6 +338,6 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
         "verdict_agrees": model.agrees,
         "otherwise": [answer.text() for answer in answers],
         "missing": it.missing,
-        "remarks": [*found.lost, *told_by_others(it, at)],
+        "remarks": list(told_by_others(it, at)),
         "unknown": list(unknowns(it, at, kinds)),
     }

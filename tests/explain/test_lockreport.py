@@ -11,7 +11,7 @@ import pytest
 
 from gfpmodel.explain import explain, render
 from gfpmodel.explain.find import OUTSIDE
-from gfpmodel.explain.locks import ASKS
+from gfpmodel.explain.locks import ASKS, answered
 from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
 from gfpmodel.explain.ways import Outcome, Way, outcomes
@@ -716,3 +716,12 @@ def test_the_lock_that_opened_an_rcu_section_is_named() -> None:
     assert (one["forbidden_by"], one["forbidden_by_all"]) == ("&x->lock", ["&x->lock"])
     assert one["summary"]["why"] == "Nobody may sleep while &x->lock is held."
     assert one_of(text)["forbidden_by"] == "rcu_read_lock"
+
+
+def test_a_report_that_is_printed_again_and_again_is_answered_once() -> None:
+    text = sleeping("6.6.10", state(1), "(&once->lock){+.+.}-{2:2}")
+    before = answered.cache_info().misses
+    ones = explain(text * 20)
+    assert answered.cache_info().misses == before + 1
+    assert [one["line"] for one in ones] == [1 + n * len(text.splitlines()) for n in range(20)]
+    assert all({**one, "line": 1} == ones[0] for one in ones)
