@@ -8,8 +8,6 @@ from typing import Any
 
 from gfpmodel.explain import failure, locks
 from gfpmodel.explain.find import Found, reports
-from gfpmodel.explain.lockreport import LockReport, read_locks
-from gfpmodel.explain.situation import situation
 
 OF_PAGES = ("allocation failure", "stall", "vmalloc failure", "vmalloc error", "oom", "slab failure", "mem-info")
 
@@ -27,20 +25,18 @@ class Told:
 
     boot: tuple[int, str | None] = (0, None)
     nesting: bool | None = None
-    waiting: list[Found | LockReport] = field(default_factory=list)
+    waiting: list[Found] = field(default_factory=list)
 
     def take(self, found: Found) -> Iterator[Explained]:
         """Take the next report; yields those that need not wait any longer."""
-        if found.kind in OF_PAGES:
-            self.waiting.append(found)
-        else:
+        if found.kind not in OF_PAGES:
             if self.boot != (boot := (found.session, found.release)):
                 yield from self.all()
                 self.boot, self.nesting = boot, None
-            self.waiting.append(it := read_locks(found))
-            told = situation(it).nesting if found.session else None
+            told = locks.tells(found) if found.session else None
             self.nesting = told if self.nesting is None else self.nesting
-        undecided = any(isinstance(one, LockReport) for one in self.waiting) and self.nesting is None
+        self.waiting.append(found)
+        undecided = any(one.kind not in OF_PAGES for one in self.waiting) and self.nesting is None
         if not (self.boot[0] and undecided) or len(self.waiting) > MOST_WAITING:
             yield from self.all()
 
@@ -48,10 +44,10 @@ class Told:
         """Yield all that wait."""
         waiting, self.waiting = self.waiting, []
         for one in waiting:
-            if isinstance(one, LockReport):
-                yield one.found, locks.facts(one, self.nesting)
-            else:
+            if one.kind in OF_PAGES:
                 yield one, failure.facts(failure.read_failure(one))
+            else:
+                yield one, locks.facts(one, self.nesting)
 
 
 def explain_reports(found: Iterable[Found]) -> Iterator[Explained]:

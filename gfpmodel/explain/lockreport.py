@@ -32,7 +32,7 @@ _USAGE = re.compile(r"^inconsistent \{([^}]+)\} -> \{([^}]+)\} usage")
 _SCHEDULED = re.compile(r"BUG: scheduling while atomic: .*/0x([0-9a-f]{8})")
 _CHAIN = re.compile(r"^(?:Call [Tt]race|Backtrace): ?|^(?:\[<[0-9a-f]+>\] )?\(?unwind_backtrace\b")
 #: A function of a call chain as any architecture prints it, or as symbolised reports name one that was inlined.
-_CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
+CALL = re.compile(r"(?<!\? )(?<![\w.])([A-Za-z_][\w.]{1,60})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./-]+:\d+ \[inline\])")
 _MARK = re.compile(r"^(?:# ?)?(</?(?:TASK|IRQ|NMI)>)")  #: where x86's chain begins, changes to another stack and back
 #: What begins a line of the kernel's: where it does not, what is before it was not understood.
 _NOT_FIRST = re.compile(
@@ -182,14 +182,14 @@ class Reader:
             self.chain += 1
         if self.chain:
             if self.chain == 1:
-                self.it.calls += _CALL.findall(line)
+                self.it.calls += CALL.findall(line)
                 self.it.marks.update(_MARK.findall(line))
             return
         lock = read_lock(line)
         if lock:
             self.lock(line, lock)
         elif self.off:
-            self.it.off_at, self.off = next(iter(_CALL.findall(line)), ""), False
+            self.it.off_at, self.off = next(iter(CALL.findall(line)), ""), False
         else:
             self.wants = bool(_WANTS.search(line)) or (self.wants and "holding" not in line)
             self.off = line.startswith("Preemption disabled at:")

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from gfpmodel.errors import InputError
-from gfpmodel.explain.lockreport import RT_PLACES, LockReport, waits_for
-from gfpmodel.explain.owners import chain, chain_words, keeper, owner
+from gfpmodel.explain.find import Found
+from gfpmodel.explain.lockreport import RT_PLACES, LockReport, read_locks, waits_for
+from gfpmodel.explain.owners import UNMODELLED, chain, chain_words, keeper, owner, taken_for_memory
 from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
@@ -127,11 +128,11 @@ def not_asked(it: LockReport, at: Situation, calls: Sequence[Call]) -> str:
     if at.kernel is None:
         return "the model cannot be asked: the kernel is not known (--kernel names it)"
     if it.non_block and it.found.kind == "sleeping_function" and not at.in_rcu and not at.preempt_off:
-        return "the model cannot be asked: non_block_start() is no context of it"
+        return "not compared: non_block_start() is no context of the model; the other ways are asked in a plain task"
     if not owner(it):
         return f"the model cannot be asked: {chain_words(it)}"
-    if owner(it).startswith("vmalloc"):
-        return "the model cannot be asked: it has no vmalloc"
+    if whose := next((name for name in UNMODELLED if owner(it).startswith(name)), ""):
+        return f"the model cannot be asked: it has no request of {whose}"
     refused = missing(calls[0], at.kernel) if calls and of_slab(it) else ""
     return f"the model cannot be asked: {refused}" if refused else ""
 
@@ -185,12 +186,17 @@ def equal(number: int, here: bool) -> str:
     return f"equal: the model prints the same in {number} of its cases{where_too}"
 
 
-def requested(it: LockReport, model: Comparison) -> list[str]:
-    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its."""
+def requested(it: LockReport, at: Situation, model: Comparison) -> list[str]:
+    """Return what the report's caller asked for, as in ``WAYS``; nothing where it is no matter of memory or not its.
+
+    An allocation that the model does not know asks for pages when slab has none: of these it can be asked.
+    """
     if it.found.kind in ASKS or keeper(it):
         return []
     calls = called(chain(it))
     kinds = [slab_kind(calls[0])] if calls else []
+    if kinds == ["allocation"] and at.kernel and missing(calls[0], at.kernel):
+        return [*kinds, "pages"]
     if not kinds or owner(it).startswith("page allocator") or any("slab" not in case for case in model.cases):
         kinds += page_kinds(it)[-1:] or ["pages"] * any("slab" not in case for case in model.cases)
     return kinds
@@ -214,8 +220,8 @@ def by_mask(it: LockReport) -> bool:
 def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
     """Yield what a report says, in words; ``by`` is what forbids."""
     wanted, words = it.wanted, at.words()
-    if wanted and it.found.kind in ASKS:
-        yield f"{wanted.name} was wanted in {wanted.where}"
+    if it.found.kind in ASKS:
+        yield from named_only(it)
     elif wanted:
         kind = "" if at.nesting is None else LOCKS_BY[at.nesting].get(wanted.outer or 0, "")
         need = f" of wait type {wanted.outer}{f' ({kind})' if kind else ''}" if wanted.outer else ""
@@ -240,6 +246,15 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         how = "be started by an allocation in" if "RECLAIM_FS" in new else "interrupt"
         yield f"the lock was used as {old} before, and as {new} now: the {used} may {how} the {held}"
     yield chain_words(it)
+
+
+def named_only(it: LockReport) -> Iterator[str]:
+    """Yield what a report says that is not explained: its locks, and which other lock was taken for memory before."""
+    if it.wanted:
+        yield f"{it.wanted.name} was wanted in {it.wanted.where}"
+    yield from (f"{lock.name} is held since {lock.where}" for lock in it.held)
+    for name, whose in taken_for_memory(it):
+        yield f"lockdep saw {name} taken before in a request of {whose}"
 
 
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:
@@ -268,13 +283,32 @@ def numbers(nesting: bool) -> str:
     return ", ".join(f"{number} is {LOCKS_BY[nesting][number]}" for number in (2, 3))
 
 
-def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def read(kind: str, lines: Sequence[str], boot: str | None) -> LockReport:
+    """Return a report as read, wherever in the log it is: one that is printed again and again is read once."""
+    return read_locks(Found(kind, 0, lines=list(lines), boot=boot))
+
+
+def tells(found: Found) -> bool | None:
+    """Return what a report tells of PROVE_RAW_LOCK_NESTING, None if nothing."""
+    return situation(read(found.kind, tuple(found.lines), found.boot)).nesting
+
+
+def facts(found: Found, told: bool | None = None) -> dict[str, Any]:
     """Return the explanation as plain data; ``told`` is PROVE_RAW_LOCK_NESTING as other reports of the boot tell it."""
+    one = answered(found.kind, tuple(found.lines), found.boot, told)
+    return {**one, "line": found.line, "remarks": [*found.lost, *one["remarks"]]}
+
+
+@lru_cache(maxsize=64)
+def answered(kind: str, lines: Sequence[str], boot: str | None, told: bool | None) -> dict[str, Any]:
+    """Return the explanation of a report wherever in the log it is."""
+    it = read(kind, lines, boot)
     found, at = it.found, situation(it, told)
     by, lock = at.forbidding()
     options = [(one, compared(it, one)) for one in at.options()]
     model = merged([said for _, said in options])
-    kinds, calls = requested(it, model), called(chain(it))
+    kinds, calls = requested(it, at, model), called(chain(it))
     known = bool(by or model.cases or it.irqs)  # what is left of a cut report may show no context at all
     answers = ways_out(kinds if known else [], [(one, said.cases) for one, said in options])
     if model.agrees is False:  # what it says of the very request is refuted
@@ -304,6 +338,6 @@ def facts(it: LockReport, told: bool | None = None) -> dict[str, Any]:
         "verdict_agrees": model.agrees,
         "otherwise": [answer.text() for answer in answers],
         "missing": it.missing,
-        "remarks": [*found.lost, *told_by_others(it, at)],
+        "remarks": list(told_by_others(it, at)),
         "unknown": list(unknowns(it, at, kinds)),
     }

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gfpmodel.explain.lockreport import PAGES, LockReport
+from gfpmodel.explain.lockreport import CALL, PAGES, LockReport
 from gfpmodel.explain.situation import is_interrupts
 
 #: What a function in a call chain belongs to; the innermost that is known says whose request it was.
 OWNERS = {
     "kfree_rcu": re.compile(r"k?v?free_call_rcu|kfree_rcu|krc_this_cpu|__kfree_rcu_sheaf"),
     "memcg": re.compile(r".*memcg|obj_cgroup|consume_stock|try_charge|mem_cgroup"),
-    "vmalloc": re.compile(r"_*k?v[mz]?alloc|k?vfree|_*vmap_"),
+    "vmalloc": re.compile(r"_*k?v[mz]?alloc|kvrealloc|vrealloc|k?vfree|_*vmap_"),
+    "a mempool": re.compile(r"mempool_(?:k?[mz]?alloc|free|init|create|resize)"),
+    "the percpu allocator": re.compile(r"pcpu_(?:mem_)?alloc|_*alloc_percpu|free_percpu"),
+    "a DMA pool": re.compile(r"dma_pool_"),
+    "the DMA API": re.compile(r"dma_(?:alloc|free)_|dma_direct_(?:alloc|free)"),
     "slab": re.compile(
-        r"_{0,3}(?:k[mzc]*alloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
+        r"_{0,3}(?:k[mzc]*alloc|krealloc|kmem_cache|slab_|kfree|put_cpu_partial|get_partial|barn_|__slab|___slab)"
     ),
     "page allocator": PAGES,
 }
+#: Owners whose requests the model does not have.
+UNMODELLED = ("vmalloc", "a mempool", "the percpu allocator", "a DMA pool", "the DMA API")
 _STORES = re.compile(r"_*stack_depot_save|depot_|.*page_owner|add_stack_record")
 #: Who has a call chain stored, and the way to be without it; the first of whom a function is in the chain.
 KEEPERS = (
@@ -30,7 +37,8 @@ KEEPERS = (
         "without what keeps call chains (page_owner, KASAN, slub_debug)",
     ),
 )
-NO_REQUEST = "the call chain shows no request for memory"
+_LINK = re.compile(r"^-> #\d+ \((.+)\)\{[-+.?]{4,6}\}")  #: a lock of a circle, before the chain in which it was taken
+NO_REQUEST = "the call chain shows no request for memory that is known here"
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,26 @@ def owner(it: LockReport) -> str:
     if kept := keeper(it):
         return f"{kept.name} ({kept.function})"
     return next((f"{name} ({call})" for call in chain(it) if (name := owner_of(call))), "")
+
+
+def taken_for_memory(it: LockReport) -> Iterator[tuple[str, str]]:
+    """Yield the locks of a circle that lockdep saw taken in a request for memory: the name, and whose request it was.
+
+    Each link of the circle is printed with the call chain in which its lock was taken, the innermost function first.
+    """
+    links: list[tuple[str, list[str]]] = []
+    within = False
+    for line in it.found.lines:
+        link, calls = _LINK.match(line), CALL.findall(line)
+        if link:
+            links.append((link[1], []))
+        elif within:
+            links[-1][1].extend(calls)
+        within = bool(link) or (within and bool(calls))
+    for name, calls in links[:-1]:  # the last is the lock that is wanted now
+        if asking := [(at, whose) for at, call in enumerate(calls) if (whose := owner_of(call))]:
+            first, last = asking[0], asking[-1][0]
+            yield name, f"{first[1]} ({calls[first[0]]}){', made by '.join(['', *calls[last + 1 : last + 2]])}"
 
 
 def chain_words(it: LockReport) -> str:

@@ -9,7 +9,7 @@ from gfpmodel.explain.owners import NO_REQUEST, chain_words, keeper, owner
 from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.explain.waits import LOCKS_BY, class_of, is_map
-from gfpmodel.explain.ways import OPTION, Answer, Asked
+from gfpmodel.explain.ways import KFREE_LATER, NOT_THREADED, OPTION, Answer, Asked
 
 #: What was asked for, as in ``WAYS``, where the call is not named.
 ASKED = {"pages": "A request for pages", "page free": "A free of pages"}
@@ -94,18 +94,22 @@ def otherwise(at: Situation, request: Asked) -> str:
     if not request.answers:
         return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
-    bad = [answer for answer in own if answer.clean is False]
+    handled = [answer for answer in own if answer.by_handler]
+    bad = [answer for answer in own if answer.clean is False and answer not in handled]
     groups = {
         "nothing would be reported with {}": [one for one in own if one.clean],
+        f"with {{}} there would be a report only if the handler is {NOT_THREADED}{nesting_on(handled)}": handled,
         f"with {{}} it depends {depends(bad)}": [one for one in bad if one.at_times],
         "with {} there would be a report, too": [one for one in bad if not one.at_times],
         "{} would get no memory": [one for one in own if one.clean is None and one.known],
     }
-    said = [words.format(listed([one.way.noun for one in those], "or")) for words, those in groups.items() if those]
-    inside = [one for one in request.answers if one not in own and one.way.gfp and not one.way.in_task]
+    said = [words.format(nouns(at, those)) for words, those in groups.items() if those]
+    inside = [one for one in request.inside if one.way.gfp and not one.way.in_task]
     if inside and not any(one.at_times for one in inside):
         said.append("no mask of the request for pages inside it changes that")
-    return f"On {name}, in that context{ALONE * at.it.hides_locks}, {'; '.join(said)}."
+    unknown = request.known_kind != request.kinds[0]
+    pages = f" for the pages inside it, as {request.call}() is not modelled there" * unknown
+    return f"On {name}, in that context{ALONE * at.it.hides_locks}{pages}, {'; '.join(said)}."
 
 
 def without_ways(it: LockReport) -> str:
@@ -114,18 +118,23 @@ def without_ways(it: LockReport) -> str:
         own = ", which asked with a mask of its own to store a call chain"
         return f"The request is that of {kept.name}{own}: no mask of the caller's changes this."
     words = chain_words(it)
-    end = "so that what was asked for cannot be said"
+    end = ", so that what was asked for cannot be said"
     if owner(it):
-        end = "and what another one would have met is not modelled"
+        end = ", and what another one would have met is not modelled"
     elif words == NO_REQUEST:
-        end = "so that no other way to ask for memory changes this"
-    return f"{words[0].upper()}{words[1:]}, {end}."
+        end = "; if there is none, no other way to ask for memory changes this"
+    return f"{words[0].upper()}{words[1:]}{end}."
 
 
 def depends(bad: Iterable[Answer]) -> str:
     """Return what decides whether ways that are not always well are reported."""
     by_option = any(len(one.differing) > 1 for one in bad if one.at_times)
     return f"on {OPTION}, which this report does not tell" if by_option else "on the state of slab"
+
+
+def nesting_on(handled: Iterable[Answer]) -> str:
+    """Return that an option has to be on for a report as well, where that is not told."""
+    return f" and {OPTION} is on" * any(when.nesting is not None for one in handled for when in one.by)
 
 
 def of_usages(it: LockReport) -> str:
@@ -144,27 +153,49 @@ def closing(at: Situation, request: Asked) -> str:
     if kept := keeper(it):
         own = "; the caller's own request in this context may be reported as well" * kept.within
         return f"So: {kept.without} nothing would be asked for there{own}."
-    callers = [lock for lock in at.all_forbidding() if class_of(lock.name) not in OWN_LOCKS and not is_requests(lock)]
-    locks = listed([lock.name for lock in callers])
-    here = [one.way.noun for one in request.own if one.clean and not one.way.in_task]
-    later = [one.way.noun for one in request.own if one.clean and one.way.in_task]
+    callers, _ = by_whom(at)
+    locks, alone = listed(callers), len(callers) == 1
+    if not any(one.clean for one in request.own):
+        return elsewhere(at, locks, alone)
+    return fitting(at, request, locks, alone)
+
+
+def by_whom(at: Situation) -> tuple[list[str], list[str]]:
+    """Return the locks that forbid what was wanted: those that the caller took, and those that slab took itself."""
+    found = [lock for lock in at.all_forbidding() if not is_requests(lock)]
+    own = [lock.name for lock in found if class_of(lock.name) in OWN_LOCKS]
+    return [lock.name for lock in found if class_of(lock.name) not in OWN_LOCKS], own
+
+
+def nouns(at: Situation, ways: Iterable[Answer]) -> str:
+    """Return ways in words; one of a task that does later what only slab's own lock forbade needs no other task."""
+    callers, own = by_whom(at)
+    later = f"a free without the request under {listed(own)}" if own and not callers and at.level == "task" else ""
+    return listed([later if later and one.way == KFREE_LATER else one.way.noun for one in ways], "or")
+
+
+def fitting(at: Situation, request: Asked, locks: str, alone: bool) -> str:
+    """Return which ways out fit, in one sentence; ``locks`` are the caller's that forbid what it did, in words."""
+    here = [one for one in request.own if one.clean and not one.way.in_task]
+    later = [one for one in request.own if one.clean and one.way.in_task]
+    fails = "; without sleeping any request may fail" if {"pages", "allocation"} & set(request.kinds[:1]) else ""
+    if handled := [one for one in request.own if one.by_handler]:
+        what = f"{nouns(at, handled)} unless the handler is {NOT_THREADED}"
+        return f"So: {what}; if it is, nothing but {nouns(at, [*here, *later])}{fails}."
     if here:
-        fails = "; without sleeping any request may fail" if {"pages", "allocation"} & set(request.kinds[:1]) else ""
-        return f"So: what fits this context{ALONE * at.it.hides_locks} is {listed([*here, *later], 'or')}{fails}."
-    free_of = f", where {locks} {'is' if len(callers) == 1 else 'are'} not held" if locks else ""
-    if later and locks and (without := by_kind(request)):
-        kinds = ("is a spinlock_t", "it is") if len(callers) == 1 else ("are each a spinlock_t", "one is")
-        raw = f"if {kinds[1]} a raw_spinlock_t, nothing but {listed(later, 'or')}{free_of}"
-        return f"So: {listed(without, 'or')} if {locks} {kinds[0]}; {raw}."
-    if later:
-        return f"So: no other request is sure to pass in this context; what is left is {listed(later, 'or')}{free_of}."
-    return elsewhere(at, locks, len(callers) == 1)
+        return f"So: what fits this context{ALONE * at.it.hides_locks} is {nouns(at, [*here, *later])}{fails}."
+    free_of = f", where {locks} {'is' if alone else 'are'} not held" if locks else ""
+    if locks and (without := by_kind(request)):
+        kinds = ("is a spinlock_t", "it is") if alone else ("are each a spinlock_t", "one is")
+        raw = f"if {kinds[1]} a raw_spinlock_t, nothing but {nouns(at, later)}{free_of}"
+        return f"So: {nouns(at, without)} if {locks} {kinds[0]}; {raw}."
+    return f"So: no other request is sure to pass in this context; what is left is {nouns(at, later)}{free_of}."
 
 
-def by_kind(request: Asked) -> list[str]:
+def by_kind(request: Asked) -> list[Answer]:
     """Return the ways that pass where PROVE_RAW_LOCK_NESTING is off, so that the lock held may be a spinlock_t."""
     ways = [one for one in request.own if len(one.differing) > 1 and not one.way.in_task]
-    return [one.way.noun for one in ways if all(said.clean for said in one.outcomes[0])]
+    return [one for one in ways if all(said.clean for when, by in one.by.items() if not when.nesting for said in by)]
 
 
 def elsewhere(at: Situation, locks: str, alone: bool) -> str:

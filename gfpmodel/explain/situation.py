@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gfpmodel.errors import InputError
@@ -28,6 +28,9 @@ ITEMS_OF = {
 SPINNING_RT = ("raw", "raw_irqsave", "rcu_sched")
 SPINNING = (*SPINNING_RT, "spin", "zone_lock")
 LEVELS = {"task": "a task", "softirq": "a soft interrupt", "hardirq": "a hard interrupt", "nmi": "an NMI"}
+LEVELS[THREADABLE] = LEVELS["hardirq"]
+#: What calls the handler of a device; lockdep lets one that could be threaded wait for a spinlock_t.
+_HANDLES = re.compile("_*handle_irq_event_percpu$")
 PREEMPT_MASK, SOFTIRQ_MASK, COUNT_BITS = 0xFF, 0xFF00, 0xF  #: of preempt_count; a count of interrupts has four bits
 IRQ_DISABLE_OFFSET, IRQ_DISABLE_BITS = 0x10000, 0xFF  #: of preempt_count since v7.3: interrupts switched off
 #: Functions by which an interrupt begins, for kernels whose reports do not print the count; the innermost counts.
@@ -126,17 +129,29 @@ def situation(it: LockReport, told: bool | None = None) -> Situation:
 
 @dataclass
 class Situation:
-    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`."""
+    """A report with its kernel: what the numbers in it mean; ``told`` as in `situation`.
+
+    ``threadable`` is whether the interrupt's handler could be threaded, None where that does not matter.
+    """
 
     it: LockReport
     kernel: Kernel | None
     told: bool | None = None
+    threadable: bool | None = None
 
     def options(self) -> list[Situation]:
-        """Return the situations that a report may mean: two where PROVE_RAW_LOCK_NESTING is not told."""
-        if self.nesting is not None or self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
+        """Return the situations that a report may mean, by PROVE_RAW_LOCK_NESTING and by what a handler could be."""
+        if self.kernel is None or self.kernel.version < WAIT_TYPES_SINCE:
             return [self]
-        return [situation(self.it, option) for option in (False, True)]
+        told = [self] if self.nesting is not None else [situation(self.it, option) for option in (False, True)]
+        return [one for at in told for one in at.by_handler()]
+
+    def by_handler(self) -> list[Situation]:
+        """Return the situations that differ in whether the handler could be threaded, as PREEMPT_RT would do."""
+        handles = self.level == "hardirq" and self.it.base is None and any(map(_HANDLES.match, self.it.calls))
+        if not handles or not self.nesting or self.kernel is None or self.kernel.rt:
+            return [self]
+        return [replace(self, threadable=option) for option in (False, True)]
 
     @cached_property
     def nesting(self) -> bool | None:
@@ -158,6 +173,8 @@ class Situation:
     def levels(self) -> tuple[str, ...]:
         """Return the levels at which the report may have been printed, the likeliest first."""
         it = self.it
+        if self.threadable:
+            return (THREADABLE,)
         if it.base is not None:
             options = (True, False) if self.nesting is None else (self.nesting,)
             hard = ["hardirq"] if it.base == 2 else []
@@ -261,7 +278,7 @@ class Situation:
         if not (self.preempt_off or (self.it.count is None and self.it.atomic)):
             rcu = [lock for lock in self.it.held if lock.name.startswith("rcu_read_lock")]
             by_rcu = self.in_rcu or (self.it.depth is None and not self.it.scheduled and not self.off_words())
-            return rcu[-1] if rcu and by_rcu else None
+            return self.opener(rcu[-1]) if rcu and by_rcu else None
         for answer in (True, None):
             if found := [lock for lock in self.it.held if self.spins(lock) is answer]:
                 return found[-1]
@@ -293,8 +310,18 @@ class Situation:
             return [lock for lock in self.it.held if lock.inner and need is not None and lock.inner < need]
         if kind not in ("sleeping_function", "scheduling_while_atomic"):
             return []
-        found = [lock for lock in self.it.held if self.keeps_awake(lock)]
+        found = [self.opener(lock) for lock in self.it.held if self.keeps_awake(lock)]
+        found = [lock for at, lock in enumerate(found) if lock not in found[:at]]
         return [lock for lock in found if self.spins(lock) is not None] or found
+
+    def opener(self, lock: Lock) -> Lock:
+        """Return the lock that opened an RCU section when it was got, as those of PREEMPT_RT do, else the section.
+
+        Models: kernel/locking/spinlock_rt.c:rt_spin_lock (v6.12): the section begins after lockdep is told of the lock.
+        """
+        at = self.it.held.index(lock)
+        opened = lock.name == "rcu_read_lock" and lock.where.startswith("rt_") and at > 0
+        return self.it.held[at - 1] if opened else lock
 
     def keeps_awake(self, lock: Lock) -> bool:
         """Return whether nobody may sleep who holds a lock, or where it cannot be told.
@@ -312,6 +339,8 @@ class Situation:
     def kind_words(self, lock: Lock) -> str:
         """Return a lock's types, and what it is taken for where they do not tell."""
         types = f" ({lock.types})" if lock.inner is not None else ""
+        if any(self.opener(one) is lock is not one for one in self.it.held):
+            return f"{types}, which opened an RCU section as PREEMPT_RT's spinning locks do"
         return types if self.spins(lock) is not None else f"{types}, if it is no lock that sleeps"
 
     def forbids_wait(self) -> tuple[str, Lock | None]:
@@ -341,12 +370,18 @@ class Situation:
         """
         for pick in (0, -1):
             held = [lock for lock in self.it.held if not (class_of(lock.name) in own or is_requests(lock))]
-            stack = [word for lock in held if (word := self.item(lock, pick))]
+            stack = self.taken([word for lock in held if (word := self.item(lock, pick))])
             for level in self.levels:
                 if level == "task":
                     yield ">".join([*stack, *self.off_items(stack)]) or level
                 else:
                     yield from (">".join([*stack[:cut], level, *stack[cut:]]) for cut in range(len(stack) + 1))
+
+    def taken(self, words: list[str]) -> list[str]:
+        """Return held locks without the mutexes taken where nobody may sleep: who holds one had got it by trying."""
+        spinning = SPINNING_RT if self.kernel and self.kernel.rt else SPINNING
+        first = next((at for at, word in enumerate(words) if word.partition(":")[0] in spinning), len(words))
+        return [word for at, word in enumerate(words) if at < first or not word.startswith("mutex")]
 
     def item(self, lock: Lock, pick: int) -> str:
         """Return a held lock as an item of a stack, empty for one that the model opens itself or lockdep passes.

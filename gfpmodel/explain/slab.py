@@ -29,7 +29,7 @@ FUNCTIONS: tuple[tuple[re.Pattern[str], tuple[Call, ...]], ...] = (
         re.compile(r"kfree(?:_sensitive)?(?:\.|$)|kmem_cache_free|_*slab_free|put_cpu_partial|free_to_pcs"),
         ("kfree",),
     ),
-    (re.compile(r"_*(?:k[mzc]*alloc|kmem_cache_alloc|slab_alloc|get_partial|alloc_from_pcs)"), ("kmalloc",)),
+    (re.compile(r"_*(?:k[mzc]*alloc|krealloc|kmem_cache_alloc|slab_alloc|get_partial|alloc_from_pcs)"), ("kmalloc",)),
 )
 MASKS = ("GFP_NOWAIT|__GFP_NOWARN", "GFP_KERNEL")  #: those of a kmalloc(): one may sleep
 

@@ -52,7 +52,10 @@ LOCKS_BY = {nesting: by_number(LOCKS, nesting) for nesting in (True, False)}
 CONTEXTS_BY = {True: by_number(CONTEXTS, True), False: {wait_number(LD_WAIT_SPIN, False): "an interrupt"}}
 CONTEXTS_BY[False][wait_number(LD_WAIT_MAX, False)] = CONTEXTS[LD_WAIT_MAX]
 
-SLEEPING = re.compile(r"mutex|rwsem|[_>.]sem\b|mmap_lock|^sb_\w+|jbd2_handle")  #: names that only sleeping locks have
+#: Names that only sleeping locks have, of which the last word counts: a mutex has a raw wait_lock.
+SLEEPING = re.compile(
+    r"(?:mutex|rwsem|[_>.]sem|mmap_lock|s_umount|jbd2_handle)(?:_dir)?(?:_key)?(?:#\d+)?(?:/\d)?$|^sb_(?:writers|pagefaults|internal)\b"
+)
 #: Maps that are no locks: what runs in a work item or a timer holds them, whatever it may do.
 _MAPS = re.compile(r"\((?:wq|work)_completion\)|rcu_callback|fs_reclaim$|mmu_notifier_invalidate")
 _MAP_HOLDERS = ("process_one_work", "call_timer_fn", "__flush_work", "rcu_do_batch")
@@ -114,8 +117,8 @@ def nesting_of(lock: Lock, kind: Kind | None) -> bool | None:
     if lock.inner == LD_WAIT_SLEEP:
         return True
     wait = WAIT_TYPES[kind][0] if kind else LD_WAIT_SLEEP if SLEEPING.search(lock.name) else 0
-    if wait not in (LD_WAIT_CONFIG, LD_WAIT_SLEEP):
-        return None
+    if wait not in (LD_WAIT_CONFIG, LD_WAIT_SLEEP) or (wait == LD_WAIT_SLEEP and lock.inner == LD_WAIT_SPIN):
+        return None  # nothing that sleeps has the number of a raw lock, whatever its name says
     return lock.inner == wait_number(wait, nesting=True)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
@@ -20,6 +20,7 @@ from gfpmodel.locking.slab_rows import FREES, GIVES, Call, missing, states
 from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
 
 OPTION = "PROVE_RAW_LOCK_NESTING"
+NOT_THREADED = "IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT"  #: the flags of a handler that is never threaded
 NOLOCK_SINCE = (6, 15)  #: alloc_pages_nolock() and free_pages_nolock()
 _ASKS_PAGES = re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages)")
 _FREES_PAGES = re.compile(r"_*(?:free_unref|free_pcppages|free_frozen|free_pages|free_one_page|drain_pages)")
@@ -102,11 +103,27 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What a report does not tell and may decide: PROVE_RAW_LOCK_NESTING, and whether the handler could be threaded."""
+
+    nesting: bool | None = None
+    threadable: bool | None = None
+
+    def words(self) -> str:
+        """Return it in words, empty if nothing has to be known."""
+        option = "" if self.nesting is None else "with it" if self.nesting else f"without {OPTION}"
+        could = (
+            "" if self.threadable is None else f"in a handler that could {'' if self.threadable else 'not '}be threaded"
+        )
+        return " ".join(filter(None, (option, could)))
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A way out with its outcomes, the worst first; two tuples of them where an option decides, off first."""
+    """A way out with its outcomes, the worst first, by what decides: the option, off first, and the handler."""
 
     way: Way
-    outcomes: tuple[tuple[Outcome, ...], ...]
+    by: Mapping[Condition, tuple[Outcome, ...]]
 
     @property
     def clean(self) -> bool | None:
@@ -122,7 +139,7 @@ class Answer:
     @property
     def everything(self) -> list[Outcome]:
         """Return all outcomes."""
-        return [one for outcomes in self.outcomes for one in outcomes]
+        return [one for outcomes in self.by.values() for one in outcomes]
 
     @property
     def at_times(self) -> bool:
@@ -130,16 +147,27 @@ class Answer:
         return any(one.clean for one in self.everything)
 
     @property
-    def differing(self) -> list[str]:
-        """Return what it comes to in words, more than one where an option decides."""
-        return list(dict.fromkeys(", or ".join(map(in_state, one)) for one in self.outcomes))
+    def by_handler(self) -> bool:
+        """Return whether it is reported only where the handler could not be threaded."""
+        refused = [one.clean for when, said in self.by.items() if when.threadable is False for one in said]
+        others = [one.clean for when, said in self.by.items() if when.threadable is not False for one in said]
+        return False in refused and all(others)
+
+    @property
+    def differing(self) -> dict[str, list[Condition]]:
+        """Return what it comes to in words, more than one where a condition decides."""
+        said: dict[str, list[Condition]] = {}
+        for when, one in self.by.items():
+            said.setdefault(", or ".join(map(in_state, one)), []).append(when)
+        return said
 
     def text(self) -> str:
         """Return it in words."""
         said = self.differing
-        if len(said) > 1:
-            return f"{self.way.words}: without {OPTION}: {said[0]}; with it: {said[1]}"
-        return f"{self.way.words}: {said[0]}"
+        if len(said) == 1:
+            return f"{self.way.words}: {next(iter(said))}"
+        parts = (f"{' and '.join(when.words() for when in by)}: {words}" for words, by in said.items())
+        return f"{self.way.words}: {'; '.join(parts)}"
 
 
 def in_state(one: Outcome) -> str:
@@ -157,8 +185,25 @@ class Asked:
 
     @property
     def own(self) -> list[Answer]:
-        """Return the ways out of what the caller asked for, not those of what was asked for inside."""
-        return [one for one in self.answers if self.kinds and one.way in WAYS[self.kinds[0]]]
+        """Return the ways out of what the caller asked for, not those of what was asked for inside.
+
+        Where the model does not know the caller's request, those of what was asked for inside are all there is.
+        """
+        return self.of(self.known_kind)
+
+    @property
+    def inside(self) -> list[Answer]:
+        """Return the ways out of what was asked for inside the caller's request."""
+        return [one for kind in self.kinds[1:] if kind != self.known_kind for one in self.of(kind)]
+
+    @property
+    def known_kind(self) -> str:
+        """Return the outermost of what was asked for of which the model says anything, empty if there is none."""
+        return next((kind for kind in self.kinds if any(one.known for one in self.of(kind))), "")
+
+    def of(self, kind: str) -> list[Answer]:
+        """Return the ways out of what was asked for, as in ``WAYS``."""
+        return [one for one in self.answers if one.way in WAYS.get(kind, ())]
 
 
 def slab_kind(call: Call) -> str:
@@ -212,11 +257,15 @@ def asked(way: Way, kernel: Kernel, context: Context, setup: Setup) -> tuple[str
     return outcome(answer), None if answer.clean and answer.result == "NULL" else answer.clean
 
 
-def where_of(at: Situation, cases: Iterable[dict[str, str]]) -> str | None:
-    """Return the context in which the ways are asked: that of the case that was equal, else the likeliest."""
+def where_of(at: Situation, cases: Iterable[dict[str, str]], inside: bool) -> str | None:
+    """Return the context in which the ways are asked: that of the case that was equal, else the likeliest.
+
+    What was asked for ``inside`` a call of slab is asked with the locks that this call had taken.
+    """
     if at.kernel is None:
         return None
-    for text in (*(case["context"] for case in cases), *at.contexts(OWN_LOCKS)):
+    equal = (case["context"] for case in cases if not (inside and "slab" in case))
+    for text in (*equal, *at.contexts(() if inside else OWN_LOCKS)):
         where = unnamed(text, at.kernel)
         try:
             place(where)
@@ -226,14 +275,39 @@ def where_of(at: Situation, cases: Iterable[dict[str, str]]) -> str | None:
     return None
 
 
-def ways_out(kinds: Iterable[str], asked_of: Sequence[tuple[Situation, list[dict[str, str]]]]) -> list[Answer]:
+def merged(by: dict[Condition, tuple[Outcome, ...]]) -> dict[Condition, tuple[Outcome, ...]]:
+    """Return outcomes without the conditions on the handler that decide nothing."""
+    found: dict[Condition, tuple[Outcome, ...]] = {}
+    for when, said in by.items():
+        other = replace(when, threadable=not when.threadable)
+        same = when.threadable is not None and by.get(other) == said
+        found[replace(when, threadable=None) if same else when] = said
+    return found
+
+
+def ways_out(kinds: Sequence[str], asked_of: Sequence[tuple[Situation, list[dict[str, str]]]]) -> list[Answer]:
     """Return the ways out that this book knows for what was asked, each as a verdict; none if the model knows none.
 
-    Arguments: what was asked for, as in ``WAYS``; the situations that the report may mean, each with its cases.
+    Of what was asked for inside a known call only the masks and the nolock functions are put: no caller can make it
+    before.  Arguments: what was asked for, as in ``WAYS``; the situations that the report may mean, with their cases.
     """
-    places = [(at.kernel, where, at.it.scheduled) for at, cases in asked_of if (where := where_of(at, cases))]
-    found = [
-        Answer(way, tuple(outcomes(way, kernel, where, busy) for kernel, where, busy in places if kernel))
-        for way in dict.fromkeys(way for kind in kinds for way in WAYS[kind])
-    ]
-    return found if any(answer.known for answer in found) else []
+    found: dict[Way, Answer] = {}
+    for inside, kind in enumerate(kinds):
+        known = any(answer.known for answer in found.values())
+        ways = [way for way in WAYS[kind] if way not in found and not (known and way.in_task)]
+        found |= {answer.way: answer for answer in answers(ways, asked_of, bool(inside))}
+    return list(found.values()) if any(answer.known for answer in found.values()) else []
+
+
+def answers(
+    ways: Iterable[Way], asked_of: Sequence[tuple[Situation, list[dict[str, str]]]], inside: bool
+) -> Iterator[Answer]:
+    """Yield what ways come to; arguments: as in `ways_out`, and whether they were asked for inside a call of slab."""
+    untold = len({at.nesting for at, _ in asked_of}) > 1
+    places = {
+        Condition(at.nesting if untold else None, at.threadable): (at.kernel, where, at.it.scheduled)
+        for at, cases in asked_of
+        if at.kernel and (where := where_of(at, cases, inside))
+    }
+    for way in ways:
+        yield Answer(way, merged({when: outcomes(way, *place) for when, place in places.items()}))

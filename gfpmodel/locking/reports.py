@@ -216,13 +216,18 @@ class Report:
         yield from self._preemption()
 
     def _file(self) -> str:
-        """Return the file that says "might sleep": the allocator's, or that of PREEMPT_RT's sleeping locks."""
+        """Return the file that says "might sleep": the allocator's, that of mutexes or of PREEMPT_RT's sleeping locks.
+
+        Without PREEMPT_RT only the mutex of a caller sleeps.
+        """
         if self.where == self.kernel.entry:
             return "include/linux/sched/mm.h" if self.kernel.version >= MIGHT_ALLOC_SINCE else "mm/page_alloc.c"
         if self.where == "kvfree_call_rcu":
             return "mm/slab_common.c" if self.kernel.version >= KFREE_RCU_MOVED_SINCE else "kernel/rcu/tree.c"
         if self.where == "kmalloc":
             return "include/linux/sched/mm.h" if self.kernel.version >= SLAB_MIGHT_ALLOC_SINCE else "mm/slab.h"
+        if not self.kernel.rt:
+            return "kernel/locking/mutex.c"
         new = self.kernel.version >= SPINLOCK_RT_SINCE
         return f"kernel/locking/{'spinlock_rt' if new else 'rtmutex'}.c"
 

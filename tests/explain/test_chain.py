@@ -18,7 +18,7 @@ def test_a_chain_without_a_request_is_no_request() -> None:
     one = one_of(on_rt(("__might_resched", "rt_spin_lock", "example_wake", "example_ioctl")))
     assert (one["cases"], one["otherwise"], one["verdict_agrees"]) == ([], [], None)
     assert one["summary"]["asked"].startswith("The caller came to a point in kernel/locking/spinlock_rt.c")
-    assert one["summary"]["asked"].endswith("; the call chain shows no request for memory.")
+    assert one["summary"]["asked"].endswith("; the call chain shows no request for memory that is known here.")
     assert one["summary"]["otherwise"].startswith("The call chain shows no request for memory")
     assert not any("mask" in said for said in one["unknown"])
     asked = one_of(on_rt(("__might_resched", "rt_spin_lock", "rmqueue_pcplist", "get_page_from_freelist", "example")))
@@ -79,9 +79,37 @@ def test_vmalloc_is_no_slab(chain: tuple[str, ...]) -> None:
     assert one["asked"]["owner"] == f"vmalloc ({chain[0]})"
     assert "kfree" not in str(one["summary"])
     assert "kmalloc" not in str(one["summary"])
-    assert one["model"] == "the model cannot be asked: it has no vmalloc"
+    assert one["model"] == "the model cannot be asked: it has no request of vmalloc"
 
 
 def test_what_was_interrupted_has_asked_for_nothing() -> None:
     chain = ("__might_resched", "example", "__do_softirq", "kfree", "ask")
     assert one_of(sleeping("6.6.10", state(0x100), chain=chain))["asked"]["owner"] is None
+
+
+@pytest.mark.parametrize(
+    ("function", "owner"),
+    [
+        ("mempool_alloc", "a mempool"),
+        ("pcpu_alloc", "the percpu allocator"),
+        ("__alloc_percpu_gfp", "the percpu allocator"),
+        ("dma_pool_alloc", "a DMA pool"),
+        ("dma_alloc_attrs", "the DMA API"),
+    ],
+)
+def test_a_request_that_the_model_does_not_have_is_a_request(function: str, owner: str) -> None:
+    one = one_of(sleeping("6.6.10", state(1), "(&a->lock){+.+.}-{2:2}", chain=("__might_resched", function, "example")))
+    assert one["asked"]["owner"] == f"{owner} ({function})"
+    assert one["model"] == f"the model cannot be asked: it has no request of {owner}"
+    assert "no other way" not in one["summary"]["otherwise"]
+
+
+def test_krealloc_is_slabs() -> None:
+    one = one_of(sleeping("6.6.10", state(1), "(&a->lock){+.+.}-{2:2}", chain=("__might_resched", "krealloc", "a")))
+    assert one["asked"]["owner"] == "slab (krealloc)"
+    assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC)")
+
+
+def test_what_is_not_known_may_be_a_request() -> None:
+    one = one_of(sleeping("6.6.10", state(1), "(&a->lock){+.+.}-{2:2}", chain=("__might_resched", "example_get")))
+    assert one["summary"]["otherwise"].startswith("The call chain shows no request for memory that is known here; if ")

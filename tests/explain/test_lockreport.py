@@ -11,11 +11,11 @@ import pytest
 
 from gfpmodel.explain import explain, render
 from gfpmodel.explain.find import OUTSIDE
-from gfpmodel.explain.locks import ASKS
+from gfpmodel.explain.locks import ASKS, answered
 from gfpmodel.explain.slab import slab_case
 from gfpmodel.explain.waits import CONTEXTS_BY, LOCKS_BY
 from gfpmodel.explain.ways import Outcome, Way, outcomes
-from gfpmodel.locking import make_kernel
+from gfpmodel.locking import Setup, context, make_kernel, make_request, verdict
 from gfpmodel.show.reports import explanation
 
 CHAIN = ("__might_resched", "__kmalloc", "example")
@@ -561,7 +561,7 @@ def test_where_blocking_is_forbidden_the_model_is_not_asked() -> None:
     one = one_of(text)
     assert (one["verdict_agrees"], one["model"]) == (
         None,
-        "the model cannot be asked: non_block_start() is no context of it",
+        "not compared: non_block_start() is no context of the model; the other ways are asked in a plain task",
     )
     assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC): object; nothing is reported")
 
@@ -608,3 +608,120 @@ def test_locks_that_are_not_printed_may_be_followed_by_nobody() -> None:
     assert one_of(text)["missing"] == ["the locks held, if lockdep was on"]
     text = "".join(line for line in TELLS.splitlines(keepends=True) if "held by" not in line and "#0" not in line)
     assert one_of(text)["missing"] == ["the locks held"]
+
+
+@pytest.mark.parametrize(
+    "chain", [("__might_resched", "kmem_cache_alloc", "example"), ("__alloc_pages_nodemask", "__kmalloc", "example")]
+)
+def test_what_slab_is_not_known_for_is_answered_by_the_pages_inside(chain: tuple[str, ...]) -> None:
+    said = one_of(sleeping("5.4.100", state(1), chain=chain))["summary"]
+    assert said["otherwise"].startswith("On 5.4.100, in that context for the pages inside it, as kmalloc() is not ")
+    assert "nothing would be reported with GFP_ATOMIC, GFP_NOWAIT" in said["otherwise"]
+    assert said["so"].startswith("So: what fits this context is GFP_ATOMIC, GFP_NOWAIT")
+
+
+@pytest.mark.parametrize(("release", "count"), [("6.12.10", 0x10000), ("7.3.2", 0x1000000)])
+def test_a_handler_that_could_be_threaded_may_wait_for_a_spinlock(release: str, count: int) -> None:
+    """Lockdep takes the handler that request_irq() was told of for a thread's, unless its flags forbid one."""
+    chain = ("__might_resched", "__alloc_pages", "example_irq", "__handle_irq_event_percpu", "common_interrupt")
+    said = one_of(sleeping(release, state(count, irqs_off=1), chain=chain))["summary"]
+    unless = "the handler is IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT"
+    assert f"with GFP_ATOMIC, GFP_NOWAIT or mask 0 there would be a report only if {unless}" in said["otherwise"]
+    assert said["so"].startswith(f"So: GFP_ATOMIC, GFP_NOWAIT or mask 0 unless {unless}; if it is, nothing but ")
+    for other in ((*chain[:3], "generic_smp_call_function_single_interrupt"), (*chain[:3], "hrtimer_interrupt")):
+        assert "IRQF" not in str(one_of(sleeping(release, state(count, irqs_off=1), chain=other))["summary"])
+    held = "(&a->raw){....}-{2:2}", "(&b->lock){....}-{3:3}", "(&c->mutex){....}-{4:4}"
+    one = one_of(sleeping(release, state(count | 1, irqs_off=1), *held, chain=chain))
+    assert "IRQF" not in one["summary"]["so"]
+
+
+def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> None:
+    """kfree_rcu() asked for a page under its own raw lock: no mask of that page's request helps, and no other task."""
+    one = wanting(
+        "5.9.1",
+        "(&zone->lock){....}-{3:3}",
+        5,
+        "(krc.lock){....}-{2:2}",
+        *("get_page_from_freelist", "__get_free_pages", "kvfree_call_rcu", "example"),
+    )
+    masks = [words for words in one["otherwise"] if words.startswith(("GFP_", "mask 0"))]
+    assert masks
+    assert all("invalid wait context on &zone->lock" in words for words in masks)
+    assert not any(words.startswith("allocate before") for words in one["otherwise"])
+    assert one["summary"]["otherwise"].endswith("; no mask of the request for pages inside it changes that.")
+    assert one["summary"]["so"].endswith("what is left is a free without the request under krc.lock.")
+
+
+@pytest.mark.parametrize(
+    ("lock", "by", "doubtful"),
+    [
+        ("(sb_lock){+.+.}-{3:3}", "sb_lock", True),
+        ("(rtnl_mutex.wait_lock){....}-{2:2}", "rtnl_mutex.wait_lock", False),
+        ("(&a->mutex_list_lock){....}-{2:2}", "&a->mutex_list_lock", False),
+        ("(a_mutex){....}-{2:2}", "a_mutex", False),
+        ("(sb_writers#5){.+.+}-{3:3}", None, False),
+        ("(&a->mutex#2/1){+.+.}-{3:3}", None, False),
+        ("(&sb->s_type->i_mutex_key#13){++++}-{3:3}", None, False),
+        ("(cpu_hotplug_lock.rw_sem){++++}-{3:3}", None, False),
+    ],
+)
+def test_what_is_printed_of_a_lock_counts_more_than_its_name(lock: str, by: str | None, doubtful: bool) -> None:
+    one = one_of(sleeping("6.6.10", state(1), lock))
+    assert one["forbidden_by"] == by
+    assert ("if that is no lock that sleeps" in one["summary"]["why"]) == doubtful
+    assert any("PROVE_RAW_LOCK_NESTING" in said for said in one["unknown"]) == bool(by)
+
+
+def test_a_circle_is_named_with_the_locks_held_and_the_request_in_it() -> None:
+    """Which chain asks for memory is what a reader of this book looks for in it."""
+    one = one_of(
+        "WARNING: possible circular locking dependency detected\n6.6.10 #1 Not tainted\n"
+        "worker/71 is trying to acquire lock:\nffff888000000001 (&a->lock){+.+.}-{3:3}, at: example_evict+0x1/0x2\n\n"
+        "but task is already holding lock:\nffff888000000002 (&zone->lock){-.-.}-{2:2}, at: example_dump+0x1/0x2\n\n"
+        "-> #1 (&zone->lock){-.-.}-{2:2}:\n       _raw_spin_lock+0x1/0x2\n       rmqueue_bulk+0x1/0x2\n"
+        "       __alloc_pages+0x1/0x2\n       example_get+0x1/0x2 drivers/a.c:1\n       example_open+0x1/0x2\n\n"
+        "-> #0 (&a->lock){+.+.}-{3:3}:\n       __kmalloc+0x1/0x2\n\nother info that might help us debug this:\n"
+        "1 lock held by worker/71:\n #0: ffff888000000002 (&zone->lock){-.-.}-{2:2}, at: example_dump+0x1/0x2\n"
+        "Call Trace:\n example_evict+0x1/0x2\n"
+    )
+    assert one["why"][:3] == [
+        "&a->lock was wanted in example_evict",
+        "&zone->lock is held since example_dump",
+        "lockdep saw &zone->lock taken before in a request of page allocator (rmqueue_bulk), made by example_get",
+    ]
+
+
+def test_a_mutex_held_under_a_spinlock_was_got_by_trying() -> None:
+    held = ("(&a->slock){+.+.}-{3:3}", "(&b->mtx){+.+.}-{4:4}")
+    one = one_of(sleeping("6.6.10", state(1), *held))
+    assert (one["forbidden_by"], one["verdict_agrees"]) == ("&a->slock", True)
+    assert {case["context"] for case in one["cases"]} == {"spin:&a->slock"}
+
+
+def test_only_preempt_rt_sleeps_in_a_spinlocks_file() -> None:
+    """Elsewhere it is a mutex that its holder of a spinlock waits for."""
+    for rt, file in ((True, "spinlock_rt.c"), (False, "mutex.c")):
+        kernel = make_kernel("v6.12", {"PREEMPT_RT": rt, "LOCKDEP": True, "PROVE_RAW_LOCK_NESTING": True})
+        answer = verdict(make_request(kernel, "GFP_ATOMIC"), context("raw>mutex"), Setup("dry"), kernel)
+        (text,) = [one.text() for one in answer.printed if one.kind == "sleeping_function"]
+        assert f"at kernel/locking/{file}" in text
+
+
+def test_the_lock_that_opened_an_rcu_section_is_named() -> None:
+    """A spinlock_t of PREEMPT_RT keeps preemption on and opens an RCU section, in which nobody may sleep."""
+    text = sleeping("6.12.30-rt10", state(0, depth=1), "(&x->lock){+.+.}-{3:3}", "(rcu_read_lock){....}-{1:3}")
+    one = one_of(
+        text.replace("rcu_read_lock){....}-{1:3}, at: example", "rcu_read_lock){....}-{1:3}, at: rt_spin_lock")
+    )
+    assert (one["forbidden_by"], one["forbidden_by_all"]) == ("&x->lock", ["&x->lock"])
+    assert one["summary"]["why"] == "Nobody may sleep while &x->lock is held."
+    assert one_of(text)["forbidden_by"] == "rcu_read_lock"
+
+
+def test_a_report_that_is_printed_again_and_again_is_answered_once() -> None:
+    text = sleeping("6.6.10", state(1), "(&once->lock){+.+.}-{2:2}")
+    before = answered.cache_info().misses
+    ones = explain(text * 20)
+    assert answered.cache_info().misses == before + 1
+    assert [one["line"] for one in ones] == [1 + n * len(text.splitlines()) for n in range(20)]
+    assert all({**one, "line": 1} == ones[0] for one in ones)
