@@ -79,7 +79,8 @@ CUT_OFF = """() => [...document.querySelectorAll('article *')]
 #: Words of a figure that are smaller than can be read beside the text, in CSS pixels.
 SMALL = """() => [...document.querySelectorAll('article svg text, article .gfp-word i')]
     .filter(e => e.checkVisibility() && !e.closest('mjx-container') && e.textContent.trim())
-    .map(e => [parseFloat(getComputedStyle(e).fontSize) * (m => m ? Math.hypot(m.c, m.d) : 1)(e.getScreenCTM?.()), e.textContent.trim()])
+    .map(e => [parseFloat(getComputedStyle(e).fontSize), e.getScreenCTM?.(), e.textContent.trim()])
+    .map(([size, m, said]) => [size * (m ? Math.hypot(m.c, m.d) : 1), said])
     .filter(([size]) => size < 11.9).map(([size, said]) => `${size.toFixed(1)} px: ${said}`)"""
 #: What goes on beyond its own edge, where nothing says so: a box that scrolls has a shadow there (book.css).
 CUT = """() => [...document.querySelectorAll('article *')]
