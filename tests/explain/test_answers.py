@@ -420,3 +420,44 @@ def test_of_a_stall_nothing_is_said_to_have_failed() -> None:
     assert one["failing"] == "unknown"
     assert "why it is held up cannot be said for certain, as a number is not told" in one["why"]
     assert "it failed" not in render(one)
+
+
+def test_the_last_try_is_shown_with_its_sum() -> None:
+    """Of 10000 pages 2000 are CMA's, which the last try may not use: 8000 - 9000 + 1 at the high mark."""
+    head = "worker invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0"
+    zones = zone(10_000, 6000, free_cma=2000)
+    (one,) = explain("\n".join([head, "CPU: 1 PID: 70 Comm: worker Not tainted 6.6.30 #1", "Mem-Info:", *zones]))
+    said = "\n".join(one["why"])
+    assert "node 0 Normal at the high mark: 10000 pages of 4 kB free - 2000 CMA = 8000; must stay above 9000" in said
+
+
+def test_a_tasks_name_may_look_like_an_order() -> None:
+    for kind, order in (("order:0,", 1), ("order=2,", 0)):
+        (one,) = explain(f"{kind}: page allocation failure: order:{order}, mode:0xcc0(GFP_KERNEL){NODES}")
+        assert (one["asked"]["order"], one["asked"]["task"]) == (order, kind)
+
+
+def test_zones_alone_are_of_no_request() -> None:
+    (one,) = explain("\n".join(["sysrq: Show Memory", "Mem-Info:", *zone(2000)]))
+    text = render(one)
+    assert "bad mask" not in text
+    assert "failed" not in text.replace("nothing is told to have failed", "").replace(
+        "Nothing is told to have failed", ""
+    )
+
+
+def test_what_sysrq_prints_is_no_part_of_a_report() -> None:
+    head = f"[  100.000000] worker: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL){NODES}"
+    later = [f"[10900.000001] {line}" for line in ("Mem-Info:", *zone(2000))]
+    for between in (["[  101.000000] sysrq: Show Memory"], ["[  101.000000] SysRq : Show Memory"], []):
+        first, second = explain("\n".join([head, *between, *later]))
+        assert (first["zones"], second["kind"]) == ([], "mem-info")
+    soon = [line.replace("10900", "  102") for line in later]
+    (one,) = explain("\n".join([head, *soon]))
+    assert one["zones"]
+
+
+def test_slab_before_slub_says_it_too() -> None:
+    lines = ["SLAB: Unable to allocate memory on node 0 (gfp=0x20)", "  cache: size-4096, object size: 4096, order: 2"]
+    (one,) = explain("\n".join(lines))
+    assert (one["asked"]["cache"], one["asked"]["order"]) == ("size-4096", 2)
