@@ -300,8 +300,12 @@ def facts(it: Failure) -> dict[str, Any]:
         "summary": summary(it, who(it), other),
         "missing": missing,
         "remarks": [*it.remarks, *(it.reading.remarks if it.reading else ())],
-        "unknown": [f"whether the task was {task}"]
-        + ["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
+        "unknown": []
+        if it.found.kind == "mem-info"
+        else [
+            f"whether the task was {task}",
+            *["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gfpmodel.explain import explain, render
+from gfpmodel.explain import explain, render, texts
 from gfpmodel.explain.candidates import versions
 from tests.explain.test_failure import NODES, TASK, failed, report, zone
 
@@ -461,3 +461,33 @@ def test_slab_before_slub_says_it_too() -> None:
     lines = ["SLAB: Unable to allocate memory on node 0 (gfp=0x20)", "  cache: size-4096, object size: 4096, order: 2"]
     (one,) = explain("\n".join(lines))
     assert (one["asked"]["cache"], one["asked"]["order"]) == ("size-4096", 2)
+
+
+def test_of_a_storm_the_equal_reports_are_one_line() -> None:
+    one, other = report("6.6.30", "GFP_ATOMIC", zone(90)), report("6.6.30", "GFP_ATOMIC", zone(91))
+    storm = [{**it, "line": line} for line, it in enumerate([one, one, one, other, one, other], 1)]
+    said = list(texts(storm))
+    assert said[0] == render(storm[0])
+    assert said[1] == "lines 2 to 3: 2 reports, each as line 1"
+    assert said[2] == render(storm[3])
+    assert said[3:] == ["line 5: as line 1", "line 6: as line 4"]
+
+
+def test_zones_that_differ_in_numbers_alone_are_folded() -> None:
+    zones = [zone(90 + node, name=f"Node {node} Normal") for node in range(32)]
+    one = report("6.6.30", "GFP_KERNEL", *zones, nodes=", nodemask=(null),cpuset=/,mems_allowed=0-31")
+    text = render(one)
+    assert "29 more like these, node 3 Normal to node 31 Normal; --json has each" in text
+    assert text.count("must stay above") == 3
+    assert len(one["why"]) > 32
+    assert "node 7 Normal and 24 more" in text
+
+
+def test_nothing_is_said_twice_or_in_vain() -> None:
+    one = report("6.6.30", "GFP_ATOMIC", zone(90))
+    text = render(one)
+    assert "mask: 0x820, as its names say" in text
+    assert "printed:" not in text
+    assert "with no reserve: fails as well" in text
+    (alone,) = explain(f"worker: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL){NODES}")
+    assert render(alone).lower().count("no zone is printed (mem-info), so that why it failed cannot be said") == 1
