@@ -263,7 +263,7 @@ def test_an_area_that_was_refused_is_no_page_that_was() -> None:
     line = f"w: vmalloc error: size 8192, vm_struct allocation failed, mode:0xcc0(GFP_KERNEL){NODES}"
     (one,) = explain("\n".join([line, "CPU: 1 PID: 1 Comm: w Not tainted 6.6.10 #1", "Mem-Info:", *zone(900)]))
     assert (one["zones"], one["failing"], one["otherwise"]) == ([], "virtual memory", [])
-    assert "no page was asked for" in one["why"][0]
+    assert "before its pages were asked for" in one["why"][0]
 
 
 # whole sentences
@@ -491,3 +491,10 @@ def test_nothing_is_said_twice_or_in_vain() -> None:
     assert "with no reserve: fails as well" in text
     (alone,) = explain(f"worker: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL){NODES}")
     assert render(alone).lower().count("no zone is printed (mem-info), so that why it failed cannot be said") == 1
+
+
+def test_an_order_beyond_the_largest_block_prints_no_such_line() -> None:
+    one = report("6.6.30", "GFP_KERNEL|__GFP_RETRY_MAYFAIL", zone(2000), order=18)
+    assert one["failing"] == "order"
+    assert any("contradiction: order 18 is above 10" in line for line in one["remarks"])
+    assert not any("contradiction" in line for line in report("6.6.30", "GFP_KERNEL", zone(2000), order=10)["remarks"])
