@@ -357,18 +357,17 @@ def explain(file: str, kernel: str | None, as_json: bool) -> int:
     Allocation failures, stalls and OOM blocks: the request, each zone's arithmetic by that kernel's rule, and which
     test failed.  Reports of locks and of sleeping: the lock, what forbids it, and whether the model says the same.
     """
-    from gfpmodel.explain import LOOKED_FOR, explain_lines, log_lines, render
+    from gfpmodel.explain import LOOKED_FOR, explain_lines, log_lines, texts
 
-    found: list[dict[str, Any]] = []
-    number = 0
-    for number, one in enumerate(explain_lines(log_lines(file), kernel), 1):
-        if as_json:
-            found.append(one)
-        else:
-            emit(one, "\n" * (number > 1) + render(one), as_json=False)
+    explained = explain_lines(log_lines(file), kernel)
     if as_json:
+        found = list(explained)
         emit({"reports": found, "looked_for": list(LOOKED_FOR)}, "", as_json=True)
-    elif not number:
+        return FINE if found else NO
+    number = 0
+    for number, text in enumerate(texts(explained), 1):
+        emit({}, "\n" * (number > 1) + text, as_json=False)
+    if not number:
         emit({}, f"no report found; looked for: {', '.join(LOOKED_FOR)}", as_json=False)
     return FINE if number else NO
 

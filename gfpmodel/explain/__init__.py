@@ -2,6 +2,6 @@
 
 from gfpmodel.explain.answer import explain, explain_lines
 from gfpmodel.explain.find import LOOKED_FOR, Found, log_lines, reports
-from gfpmodel.explain.text import render
+from gfpmodel.explain.text import render, texts
 
-__all__ = ["LOOKED_FOR", "Found", "explain", "explain_lines", "log_lines", "render", "reports"]
+__all__ = ["LOOKED_FOR", "Found", "explain", "explain_lines", "log_lines", "render", "reports", "texts"]

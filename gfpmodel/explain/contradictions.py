@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gfpmodel.explain.zones import largest_order
 from gfpmodel.gfp.reading import Reading
 from gfpmodel.io.meminfo import MemInfo, Zone
 
@@ -17,10 +18,17 @@ NOT_ABOVE = (("boost", "min"), ("min", "low"), ("low", "high"), ("managed", "pre
 
 def contradictions(kind: str, order: int | None, reading: Reading, info: MemInfo, constraint: str) -> list[str]:
     """Return what of a report cannot be printed together, in words; empty if nothing is wrong."""
-    found = [*of_mask(kind, order, reading, constraint)]
+    found = [*of_mask(kind, order, reading, constraint), *of_order(kind, order, info)]
     for zone in info.zones:
         found += of_zone(zone, info.page_kb)
     return [f"contradiction: {words}" for words in found]
+
+
+def of_order(kind: str, order: int | None, info: MemInfo) -> Iterator[str]:
+    """Yield that an order is beyond the largest block, as listed: the request is refused before a line is printed."""
+    largest = largest_order(info)
+    if kind in ("allocation failure", "stall") and order is not None and largest is not None and order > largest:
+        yield f"order {order} is above {largest}, the largest block: such a request is refused without such a line"
 
 
 def of_mask(kind: str, order: int | None, reading: Reading, constraint: str) -> Iterator[str]:

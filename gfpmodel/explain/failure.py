@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.candidates import span
 from gfpmodel.explain.contradictions import COSTLY_ORDER
-from gfpmodel.explain.otherwise import LAST_TRY, calls_oom_killer, otherwise, tried_last, waits
+from gfpmodel.explain.otherwise import LAST_TRY, calls_oom_killer, last_try, otherwise, tried_last, waits
 from gfpmodel.explain.pages import Failure, Rules, by_node, decisive, failing, read_failure, sums_of
-from gfpmodel.explain.request import Asks
+from gfpmodel.explain.request import Asks, without_limits
 from gfpmodel.explain.summary import UNASKED, beyond_words, summary, untold, without_sums
 from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.meanings import Meaning, meaning
@@ -57,6 +57,7 @@ def what_they_come_to(it: Failure) -> Iterator[str]:
         yield "a stall is no failure: the request was still reclaiming, and what is lacking is that of this moment"
     if "none" in tests and tried_last(it):
         yield f"by these numbers the min mark is passed, but not that of {LAST_TRY}: {tried_last(it)}"
+        yield from (f"{s.zone} at the high mark: {in_words(s, it)}" for s in last_try(it))
     elif "none" in tests:
         yield FREED_STALL if it.found.kind == "stall" else FREED
     elif tests == {"block"} and any(s.doubts for s in it.sums):
@@ -84,9 +85,11 @@ def of_those_that_fail(it: Failure) -> Iterator[str]:
     passes = any(s.test == "none" for s in decisive(it))
     if passes or not it.sums or any(asks.high or not asks.opened for asks in it.asked):
         return
-    needs = {"an OOM victim (which needs half of the mark)": {"high": True, "reserves": True}}
-    needs |= {"PF_MEMALLOC (which looks at no mark)": {"unlimited": True}}
-    fits = [words for words, flags in needs.items() if would_pass(it, **flags)]
+    needs = {
+        "an OOM victim (which needs half of the mark)": as_victim,
+        "PF_MEMALLOC (which looks at no mark)": without_limits,
+    }
+    fits = [words for words, change in needs.items() if would_pass(it, change)]
     if len(fits) == len(needs):
         yield (
             f"these numbers do not fit {' nor '.join(fits)}: either would have got a page, so that memory was freed "
@@ -96,11 +99,16 @@ def of_those_that_fail(it: Failure) -> Iterator[str]:
         yield f"these numbers do not fit {fits[0]}: it would have got a page"
 
 
-def would_pass(it: Failure, **flags: bool) -> bool:
-    """Return whether a request passes in a zone that may use more; no cpuset binds it."""
+def as_victim(asks: Asks) -> Asks:
+    """Return the request of an OOM victim, for which half of the mark is enough, and which no cpuset binds."""
+    return replace(asks, high=True, reserves=True, cpuset=False)
+
+
+def would_pass(it: Failure, change: Callable[[Asks], Asks]) -> bool:
+    """Return whether a request passes that may use more; arguments: its report, what makes it of the reported one."""
     rules: Rules = {}
     for asks, releases in it.rules.items():
-        rules.setdefault(replace(asks, cpuset=False, **flags), []).extend(releases)
+        rules.setdefault(change(asks), []).extend(releases)
     return any(s.test == "none" for s in sums_of(it, rules)[0])
 
 
@@ -292,8 +300,12 @@ def facts(it: Failure) -> dict[str, Any]:
         "summary": summary(it, who(it), other),
         "missing": missing,
         "remarks": [*it.remarks, *(it.reading.remarks if it.reading else ())],
-        "unknown": [f"whether the task was {task}"]
-        + ["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
+        "unknown": []
+        if it.found.kind == "mem-info"
+        else [
+            f"whether the task was {task}",
+            *["what was freed meanwhile"] * (not {FREED, FREED_STALL} & set(because)),
+        ],
     }
 
 

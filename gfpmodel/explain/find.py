@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain import slub
-from gfpmodel.explain.prefix import unpacked, without_prefix
+from gfpmodel.explain.prefix import PACKING, unpacked, without_prefix
 from gfpmodel.gfp.releases import reported_release
 from gfpmodel.io.streams import BROKEN, ENDLESS, open_bytes
 from gfpmodel.io.text import LONGEST_LINE, split
@@ -22,7 +22,7 @@ TITLES = {
     "vmalloc failure": ("vmalloc: allocation failure", r"vmalloc: allocation failure[,:] "),
     "vmalloc error": ("vmalloc error: size", r"vmalloc error: size \d+"),
     "oom": ("invoked oom-killer", r" invoked oom-killer: "),
-    slub.KIND: ("Unable to allocate memory on", r"SLUB: Unable to allocate memory on (?:CPU|node) "),
+    slub.KIND: ("Unable to allocate memory on", r"SL[AU]B: Unable to allocate memory on (?:CPU|node) "),
     "invalid_wait_context": ("Invalid wait context", r"\[ BUG: Invalid wait context \]"),
     "sleeping_function": (
         "sleeping function called from invalid context",
@@ -65,10 +65,14 @@ _BROKEN = [words.split() for words, _ in {**TITLES, **OUTSIDE}.values()]  #: a m
 #: Without any of them neither a line nor one with the line below it begins anything: of a title the longest word.
 WORDS = tuple({*(max(words, key=len) for words in _BROKEN), *(words for words, _ in OTHER.values()), _BOOT, _CUT_HEAD})
 #: Behind which a title may be broken.
-_BEFORE_BREAK = {word.rstrip(":") for words in _BROKEN for word in (*words, "BUG", "WARNING", "INFO", "SLUB", "[")}
+_BEFORE_BREAK = {
+    word.rstrip(":") for words in _BROKEN for word in (*words, "BUG", "WARNING", "INFO", "SLUB", "SLAB", "[")
+}
 #: What a line of a report may have; of so many lines without any of it one after the other none is a report's.
 _SAYS = re.compile(r"0x|[kK]B|ock|[{}<>]|page|ontext|race|ainted|depth|count|abled|Node|mask|\d  +\d|stamp|^$")
 QUIET = 64
+_ASKED_BY_HAND = re.compile(r"sysrq ?: ", re.IGNORECASE)  #: what SysRq prints is no part of a report before it
+APART = 600.0  #: seconds between a title and a Mem-Info block that are not of one report
 _STAMP = re.compile(r"\[ *(\d+\.\d{6})\]")  #: seconds since the boot
 BLOCK = 1 << 18  #: bytes that are read at once
 FIRST_LINES = 8  #: of a report, in which is what it is about
@@ -91,6 +95,7 @@ class Found:
     boot: str | None = None
     lost: list[str] = field(default_factory=list)
     session: int = 0
+    stamp: float | None = None  #: of the title, in seconds since the boot
     quiet: int = 0  #: lines since the last that may be the report's
 
     @cached_property
@@ -136,6 +141,12 @@ def rest_of_line(file: BinaryIO, name: str) -> bytes:
     return kept if kept.endswith(b"\n") or not rest else kept + b"\n"
 
 
+def stamp_of(raw: str) -> float | None:
+    """Return a line's time stamp in seconds since the boot, None if it has none."""
+    found = _STAMP.search(raw)
+    return float(found[1]) if found else None
+
+
 def kind_of(line: str) -> str:
     """Return the kind of the report that a line begins, empty for any other line."""
     return next((kind for kind, (words, title) in _ALL.items() if words in line and title.search(line)), "")
@@ -179,14 +190,14 @@ def unbroken(texts: Iterable[str]) -> Iterator[str]:
     """Yield texts of whole lines, none of which ends where a title may be broken."""
     kept = ""
     for text in texts:
-        text = kept + text + "\n" * (not text.endswith("\n"))
-        last = text.rfind("\n", 0, -1) + 1
-        word = text[last:].rsplit(None, 1)[-1:]
+        both = kept + text + "\n" * (not text.endswith("\n"))
+        last = both.rfind("\n", 0, -1) + 1
+        word = both[last:].rsplit(None, 1)[-1:]
         below = bool(kept) and last == len(kept)  # a title is broken once
-        cut = len(text) if below or not word or word[0].rstrip(":") not in _BEFORE_BREAK else last
-        text, kept = text[:cut], text[cut:]
-        if text:
-            yield text
+        cut = len(both) if below or not word or word[0].rstrip(":") not in _BEFORE_BREAK else last
+        kept = both[cut:]
+        if cut:
+            yield both[:cut]
     if kept:
         yield kept
 
@@ -228,8 +239,7 @@ class Log:
 
     def session_of(self, raw: str) -> int:
         """Return which boot a report is of that a line begins: another where the time goes back, 0 if nothing says."""
-        found = _STAMP.search(raw)
-        stamp = float(found[1]) if found else None
+        stamp = stamp_of(raw)
         if stamp is not None and self.stamp is not None and stamp < self.stamp:
             self.session, self.booted = self.session + 1, False
         self.stamp = stamp if stamp is not None else self.stamp
@@ -258,7 +268,8 @@ class Log:
                 number += text.count("\n", at, stop)
             else:
                 stop = end_of_line(text, at)
-                yield from self.add(*split(unpacked(text[at:stop])))
+                if not PACKING.match(text, at, stop):
+                    yield from self.add(*split(unpacked(text[at:stop])))
             at = stop + 1
 
     def marked(self, number: int, raw: str) -> list[Found]:
@@ -268,15 +279,20 @@ class Log:
             ended, self.open, self.boot = self.open, [], release
             self.session, self.booted, self.stamp = self.session + 1, True, None
             return ended
+        caller, line = split(raw)
+        ended = []
+        if not begins and _CUT_HEAD in raw and (stamp := stamp_of(raw)) is not None:
+            ended = [one for one in self.open if one.stamp is not None and stamp - one.stamp > APART]
+            self.open = [one for one in self.open if one not in ended]
         if not begins and not self.open:
             if _CUT_HEAD not in raw:
-                return []
+                return ended
             begins = "mem-info"
-        caller, line = split(raw)
         of_pages = any(one.kind == "allocation failure" and one.caller == caller for one in self.open)
         if not begins or (begins == slub.KIND and of_pages):  # slab says it below the failure of its page, too
-            return self.add(caller, line)
-        return self.begin(Found(begins, number, caller, [line], self.boot, session=self.session_of(raw)))
+            return ended + self.add(caller, line)
+        session, stamp = self.session_of(raw), stamp_of(raw)
+        return ended + self.begin(Found(begins, number, caller, [line], self.boot, session=session, stamp=stamp))
 
     def begin(self, new: Found) -> list[Found]:
         """Open a report; returns those that end with it."""
@@ -293,6 +309,9 @@ class Log:
             mine = self.open[-1]  # a line that lost its caller
         if mine is None:
             return []
+        if _ASKED_BY_HAND.match(line):
+            self.open.remove(mine)
+            return [mine]
         mine.lines.append(line)
         mine.quiet = 0 if _SAYS.search(line) else mine.quiet + 1
         if len(mine.lines) < LONGEST and mine.quiet < QUIET:

@@ -13,6 +13,7 @@ from gfpmodel.explain.zones import Sum, shortage
 from gfpmodel.gfp.layouts import Layout
 
 FAILS = "fails as well"
+MOST_NAMED = 8  #: zones
 LAST_TRY = "the last try before the OOM killer, at the high mark"
 
 
@@ -127,7 +128,8 @@ def result(sums: Sequence[Sum], unless: str = "") -> str:
     """Return in words in which zones a request passes, else how it fails."""
     passing, unknown = ([s for s in sums if s.test == test] for test in ("none", "unknown"))
     if passing:
-        return "passes in " + ", ".join(s.zone + quickly(s) for s in passing)
+        more = f" and {len(passing) - MOST_NAMED} more" * (len(passing) > MOST_NAMED)
+        return "passes in " + ", ".join(s.zone + quickly(s) for s in passing[:MOST_NAMED]) + more
     if unknown:
         return f"cannot be told of {', '.join(s.zone for s in unknown)}"
     near = [s for s in sums if s.short]

@@ -11,7 +11,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.candidates import Candidate, candidates, marks_of, rules_span, span
 from gfpmodel.explain.contradictions import contradictions
-from gfpmodel.explain.find import Found
+from gfpmodel.explain.find import TITLES, Found
 from gfpmodel.explain.nodes import Nodes, left_out, nodes_of
 from gfpmodel.explain.request import LATEST, Asks, Context, asks_of, context_of, releases_of, without_limits
 from gfpmodel.explain.zones import FAILS, HIGHEST_ORDER, Sum, largest_order, zone_test
@@ -103,8 +103,13 @@ class Failure:
         return largest if self.order is not None and self.order > largest else None
 
 
-def first_line(lines: list[str]) -> str:
-    """Return the line that names the request, with the next one if it was broken before order or mask, or in them."""
+def first_line(kind: str, lines: list[str]) -> str:
+    """Return the line that names the request, with the next one if it was broken before order or mask, or in them.
+
+    The task's name before the title may be any word, one like an order, too.
+    """
+    title = re.search(TITLES[kind][1], lines[0]) if kind in TITLES else None
+    lines = [lines[0][title.start() if title else 0 :], *lines[1:2]]
     goes_on = len(lines) > 1 and _IN_MASK.match(lines[1])
     whole = _ORDER.search(lines[0]) and _MASK.search(lines[0]) and not goes_on
     return lines[0] if whole else ("" if goes_on else " ").join(lines[:2])
@@ -120,10 +125,12 @@ def constraint_of(lines: list[str]) -> str:
 
 def read_failure(found: Found) -> Failure:
     """Read a report of the page allocator's and do each eligible zone's arithmetic."""
-    head, info = first_line(found.lines), read_mem_info(found.lines)
+    head, info = first_line(found.kind, found.lines), read_mem_info(found.lines)
     it = Failure(found, None, None, info, nodes_of(found.lines), context_of(found.lines))
     it.constraint = constraint_of(found.lines)
     it.remarks += found.lost
+    if found.kind == "mem-info":
+        return it
     it.reading = read_the_mask(head, found.release, it.remarks)
     order = _ORDER.search(head)
     it.order = int(order[1]) if order else None

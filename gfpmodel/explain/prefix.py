@@ -13,7 +13,15 @@ from collections.abc import Sequence
 _KMSG = re.compile(r".{0,80}?\b\d{1,2},\d+,\d+,[-c+](?:,caller=(?P<caller>[TC]\d+))?[^;\s]*;")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#39;", "'"), ("&amp;", "&"))
-_TEXT_OF = ("log", "MESSAGE", "message", "msg")  #: where a log of JSON objects has a line's text
+_TEXT_OF = ("log", "MESSAGE", "message", "msg", "textPayload", "line")  #: where a log of JSON has a line's text
+#: A line of an object of JSON that is printed over several, as dmesg and journalctl do, with a line's text.
+_OVER_LINES = re.compile(rf'\s*"(?:{"|".join(_TEXT_OF)})" ?: ("(?:[^"\\]|\\.)*"),?\s*$')
+_FIELD = re.compile(r"\s*MESSAGE=")  #: of a journal that is exported, or shown with all its fields
+#: The other lines of these.
+PACKING = re.compile(
+    rf'[ \t]*(?:[][{{}}]+,?|"(?!(?:{"|".join(_TEXT_OF)})")\w+" ?: .*|_?_[A-Z_]+=.*|(?:PRIORITY|SYSLOG_\w+)=.*'
+    r"|\w{3} \d{4}-\d\d-\d\d .*\[s=.*\])[ \t\r]*$"
+)
 _LEVEL = re.compile(r"\b(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug|[VDIWEF])\b")
 _PIECE = re.compile(rf"(?P<level>{_LEVEL.pattern})|(?P<number>\d+)|(?P<blank> +)|(?P<colon>[:-])")
 _ENDS = re.compile(r"(?<=[^\w ]) *|(?<=\w) +")  #: where a prefix may end: behind a mark or a blank
@@ -25,12 +33,16 @@ def unpacked(raw: str) -> str:
 
     A caller stays, as other logs write it.
     """
+    raw = raw.replace("\xa0", " ").removesuffix("<br>")
     if "\x1b" in raw:
         raw = _COLOUR.sub("", raw)
     if "&" in raw and not ("<" in raw or ">" in raw):  # HTML would have made something else of these, too
         for entity, mark in _ENTITIES:
             raw = raw.replace(entity, mark)
-    raw = from_json(raw) if raw.startswith('{"') else raw
+    raw = from_json(raw.removeprefix("- ")) if raw.startswith(('{"', '- {"')) else raw
+    if '"' in raw and (found := _OVER_LINES.match(raw)):
+        raw = from_json(f'{{"msg": {found[1]}}}')
+    raw = raw[found.end() :] if "MESSAGE=" in raw and (found := _FIELD.match(raw)) else raw
     kmsg = _KMSG.match(raw) if ";" in raw else None
     return (f"[{kmsg['caller']}] " if kmsg and kmsg["caller"] else "") + raw[kmsg.end() if kmsg else 0 :]
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 KIND = "slab failure"
-_CACHE = re.compile(r"cache: (\S+), object size: (\d+), buffer size: \d+, default order: \d+, min order: (\d+)")
+_CACHE = re.compile(r"cache: (\S+), object size: (\d+),(?: buffer size: \d+, default order: \d+, min)? order: (\d+)")
 
 
 def cache_of(lines: Sequence[str]) -> re.Match[str] | None:

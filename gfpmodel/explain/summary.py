@@ -49,6 +49,8 @@ def asked(it: Failure, who: str) -> str:
     task = f"The task {who}" if who else "A task"
     if it.unasked:
         return f"No request for pages is told: {UNASKED[it.unasked]}."
+    if it.found.kind == "mem-info":
+        return "No request is told: these are the zones alone, as SysRq m prints them, or what a cut left of a report."
     if it.reading is None:
         return "What was asked cannot be said, as no mask of a request is printed."
     names = decode(it.reading.mask, it.reading.layout).text if it.reading.mask else "mask 0"
@@ -155,7 +157,9 @@ def without_sums(it: Failure) -> str:
         of = "pages" if it.order is None else f"a block of order {it.order}" if it.order else "a page"
         return f"slab had no free object and got no new slab: {of} was refused, and no zone is printed that tells why"
     if it.reading is None or it.order is None:
-        return "which request failed is not printed, so that no zone can be tested"
+        nothing = it.found.kind == "mem-info"
+        which = "nothing is told to have failed" if nothing else "which request failed is not printed"
+        return f"{which}, so that no zone can be tested"
     if not it.info.zones:
         return "no zone is printed (Mem-Info), so that why it failed cannot be said"
     if not it.rules:

@@ -38,7 +38,7 @@ def why(line: str) -> str:
         return f"vmalloc had got pages for {found[1]} of {found[2]} bytes, and the next page was refused"
     reason = found[3].partition("mode:")[0].strip(" ,") if found else ""
     if lacked_room(line):
-        return f"vmalloc was refused the area itself ({reason}): no page was asked for"
+        return f"vmalloc got no area, before its pages were asked for ({reason})"
     if reason:
         return f"vmalloc was refused pages ({reason})"
     return "whether vmalloc lacked pages or room in the virtual address space is not printed"

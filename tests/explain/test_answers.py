@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gfpmodel.explain import explain, render
+from gfpmodel.explain import explain, render, texts
 from gfpmodel.explain.candidates import versions
 from tests.explain.test_failure import NODES, TASK, failed, report, zone
 
@@ -263,7 +263,7 @@ def test_an_area_that_was_refused_is_no_page_that_was() -> None:
     line = f"w: vmalloc error: size 8192, vm_struct allocation failed, mode:0xcc0(GFP_KERNEL){NODES}"
     (one,) = explain("\n".join([line, "CPU: 1 PID: 1 Comm: w Not tainted 6.6.10 #1", "Mem-Info:", *zone(900)]))
     assert (one["zones"], one["failing"], one["otherwise"]) == ([], "virtual memory", [])
-    assert "no page was asked for" in one["why"][0]
+    assert "before its pages were asked for" in one["why"][0]
 
 
 # whole sentences
@@ -420,3 +420,81 @@ def test_of_a_stall_nothing_is_said_to_have_failed() -> None:
     assert one["failing"] == "unknown"
     assert "why it is held up cannot be said for certain, as a number is not told" in one["why"]
     assert "it failed" not in render(one)
+
+
+def test_the_last_try_is_shown_with_its_sum() -> None:
+    """Of 10000 pages 2000 are CMA's, which the last try may not use: 8000 - 9000 + 1 at the high mark."""
+    head = "worker invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0"
+    zones = zone(10_000, 6000, free_cma=2000)
+    (one,) = explain("\n".join([head, "CPU: 1 PID: 70 Comm: worker Not tainted 6.6.30 #1", "Mem-Info:", *zones]))
+    said = "\n".join(one["why"])
+    assert "node 0 Normal at the high mark: 10000 pages of 4 kB free - 2000 CMA = 8000; must stay above 9000" in said
+
+
+def test_a_tasks_name_may_look_like_an_order() -> None:
+    for kind, order in (("order:0,", 1), ("order=2,", 0)):
+        (one,) = explain(f"{kind}: page allocation failure: order:{order}, mode:0xcc0(GFP_KERNEL){NODES}")
+        assert (one["asked"]["order"], one["asked"]["task"]) == (order, kind)
+
+
+def test_zones_alone_are_of_no_request() -> None:
+    (one,) = explain("\n".join(["sysrq: Show Memory", "Mem-Info:", *zone(2000)]))
+    text = render(one)
+    assert "bad mask" not in text
+    assert "failed" not in text.replace("nothing is told to have failed", "").replace(
+        "Nothing is told to have failed", ""
+    )
+
+
+def test_what_sysrq_prints_is_no_part_of_a_report() -> None:
+    head = f"[  100.000000] worker: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL){NODES}"
+    later = [f"[10900.000001] {line}" for line in ("Mem-Info:", *zone(2000))]
+    for between in (["[  101.000000] sysrq: Show Memory"], ["[  101.000000] SysRq : Show Memory"], []):
+        first, second = explain("\n".join([head, *between, *later]))
+        assert (first["zones"], second["kind"]) == ([], "mem-info")
+    soon = [line.replace("10900", "  102") for line in later]
+    (one,) = explain("\n".join([head, *soon]))
+    assert one["zones"]
+
+
+def test_slab_before_slub_says_it_too() -> None:
+    lines = ["SLAB: Unable to allocate memory on node 0 (gfp=0x20)", "  cache: size-4096, object size: 4096, order: 2"]
+    (one,) = explain("\n".join(lines))
+    assert (one["asked"]["cache"], one["asked"]["order"]) == ("size-4096", 2)
+
+
+def test_of_a_storm_the_equal_reports_are_one_line() -> None:
+    one, other = report("6.6.30", "GFP_ATOMIC", zone(90)), report("6.6.30", "GFP_ATOMIC", zone(91))
+    storm = [{**it, "line": line} for line, it in enumerate([one, one, one, other, one, other], 1)]
+    said = list(texts(storm))
+    assert said[0] == render(storm[0])
+    assert said[1] == "lines 2 to 3: 2 reports, each as line 1"
+    assert said[2] == render(storm[3])
+    assert said[3:] == ["line 5: as line 1", "line 6: as line 4"]
+
+
+def test_zones_that_differ_in_numbers_alone_are_folded() -> None:
+    zones = [zone(90 + node, name=f"Node {node} Normal") for node in range(32)]
+    one = report("6.6.30", "GFP_KERNEL", *zones, nodes=", nodemask=(null),cpuset=/,mems_allowed=0-31")
+    text = render(one)
+    assert "29 more like these, node 3 Normal to node 31 Normal; --json has each" in text
+    assert text.count("must stay above") == 3
+    assert len(one["why"]) > 32
+    assert "node 7 Normal and 24 more" in text
+
+
+def test_nothing_is_said_twice_or_in_vain() -> None:
+    one = report("6.6.30", "GFP_ATOMIC", zone(90))
+    text = render(one)
+    assert "mask: 0x820, as its names say" in text
+    assert "printed:" not in text
+    assert "with no reserve: fails as well" in text
+    (alone,) = explain(f"worker: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL){NODES}")
+    assert render(alone).lower().count("no zone is printed (mem-info), so that why it failed cannot be said") == 1
+
+
+def test_an_order_beyond_the_largest_block_prints_no_such_line() -> None:
+    one = report("6.6.30", "GFP_KERNEL|__GFP_RETRY_MAYFAIL", zone(2000), order=18)
+    assert one["failing"] == "order"
+    assert any("contradiction: order 18 is above 10" in line for line in one["remarks"])
+    assert not any("contradiction" in line for line in report("6.6.30", "GFP_KERNEL", zone(2000), order=10)["remarks"])

@@ -160,8 +160,19 @@ def test_a_cpuset_binds_who_may_wait(kernel: str, names: str, trace: tuple[str, 
 
 @pytest.mark.parametrize(
     "begin",
-    ["handle_percpu_devid_irq", "generic_handle_domain_irq", "do_irq", "__do_irq", "common_interrupt", "gic_handle_irq"]
-    + ["__do_softirq", "net_rx_action", "sysvec_apic_timer_interrupt", "nmi_handle", "run_timer_softirq"],
+    [
+        "handle_percpu_devid_irq",
+        "generic_handle_domain_irq",
+        "do_irq",
+        "__do_irq",
+        "common_interrupt",
+        "gic_handle_irq",
+        "__do_softirq",
+        "net_rx_action",
+        "sysvec_apic_timer_interrupt",
+        "nmi_handle",
+        "run_timer_softirq",
+    ],
 )
 def test_an_interrupt_is_known_by_any_function_by_which_one_begins(begin: str) -> None:
     """A chain without marks, as those of arm64, RISC-V and powerpc are."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gfpmodel.errors import InputError
 from gfpmodel.explain import explain, render
+from gfpmodel.explain.text import parts
 from gfpmodel.meeting.case import answer, parse
 from gfpmodel.meeting.report import explained
 from gfpmodel.show.reports import LONGEST, MOST, PARTS
@@ -50,7 +51,9 @@ def test_the_three_parts_say_what_explain_says(path: Path) -> None:
     got = Tags(explained(text)["html"])
     for one in explain(text):
         assert all(name in got.said for name in PARTS)
-        assert all(line in got.said for key in ("why", "otherwise", "missing", "remarks") for line in one[key])
+        assert all(line in got.said for key in ("missing", "remarks") for line in one[key])
+        for _, sentence, lines, closing in parts(one):
+            assert all(line in got.said for line in (sentence, *lines, closing))
 
 
 @settings(deadline=None, max_examples=60)
