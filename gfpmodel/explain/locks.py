@@ -16,7 +16,7 @@ from gfpmodel.explain.sentences import summary
 from gfpmodel.explain.situation import IRQ_DISABLE_OFFSET, Situation, place, situation, unnamed
 from gfpmodel.explain.slab import OWN_LOCKS, Case, called, differing, slab_cases
 from gfpmodel.explain.waits import LOCKS_BY, Lock, class_of, known_kinds
-from gfpmodel.explain.ways import OPTION, Asked, Way, page_kinds, slab_kind, ways_out
+from gfpmodel.explain.ways import OPTION, Asked, Way, in_lines, page_kinds, slab_kind, ways_out
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.classes import LockClass
 from gfpmodel.locking.kernels import Kernel
@@ -55,6 +55,7 @@ class Comparison:
     agrees: bool | None = None
     cases: list[dict[str, str]] = field(default_factory=list)
     here: bool = False  #: they print it in the very function
+    tried: frozenset[tuple[tuple[str, str], ...]] = frozenset()  #: all cases that were asked
 
 
 @lru_cache(maxsize=1 << 12)
@@ -157,7 +158,8 @@ def compared(it: LockReport, at: Situation) -> Comparison:
     found = [narrowed(it, group) for group in groups]
     if cases := [words for group, _ in found for words in group]:
         here = any(here for _, here in found)
-        return Comparison(equal(len(cases), here), True, cases, here)
+        tried = frozenset(tuple(words.items()) for group in groups for words, _ in group)
+        return Comparison(equal(len(cases), len(tried), here), True, cases, here, tried)
     return unequal(it, kernel, asked)
 
 
@@ -177,13 +179,14 @@ def merged(models: Sequence[Comparison]) -> Comparison:
     if len(agreeing) < 2:
         return (agreeing or models)[0]
     cases = {tuple(case.items()): case for model in agreeing for case in model.cases}
-    return Comparison(equal(len(cases), agreeing[0].here), True, list(cases.values()), agreeing[0].here)
+    tried = frozenset().union(*(model.tried for model in models))
+    return Comparison(equal(len(cases), len(tried), agreeing[0].here), True, list(cases.values()), agreeing[0].here)
 
 
-def equal(number: int, here: bool) -> str:
-    """Return that a number of cases are equal, in words, and whether the function is as well."""
+def equal(number: int, tried: int, here: bool) -> str:
+    """Return that a number of the cases tried are equal, in words, and whether the function is as well."""
     where_too = ", in that function, too" if here else ""
-    return f"equal: the model prints the same in {number} of its cases{where_too}"
+    return f"equal: the model prints the same in {number} of {tried} cases{where_too}"
 
 
 def requested(it: LockReport, at: Situation, model: Comparison) -> list[str]:
@@ -237,7 +240,7 @@ def why_reported(it: LockReport, at: Situation, by: str) -> Iterator[str]:
         yield f"forbidden by {by}"
     if len(every := at.all_forbidding()) > 1:
         named = ", ".join(f"{lock.name}{at.kind_words(lock)}" for lock in every)
-        yield f"each of the locks held forbids it: {named}; to let go of one of them alone cures nothing"
+        yield f"each of these locks forbids it, so that none of them may be held: {named}"
     if it.off_at:
         yield f"preemption was first switched off in {it.off_at}"
     if it.usages:
@@ -257,6 +260,12 @@ def named_only(it: LockReport) -> Iterator[str]:
         yield f"lockdep saw {name} taken before in a request of {whose}"
 
 
+def types_of(lock: Lock, at: Situation) -> str:
+    """Return a lock's types with the kind that they are of, as far as its name and they tell."""
+    by_number = "" if at.nesting is None else LOCKS_BY[at.nesting].get(lock.outer or 0, "")
+    return f"{known_kinds(at.kernel).get(class_of(lock.name), by_number)} {lock.types}".lstrip()
+
+
 def told_by_others(it: LockReport, at: Situation) -> Iterator[str]:
     """Yield what another report told of the kernel's options, where this one does not."""
     if at.nesting is not None and situation(it).nesting is None:
@@ -271,16 +280,11 @@ def unknowns(it: LockReport, at: Situation, kinds: Iterable[str]) -> Iterator[st
         yield "which mask was asked for: a report of locks does not print it"
     doubtful = [lock for lock in it.locks if lock.inner is not None and at.nesting is None and lock.inner in (2, 3)]
     if doubtful:
-        said = ", ".join(dict.fromkeys(f"{lock.name} {lock.types}" for lock in doubtful))
-        yield (
-            f"whether PROVE_RAW_LOCK_NESTING is on, which no lock of this report tells; so of what kind {said} is: "
-            + "; ".join(f"{how} the option {numbers(option)}" for how, option in (("with", True), ("without", False)))
-        )
-
-
-def numbers(nesting: bool) -> str:
-    """Return what the numbers of locks that wait mean, in words."""
-    return ", ".join(f"{number} is {LOCKS_BY[nesting][number]}" for number in (2, 3))
+        kinds_by = {
+            f"{lock.name} {lock.types}": [LOCKS_BY[on][lock.inner or 0] for on in (True, False)] for lock in doubtful
+        }
+        said = "; ".join(f"{name} is with it {on}, without it {off}" for name, (on, off) in kinds_by.items())
+        yield f"whether {OPTION} is on: {said}"
 
 
 @lru_cache(maxsize=64)
@@ -321,7 +325,7 @@ def answered(kind: str, lines: Sequence[str], boot: str | None, told: bool | Non
         "lock": wanted.name if wanted else None,
         "asked": {
             "lock": wanted.name if wanted else None,
-            "types": f"{wanted.outer}:{wanted.inner}" if wanted and wanted.outer is not None else None,
+            "types": types_of(wanted, at) if wanted and wanted.outer is not None else None,
             "where": wanted.where if wanted else it.place or None,
             "owner": owner(it) or None,
             **(dict(zip(("waits for", "sleeps in"), waits_for(it), strict=True)) if it.scheduled else {}),
@@ -336,7 +340,7 @@ def answered(kind: str, lines: Sequence[str], boot: str | None, told: bool | Non
         "cases": model.cases,
         "model": model.said,
         "verdict_agrees": model.agrees,
-        "otherwise": [answer.text() for answer in answers],
+        "otherwise": in_lines(answers),
         "missing": it.missing,
         "remarks": list(told_by_others(it, at)),
         "unknown": list(unknowns(it, at, kinds)),

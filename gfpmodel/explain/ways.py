@@ -16,10 +16,11 @@ from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.locking.cells import read_request
 from gfpmodel.locking.contexts import Context
 from gfpmodel.locking.kernels import Kernel
-from gfpmodel.locking.slab_rows import FREES, GIVES, Call, missing, states
+from gfpmodel.locking.slab_rows import FREES, GIVES, Call, means, missing, states
 from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_request, verdict
 
 OPTION = "PROVE_RAW_LOCK_NESTING"
+EVERY_STATE = "in every state of slab"
 NOT_THREADED = "IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT"  #: the flags of a handler that is never threaded
 NOLOCK_SINCE = (6, 15)  #: alloc_pages_nolock() and free_pages_nolock()
 _ASKS_PAGES = re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages)")
@@ -162,12 +163,23 @@ class Answer:
         return said
 
     def text(self) -> str:
-        """Return it in words."""
+        """Return what it comes to in words."""
         said = self.differing
         if len(said) == 1:
-            return f"{self.way.words}: {next(iter(said))}"
-        parts = (f"{' and '.join(when.words() for when in by)}: {words}" for words, by in said.items())
-        return f"{self.way.words}: {'; '.join(parts)}"
+            return next(iter(said))
+        return "; ".join(f"{' and '.join(when.words() for when in by)}: {words}" for words, by in said.items())
+
+
+def in_lines(answers: Iterable[Answer]) -> list[str]:
+    """Return ways out in words, a line for those that come to the same, and one for the states of slab they name."""
+    found: dict[tuple[bool, str], list[str]] = {}
+    named: dict[str, None] = {}
+    for answer in answers:
+        found.setdefault((answer.way.in_task, answer.text()), []).append(answer.way.words)
+        states = (state for one in answer.everything for state in one.states if state != EVERY_STATE)
+        named |= {f"{state}: {means(cast(Call, answer.way.call), state)}": None for state in states}
+    legend = [f"the states of slab: {'; '.join(named)}"] if named else []
+    return [f"{', '.join(ways)}: {words}" for (_, words), ways in found.items()] + legend
 
 
 def in_state(one: Outcome) -> str:
@@ -244,7 +256,7 @@ def outcomes(way: Way, kernel: Kernel, where: str, contended: bool) -> tuple[Out
         found.setdefault(asked(way, kernel, place("task" if way.in_task else where), setup), []).append(state)
     said = [Outcome(words, clean, tuple(filter(None, which))) for (words, clean), which in found.items()]
     if len(said) == 1 and len(said[0].states) > 1:
-        said = [Outcome(said[0].words, said[0].clean, ("in every state of slab",))]
+        said = [Outcome(said[0].words, said[0].clean, (EVERY_STATE,))]
     return tuple(sorted(said, key=lambda one: {False: 0, None: 1, True: 2}[one.clean]))
 
 

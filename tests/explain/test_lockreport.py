@@ -371,7 +371,7 @@ def test_a_subclass_is_shown_as_printed() -> None:
     assert (one["lock"], one["held"], one["forbidden_by"]) == ("&rq->lock#8/1", ["&a->lock#2/1"], "&a->lock#2/1")
 
 
-BOTH = "to let go of one of them alone cures nothing"
+BOTH = "each of these locks forbids it, so that none of them may be held: "
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_every_lock_that_forbids_to_sleep_is_named(held: tuple[str, ...], counts
 ALLOCATES, FREES = ("__might_resched", "__alloc_pages", "example"), ("free_pcppages_bulk", "free_unref_page", "example")
 UNTOLD = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=ALLOCATES)
 BOTH_WAYS = (
-    "GFP_ATOMIC: without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
+    "GFP_ATOMIC, GFP_NOWAIT, mask 0: without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
     "with it: page; invalid wait context on &zone->lock in __rmqueue_pcplist"
 )
 
@@ -470,7 +470,7 @@ TELLS = "\n".join(
 def test_another_report_of_the_same_boot_may_tell_the_option(text: str, told: bool | None) -> None:
     (one,) = [one for one in explain(text) if one["kind"] == "sleeping_function"]
     atomic = "page; nothing is reported" if told is None else "page; invalid wait context on &zone->lock"
-    assert one["otherwise"][0].startswith(f"GFP_ATOMIC: {atomic}") == (told is not False)
+    assert one["otherwise"][0].startswith(f"GFP_ATOMIC, GFP_NOWAIT, mask 0: {atomic}") == (told is not False)
     assert any("another report of this boot" in said for said in one["remarks"]) == (told is not False)
     assert (one["otherwise"][0] == BOTH_WAYS) == (told is False)
 
@@ -487,7 +487,7 @@ def test_the_other_ways_of_a_page_free_are_frees(function: str) -> None:
 def test_a_free_that_an_allocation_makes_is_the_allocations() -> None:
     chain = ("free_pcppages_bulk", "drain_pages", "__alloc_pages_slowpath", "__alloc_pages", "example")
     one = wanting("6.6.10", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", *chain)
-    assert one["otherwise"][0].startswith("GFP_ATOMIC:")
+    assert one["otherwise"][0].startswith("GFP_ATOMIC, GFP_NOWAIT, mask 0:")
 
 
 @pytest.mark.parametrize("kind", ["sleeping", "scheduling"])
@@ -563,7 +563,7 @@ def test_where_blocking_is_forbidden_the_model_is_not_asked() -> None:
         None,
         "not compared: non_block_start() is no context of the model; the other ways are asked in a plain task",
     )
-    assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC): object; nothing is reported")
+    assert one["otherwise"][0].startswith("kmalloc(GFP_ATOMIC), kmalloc(GFP_NOWAIT): object; nothing is reported")
 
 
 def test_no_memory_is_no_way_out() -> None:
@@ -725,3 +725,10 @@ def test_a_report_that_is_printed_again_and_again_is_answered_once() -> None:
     assert answered.cache_info().misses == before + 1
     assert [one["line"] for one in ones] == [1 + n * len(text.splitlines()) for n in range(20)]
     assert all({**one, "line": 1} == ones[0] for one in ones)
+
+
+def test_what_is_counted_and_numbered_is_said_in_words() -> None:
+    one = wanting("6.12.9", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->lock){....}-{2:2}", "__rmqueue_pcplist")
+    assert one["asked"]["types"] == "spinlock_t {3:3}"
+    (equal, tried) = map(int, re.findall(r"\d+", one["model"]))
+    assert (equal, 0 < equal < tried) == (len(one["cases"]), True)
