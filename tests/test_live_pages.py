@@ -186,5 +186,5 @@ def test_a_question_is_answered_in_the_page(visits: Visits) -> None:
 def test_what_stays_drawn_ahead_says_so(visits: Visits) -> None:
     visit = visits("file")
     page = visit.open("book/proposal_gfp0.html")
-    assert "drawn ahead" in page.locator(".gfp-ahead").inner_text()
+    assert "computed beforehand" in page.locator(".gfp-ahead").inner_text()
     assert not visit.faults
