@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -300,7 +301,7 @@ def tells(found: Found) -> bool | None:
 
 def facts(found: Found, told: bool | None = None) -> dict[str, Any]:
     """Return the explanation as plain data; ``told`` is PROVE_RAW_LOCK_NESTING as other reports of the boot tell it."""
-    one = answered(found.kind, tuple(found.lines), found.boot, told)
+    one = deepcopy(answered(found.kind, tuple(found.lines), found.boot, told))  # the caller may change its own
     return {**one, "line": found.line, "remarks": [*found.lost, *one["remarks"]]}
 
 

@@ -8,6 +8,7 @@ from gfpmodel.explain.lockreport import LockReport, waits_for
 from gfpmodel.explain.owners import NO_REQUEST, chain_words, keeper, owner
 from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
+from gfpmodel.explain.text import listed
 from gfpmodel.explain.waits import LOCKS_BY, class_of, is_map
 from gfpmodel.explain.ways import KFREE_LATER, NOT_THREADED, OPTION, Answer, Asked
 
@@ -26,12 +27,6 @@ USAGES = (
 
 
 ALONE = " (if no lock is held that is not printed)"
-
-
-def listed(names: Iterable[str], last: str = "and") -> str:
-    """Return names as a list in words, each once."""
-    found = list(dict.fromkeys(names))
-    return f" {last} ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
 
 
 def who(request: Asked) -> str:

@@ -8,6 +8,7 @@ from gfpmodel.explain import slub, vmalloc
 from gfpmodel.explain.contradictions import COSTLY_ORDER
 from gfpmodel.explain.otherwise import LAST_TRY, tried_last
 from gfpmodel.explain.pages import INELIGIBLE, Failure, decisive, failing
+from gfpmodel.explain.text import listed
 from gfpmodel.explain.zones import Sum, largest_order, shortage
 from gfpmodel.gfp.meanings import meaning
 from gfpmodel.gfp.names import decode
@@ -141,7 +142,7 @@ def by_test(sums: Sequence[Sum], order: int) -> Iterator[str]:
         elif s.test != "block":
             yield f"in {s.zone} {TESTS[s.test]}: it was {shortage(s)} short"
         elif s is pages_enough[0]:
-            names = join([one.zone for one in pages_enough], "and")
+            names = listed([one.zone for one in pages_enough])
             passes = "had" if any(one.doubts for one in pages_enough) else "passed the mark, but had"
             yield f"{names} {passes} no block of order {order} for this type (fragmentation)"
 
@@ -186,17 +187,12 @@ def otherwise(it: Failure, other: Sequence[tuple[str, str]]) -> str:
     if "none" in {s.test for s in decisive(it)}:
         mark = "At the min mark" if tried_last(it) else "By these numbers"
         same = [words for words, result in other if not result.startswith("passes in ")]
-        without = f"; it would not at once {join(same)}" if same else ""
+        without = f"; it would not at once {listed(same, 'or')}" if same else ""
         return f"{mark} it passes as it is, and needs none of the others{without}."
     helps = [words for words, result in other if result.startswith("passes in ")]
     untold = [words for words, result in other if result.startswith("cannot be told")]
     if helps:
-        return f"It would have got its page {join(helps)}."
+        return f"It would have got its page {listed(helps, 'or')}."
     if untold:
-        return f"Whether it would have got its page {join(untold)} cannot be told."
+        return f"Whether it would have got its page {listed(untold, 'or')} cannot be told."
     return "None of the other requests tried here would have got its page at once."
-
-
-def join(words: Sequence[str], last: str = "or") -> str:
-    """Return words joined as in a sentence."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

@@ -33,6 +33,12 @@ def parts(one: dict[str, Any]) -> Iterator[tuple[str, str, list[str], str]]:
     yield "otherwise", said.get("otherwise", ""), [*changing(one["otherwise"])], said.get("so", "")
 
 
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """Return names as a list in words, each once."""
+    found = list(dict.fromkeys(names))
+    return f" {last} ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
 def folded(lines: Sequence[str]) -> Iterator[str]:
     """Yield lines, of many in a row that differ in numbers alone the first ones, and how many more there are."""
     for _, group in groupby(lines, lambda line: re.sub(r"\d+", "0", line)):

@@ -85,7 +85,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 xsrf=self.xsrf_token.decode(),
                 proposals={name: row.title for name, row in PROPOSALS.items()},
                 masks=MASKS,
-                contexts={name: PLACES.get(name, ">".join(words)) for name, words in STACKS.items()},
+                contexts={name: PLACES[name] for name in STACKS},
                 kernels=KERNELS,
                 configs=CONFIGS,
                 states={name: STATES[name] for name in PCP},

@@ -390,9 +390,10 @@ def page(got: Answer) -> dict[str, str]:
     parts = [
         ("Locks", nested(found, case.title), warning(found) or "read them from below, as they are taken or tried"),
         ("Path", got.way, f"the locks of {got.found.kernel.release}, step by step"),
-        *[("Failure and cost", under(got), load_key(got))] * bool(LOADS[case.load].name),
-        ("To repeat", to_repeat(lines), ""),
     ]
+    if LOADS[case.load].name:
+        parts.append(("Failure and cost", under(got), load_key(got)))
+    parts.append(("To repeat", to_repeat(lines), ""))
     return {
         "query": query(case),
         "title": case.title,

@@ -46,7 +46,7 @@ def svg(figure: Figure, alt: str, paper: str = "none") -> str:
     with mpl.rc_context({"svg.fonttype": "none"}):
         figure.savefig(out, format="svg", facecolor=paper, metadata={"Date": None, "Creator": None})
     body = GEOMETRY.sub(lambda attribute: NUMBER.sub(lambda n: px(float(n[0])), attribute[0]), out.getvalue())
-    body = re.sub("#(000000|595959|ffffff)", lambda colour: THEME[colour[0]], body)
+    body = re.sub("|".join(THEME), lambda colour: THEME[colour[0]], body)
     head = f'<svg role="img" aria-label="{escape(alt)}" fill="currentColor" style="max-width: 100%; height: auto"'
     return own_ids(body[body.index("<svg") :], alt).replace("<svg", head, 1).strip()
 

@@ -212,7 +212,10 @@ def _taken(step: Step, last: bool) -> tuple[str, str]:
 
 def rows(step: Step) -> list[Row]:
     """Return the way of one operation; what is held is what was held when the function was called."""
-    told = tell_all(step)
+    return _rows(tell_all(step))
+
+
+def _rows(told: Sequence[Told]) -> list[Row]:
     held = [IDLE, *told]
     # what is given back is not held any more while that is told
     return [(_meanwhile(before, one).held, one.function, one.does) for before, one in zip(held, told, strict=False)]
@@ -232,9 +235,11 @@ def path(step: Step) -> Picture:
     """Draw the way of one operation: kernel function and what it does; bars say how long interrupts are off and
     locks are held.
     """
-    body = "".join(_on_the_way(row, one) for row, one in zip(rows(step), tell_all(step), strict=True))
+    told = tell_all(step)
+    shown = _rows(told)
+    body = "".join(_on_the_way(row, one) for row, one in zip(shown, told, strict=True))
     key = "".join(says for kind, says in KEY_OF_BARS.items() if f'<td class="{kind}"><i>' in body)
-    text = table(("held", "function", "does"), rows(step)).text
+    text = table(("held", "function", "does"), shown).text
     html = f'<table class="gfp-way"><caption>{escape(title(step))}</caption><tbody>{body}</tbody></table>'
     html += f'<p class="gfp-kinds">{key}</p>' if key else ""
     return Picture(html, f"{step.op.text}: {step.call}\n{text}")

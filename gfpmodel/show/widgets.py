@@ -200,10 +200,10 @@ def chain_stepper(row: Rule, objects: int) -> W.VBox:
     """
     count = len(live.all_events(objects, row.name))
     drawn = [live.chain(objects, at, row.name) for at in range(count)]
-    some = objects // 2 + 1
+    half = objects // 2 + 1  # of them are queued
     number = W.IntSlider(value=objects, min=1, max=40, description="objects", layout=FULL, style=LABEL)
     mine = own("chain", {"objects": number, "at": stepped(100)}, row=row.name)
-    return W.VBox([W.HTML(style()), *played(drawn, some), mine])
+    return W.VBox([W.HTML(style()), *played(drawn, half), mine])
 
 
 def stepper(text: str, row: Rule | None = None) -> W.VBox:

@@ -5,6 +5,7 @@ Each number was worked out by hand from the rule that is named; zones are those 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -498,3 +499,13 @@ def test_an_order_beyond_the_largest_block_prints_no_such_line() -> None:
     assert one["failing"] == "order"
     assert any("contradiction: order 18 is above 10" in line for line in one["remarks"])
     assert not any("contradiction" in line for line in report("6.6.30", "GFP_KERNEL", zone(2000), order=10)["remarks"])
+
+
+def test_an_explanation_belongs_to_its_caller() -> None:
+    text = next((Path(__file__).parents[1] / "data" / "reports").glob("21*.txt")).read_text(encoding="utf-8")
+    (one,) = explain(text)
+    said = render(one)
+    one["asked"].clear()
+    one["otherwise"].clear()
+    (again,) = explain(text)
+    assert render(again) == said
