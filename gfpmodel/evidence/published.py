@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gfpmodel.errors import InputError
 from gfpmodel.evidence.measured import Row, read_rows, set_lists, spread
-from gfpmodel.evidence.mixes import FAST_TRY
+from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.state import ZONE_DMA32
 from gfpmodel.rcu import KfreeRcu, Timing
@@ -83,7 +83,7 @@ def rezki_loop(seed: int, fraction: int = 0, calls: int = CALLS) -> Looped:
     slab: list[int] = []
     given_back = 0
     for _ in range(0, calls, OBJECTS_IN_A_PAGE):
-        slab.append(allocator.alloc_pages("GFP_KERNEL") or 0)
+        slab.append(allocator.alloc_pages(GFP_KERNEL) or 0)
         rcu.queue(OBJECTS_IN_A_PAGE, every_ns=every_ns)
         dead = rcu.counters.freed // OBJECTS_IN_A_PAGE
         for pfn in slab[given_back:dead]:

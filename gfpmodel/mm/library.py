@@ -153,10 +153,10 @@ class Native:
             ([plan_of(kind) for kind in kinds], call, struct.Struct("@" + gives))
             for kinds, (call, gives) in zip(variants(kinds), made, strict=True)
         ]
-        self._kinds = kinds
+        self._optional = optional_paths(kinds)
 
     def __call__(self, *arguments: Any) -> Any:
-        some = len(self._variants) > 1 and lacks(self._kinds, arguments)
+        some = any(item_at(arguments, path) is None for path in self._optional)
         plans, call, gives = self._variants[-1 if some else 0]
         words: Words = ()
         for plan, argument in zip(plans, arguments, strict=True):
@@ -167,14 +167,22 @@ class Native:
         return found[0] if len(found) == 1 else found or None
 
 
-def lacks(kinds: Iterable[Kind], arguments: Iterable[Any]) -> bool:
-    """Return whether an optional array is not given."""
-    for kind, argument in zip(kinds, arguments, strict=True):
-        if isinstance(kind, Items) and lacks(kind.items, argument):
-            return True
-        if isinstance(kind, Array) and kind.optional and argument is None:
-            return True
-    return False
+def optional_paths(kinds: Iterable[Kind], above: Words = ()) -> list[Words]:
+    """Return where the optional arrays stand among some arguments: the place in each tuple on the way to them."""
+    found: list[Words] = []
+    for at, kind in enumerate(kinds):
+        if isinstance(kind, Items):
+            found += optional_paths(kind.items, (*above, at))
+        elif isinstance(kind, Array) and kind.optional:
+            found.append((*above, at))
+    return found
+
+
+def item_at(arguments: Any, path: Words) -> Any:
+    """Return what stands at such a place."""
+    for at in path:
+        arguments = arguments[at]
+    return arguments
 
 
 # loading

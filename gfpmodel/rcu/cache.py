@@ -40,6 +40,12 @@ def free_page(m: Traced, cpu: int, pfn: int) -> Any:
     return True
 
 
+@inlined
+def pcp_count(m: Traced, pcp: int) -> Any:
+    """Return how many pages the lists of a cpu and zone hold."""
+    return get(m, pcp + mm.COUNTS_ROW, mm.COUNT)
+
+
 @compiled
 def pcp_pages(m: Traced, cpu: int, unmovable: int) -> Any:
     """Return how many pages a cpu's lists hold in all zones; if ``unmovable``, on the UNMOVABLE ones only."""
@@ -52,7 +58,7 @@ def pcp_pages(m: Traced, cpu: int, unmovable: int) -> Any:
                 found += 1
                 page = get(m, page, mm.NEXT)
         else:
-            found += get(m, pcp + mm.COUNTS_ROW, mm.COUNT)
+            found += pcp_count(m, pcp)
     return found
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from gfpmodel.mm import events as ring
 from gfpmodel.mm import state as mm
-from gfpmodel.mm.jit import compiled, inlined
-from gfpmodel.mm.state import Traced, get, zget, zput
-from gfpmodel.mm.v6_18.locks import per_cpu_pages, pget
+from gfpmodel.mm.jit import inlined
+from gfpmodel.mm.state import Traced, zget, zput
+from gfpmodel.mm.v6_18.locks import pget
 from gfpmodel.sim import costs as cost
 from gfpmodel.sim.cpu import run_for
 from gfpmodel.sim.state import World
@@ -54,17 +54,7 @@ def say_reclaiming(w: World, active: int) -> None:
         zput(w.mm, zone, mm.ZONE_FLAGS, flags | (mm.ZONE_RECLAIM_ACTIVE if active else 0))
 
 
-@compiled
-def pcp_pages(m: Traced, cpu: int, unmovable: int) -> Any:
-    """Return the pages on the lists of a cpu, of all zones: all of them, or those of order 0 of the first type."""
-    found = 0
-    for zone in range(mm.MAX_NR_ZONES):
-        pcp = per_cpu_pages(cpu, zone)
-        if unmovable:
-            page = get(m, pcp, mm.NEXT)
-            while page != pcp:
-                found += 1
-                page = get(m, page, mm.NEXT)
-        else:
-            found += pget(m, pcp, mm.PCP_COUNT)
-    return found
+@inlined
+def pcp_count(m: Traced, pcp: int) -> Any:
+    """Return how many pages the lists of a cpu and zone hold."""
+    return pget(m, pcp, mm.PCP_COUNT)

@@ -213,15 +213,13 @@ def progress(total: int, initial: int) -> Any:
 
 def completed(sweep: Sweep, keys: Sequence[str], executor: Executor | None, cores: int) -> Iterator[tuple[str, Row]]:
     """Yield keys and rows as they complete."""
-    name, start = sweep.name, [sweep.start] * (sweep.start is not None)
+    name, also = sweep.name, (sweep.kernel, sweep.start)
     if executor is None and min(cores, len(keys)) <= 1:
         for key in keys:
-            yield key, run_point(name, *parse_key(key), sweep.kernel, *start)
+            yield key, run_point(name, *parse_key(key), *also)
         return
     with pool(executor, min(cores, len(keys))) as workers:
-        futures: dict[Future[Row], str] = {
-            workers.submit(run_point, name, *parse_key(key), sweep.kernel, *start): key for key in keys
-        }
+        futures: dict[Future[Row], str] = {workers.submit(run_point, name, *parse_key(key), *also): key for key in keys}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
