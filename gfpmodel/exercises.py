@@ -390,6 +390,23 @@ def atomic_question(seed: int, number: int = 32) -> Question:
     return Question(f"does each of {number} requests take zone->lock", tuple(items))
 
 
+def refill_question(seed: int) -> Question:
+    """Ask how many pages a refill brings on random kernels, to a cpu that asks for pages and frees none.
+
+    Argument: the seed.
+    """
+    from gfpmodel.sim.surprises import refills  # here, for the same reason
+
+    draw = numbers(seed)
+    items = []
+    for kernel in pick(draw, tuple(KERNELS), 4):
+        number = 2 + next(draw) % 6
+        found = refills(kernel, number)
+        has = "each refill brings one batch" if kernel == FIRST else "each brings twice as much, up to 32 batches"
+        items.append(Item(f"{kernel}: refill {number}, a batch is 63 pages", str(found[-1].pages), has, ()))
+    return Question("how many pages does the refill bring", tuple(items))
+
+
 # reports
 
 

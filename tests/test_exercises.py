@@ -29,6 +29,7 @@ MAKERS: list[Callable[[int], ex.Question]] = [
     ex.row_question,
     ex.block_question,
     ex.atomic_question,
+    ex.refill_question,
     recorded,
 ]
 

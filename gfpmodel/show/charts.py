@@ -121,9 +121,8 @@ def bars(title: str, rows: Mapping[str, Interval], scale: Scale, marks: Mapping[
     marks = marks or {}
     html, lines = [], [title]
     for name, value in rows.items():
-        text = f"{value.mean:.4g}" if isnan(value.low) else str(value)
-        alt = f"{name}: {text} {scale.unit}".rstrip()
-        number = f'<span class="gfp-number">{text} {escape(scale.unit)}</span>'
+        alt = f"{name}: {value} {scale.unit}".rstrip()
+        number = f'<span class="gfp-number">{value} {escape(scale.unit)}</span>'
         html.append(f"<dt>{escape(name)}</dt><dd>{bar(scale, value, marks, alt)} {number}</dd>")
         lines.append(f"  {alt}")
     said = f"{'logarithmic, ' if scale.log else ''}{scale.low:g} to {scale.top:g} {scale.unit}".rstrip()

@@ -26,7 +26,8 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        mean = f"{self.mean:.4g}"
+        return mean if isnan(self.low) else f"{mean} [{self.low:.4g}, {self.high:.4g}]"
 
 
 def t_quantile(n: int) -> float:

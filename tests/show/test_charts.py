@@ -27,7 +27,7 @@ def test_a_figure_of_curves_says_what_it_shows() -> None:
     assert picture.text.splitlines() == [
         "batch, pages  1 cpu        8 cpus",
         "63            2 [1, 3]     20 [18, 22]",
-        "511           20 [-5, 45]  170 [nan, nan]",
+        "511           20 [-5, 45]  170",
     ]
 
 
