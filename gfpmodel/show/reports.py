@@ -67,7 +67,7 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
     for name, one in zones.items():
         need = one["keep"] + one["reserve"]
         short = "gets a page" if one["test"] == "none" else f"{one['short']:,} short"
-        rows.append((f"must stay free for {name}", [("last", need)], f"{need:,} of min {one['mark']:,}: {short}"))
+        rows.append((f"must stay free for {name}", [("last", need)], f"{need:,} of the min mark's {one['mark']:,}: {short}"))
     title = title or next(f"{name} {finding(usable, one)}" for name, one in zones.items())
     body = "".join(
         f'<dt>{escape(name)}</dt><dd><span class="bar" role="img" aria-label="{escape(f"{name}: {said}")}">'
