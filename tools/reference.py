@@ -7,7 +7,7 @@ Each directive writes MyST, which is then read as if it stood in the page:
 ``{command} NAME``       a command's help, arguments and options, from its parser
 ``{contexts}``           the named contexts in words, with their stacks
 ``{key} PART``           a part of the key to the pictures, drawn
-``{apart} WHOLE``        a line of signs taken apart: on each line of the content a part, a tab or two blanks, its meaning
+``{apart} WHOLE``        a line of signs taken apart: on each line of the content a part, two blanks, its meaning
 ``{exercise-list}``      every exercise with its stars and its kind
 
 Public is what a room's ``__all__`` names, and what a chapter imports from it.
@@ -199,7 +199,7 @@ class Apart(Drawn):
 
     def picture(self) -> Picture:
         """Draw the parts with their meanings."""
-        parts = [re.split(r"\t| {2,}", line.strip(), maxsplit=1) for line in self.content if line.strip()]
+        parts = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in self.content if line.strip()]
         return apart([(part, means) for part, means in parts], self.arguments[0])
 
 

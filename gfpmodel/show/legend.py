@@ -81,14 +81,20 @@ def lists() -> Picture:
         "Pages, lists and locks",
         [
             (drawn(line), "a list; the head, which is taken next, is on the left; the number is the page frame number"),
-            ("".join(key_of_kinds([kind]) for kind in kinds), "the outline says for which type of pages a list or a page is"),
+            (
+                "".join(key_of_kinds([kind]) for kind in kinds),
+                "the outline says for which type of pages a list or a page is",
+            ),
             (drawn(page(17, MIGRATE_UNMOVABLE, stray=True)), "a page that lies in a pageblock of another type"),
             (drawn(page(3, OBJECT)), "an object that waits to be freed, in pictures of kfree_rcu()"),
-            (drawn(padlock(EDGE, 4, shut=True) + padlock(EDGE + 40, 4, shut=False)), "a lock that is held, one that is not"),
+            (
+                drawn(padlock(EDGE, 4, shut=True) + padlock(EDGE + 40, 4, shut=False)),
+                "a lock that is held, one that is not",
+            ),
             (f'<p class="gfp-kinds">{off}</p>', "a dashed line beside, or around, what happens with interrupts off"),
             (f'<p class="gfp-kinds">{held}</p>', "a solid line beside, or around, what happens under the lock"),
         ],
-    )  # fmt: skip
+    )
 
 
 ENDS = {
@@ -116,10 +122,16 @@ def stack() -> Picture:
     (tries,) = wanted(Ask(row="trylock")("raw", kernel))
     rows = [
         (drawn_stack(held[:1], "the task"), "the floor is the task; on top of it any lock may be taken"),
-        (drawn_stack(held[1:2], "a lock that is held"), "a lock that is held, as wide as the waits that it still allows"),
-        (drawn_stack([takes], "a lock that does not fit"), "a lock that is wanted and needs more than is left: a report"),
+        (
+            drawn_stack(held[1:2], "a lock that is held"),
+            "a lock that is held, as wide as the waits that it still allows",
+        ),
+        (
+            drawn_stack([takes], "a lock that does not fit"),
+            "a lock that is wanted and needs more than is left: a report",
+        ),
         (drawn_stack([tries], "a lock that is only tried"), "a lock that is only tried, which lockdep does not check"),
-    ]  # fmt: skip
+    ]
     return samples("A stack of locks, the first at the bottom", rows)
 
 
@@ -127,12 +139,18 @@ def results() -> Picture:
     """Show how what was measured, or counted, is drawn."""
     scale = Scale(0, 100, "%")
     one, other = Dot(40, 25, 60, "40"), Dot(70, 65, 80, "70")
-    rows = [
-        (f'<span class="gfp-dots">{track(0, one, scale, {}, "a mean")}</span>', "a mean, and the 95 % interval around it"),
-        (f'<span class="gfp-dots">{track(1, other, scale, {}, "a second series")}</span>', "the same of a second series"),
-        (f'<span class="gfp-dots">{track(0, one, scale, {"": 50}, "a mark")}</span>', "an upright line: a value to compare with"),
-        (f'<span class="gfp-shares"><span class="bar" role="img" aria-label="two parts">{bar({"a": 3, "b": 1}, 0.6)}</span></span>', "parts of a whole; the line across is what somebody else said of the first part"),
-    ]  # fmt: skip
+    points = {
+        "a mean, and the 95 % interval around it": track(0, one, scale, {}, "a mean"),
+        "the same of a second series": track(1, other, scale, {}, "a second series"),
+        "an upright line: a value to compare with": track(0, one, scale, {"": 50}, "a mark"),
+    }
+    parts = bar({"a": 3, "b": 1}, 0.6)
+    rows = [(f'<span class="gfp-dots">{drawing}</span>', means) for means, drawing in points.items()] + [
+        (
+            f'<span class="gfp-shares"><span class="bar" role="img" aria-label="two parts">{parts}</span></span>',
+            "parts of a whole; the line across is what somebody else said of the first part",
+        )
+    ]
     return samples("Results of experiments", rows)
 
 

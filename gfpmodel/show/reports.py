@@ -67,7 +67,9 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
     for name, one in zones.items():
         need = one["keep"] + one["reserve"]
         short = "gets a page" if one["test"] == "none" else f"{one['short']:,} short"
-        rows.append((f"must stay free for {name}", [("last", need)], f"{need:,} of the min mark's {one['mark']:,}: {short}"))
+        rows.append(
+            (f"must stay free for {name}", [("last", need)], f"{need:,} of the min mark's {one['mark']:,}: {short}")
+        )
     title = title or next(f"{name} {finding(usable, one)}" for name, one in zones.items())
     body = "".join(
         f'<dt>{escape(name)}</dt><dd><span class="bar" role="img" aria-label="{escape(f"{name}: {said}")}">'
@@ -81,7 +83,8 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
     return Picture(f'{head}<dl class="gfp-shares">{body}</dl>{end}', text)
 
 
-FREE, KEY_OF_LINE = "free for this request", "so many are free: the request passes if the lower bar ends left of the line"
+FREE = "free for this request"
+KEY_OF_LINE = "so many are free: the request passes if the lower bar ends left of the line"
 
 
 def finding(usable: int, one: Mapping[str, Any]) -> str:
