@@ -41,7 +41,7 @@ def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -
     title = f"Line {one['line']}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
     told = list(zip(PARTS, parts(one), strict=True))
     body = "".join(
-        part(name, () if sentence else lines or NOTHING, headings[1], f"{sentence} {closing}".strip())
+        part(name, () if sentence else lines or NOTHING, headings[1], sentence, closing)
         for name, (_, sentence, lines, closing) in told
     )
     body += part(MISSING, one["missing"], headings[1]) if one["missing"] else ""
@@ -105,10 +105,11 @@ def cut(pieces: Sequence[tuple[str, int]], most: int) -> str:
     return drawn + f'<i style="flex: {room:g}"></i>' * (room > 0)
 
 
-def part(name: str, lines: Sequence[str], heading: str, sentence: str = "") -> str:
-    """Return one part: a heading, the sentence that answers it, its lines."""
-    said = "".join(element("li", line) for line in lines)
-    return f"{element(heading, name)}{element('p', sentence) if sentence else ''}{f'<ul>{said}</ul>' if said else ''}"
+def part(name: str, lines: Sequence[str], heading: str, *sentences: str) -> str:
+    """Return one part: a heading, the sentences that answer it, a paragraph each, and its lines."""
+    said = "".join(element("p", sentence) for sentence in sentences if sentence)
+    listed = "".join(element("li", line) for line in lines)
+    return f"{element(heading, name)}{said}{f'<ul>{listed}</ul>' if listed else ''}"
 
 
 def element(tag: str, text: str) -> str:
