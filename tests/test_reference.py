@@ -14,11 +14,12 @@ import pytest
 import reference
 
 from gfpmodel.cli import cli
+from gfpmodel.locking.contexts import ITEMS, STACKS
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 ROOMS = re.findall(r"\{public-names\} (\w+)", (BOOK / "api.md").read_text())
-GLOSSARY = (BOOK / "glossary.md").read_text()
+GLOSSARY, NOTATION = ((BOOK / name).read_text() for name in ("glossary.md", "notation.md"))
 TERMS = re.findall(r"^(?!:|%)(\S.*)\n  ", GLOSSARY[GLOSSARY.index(":::{glossary}") :], re.MULTILINE)
 
 
@@ -108,6 +109,16 @@ def test_an_exercise_from_a_seed_names_its_maker() -> None:
     assert found.text == "Say which."
     assert found.kind == "change of a cell, `page_question(seed)`, checked by a cell"
     assert "1 + 1" not in found.code
+
+
+def test_every_level_of_a_stack_is_in_the_notation() -> None:
+    shown = {level for stack in STACKS.values() for level in stack}
+    assert not [level for level in ITEMS if level not in shown and f"`{level}`" not in NOTATION]
+    parts = re.findall(r"```\{apart\} (.+)\n((?:.+\n)+?)```", NOTATION)
+    assert parts
+    for whole, lines in parts:
+        said = "".join(line.split("  ")[0] for line in lines.splitlines())
+        assert said.replace(" ", "") in whole.replace(" ", ""), whole
 
 
 def test_the_glossary_is_sorted_and_has_each_term_once() -> None:

@@ -5,8 +5,9 @@ Each directive writes MyST, which is then read as if it stood in the page:
 ``{kernel-functions}``   kernel function, model function, chapters
 ``{public-names} ROOM``  what autodoc says of the public names of a room
 ``{command} NAME``       a command's help, arguments and options, from its parser
-``{contexts}``           the named contexts and their stacks
-``{levels}``             what a stack may be made of
+``{contexts}``           the named contexts in words, with their stacks
+``{key} PART``           a part of the key to the pictures, drawn
+``{apart} WHOLE``        a line of signs taken apart: on each line of the content a part, two blanks, its meaning
 ``{exercise-list}``      every exercise with its stars and its kind
 
 Public is what a room's ``__all__`` names, and what a chapter imports from it.
@@ -30,7 +31,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from gfpmodel.cli import cli
-from gfpmodel.locking.contexts import ITEMS, STACKS, Item
+from gfpmodel.locking.contexts import STACKS
+from gfpmodel.locking.spoken import PLACES
+from gfpmodel.show.legend import LEGEND, apart
+from gfpmodel.show.pictures import Picture
 
 #: What has a meaning in reStructuredText and none in a docstring of ours.
 SPECIAL = re.compile(r"([\\*|_])")
@@ -158,32 +162,45 @@ class Contexts(Written):
     """``{contexts}``."""
 
     def text(self) -> Iterable[str]:
-        """Return the table."""
-        rows = ((code(name), code(">".join(stack)) or "nothing is held") for name, stack in STACKS.items())
-        return table(("name", "stack"), rows)
+        """Return the table: a stack is written out where it is not the name itself."""
+        stacks = ((name, ">".join(stack)) for name, stack in STACKS.items())
+        rows = ((code(name), PLACES[name], code(stack) if stack != name else "") for name, stack in stacks)
+        return table(("name", "who asks", "written as a stack, if it differs"), rows)
 
 
-def level_facts(it: Item) -> str:
-    """Say what a level of a stack is."""
-    kind = {
-        f"in {it.level}": bool(it.level),
-        f"holds {it.lock}": it.lock and not it.read,
-        f"holds {it.lock}, for reading": it.lock and it.read,
-        "got by trying": it.trylock,
-        "interrupts off": it.irqs_off,
-        "preemption off": it.preempt_off,
-        "softirqs off": it.bh_off,
-        "zone locks are held elsewhere": it.zones and not it.lock,
-    }
-    return ", ".join(words for words, true in kind.items() if true)
+class Drawn(SphinxDirective, ABC):
+    """A directive whose content is a picture of the package."""
+
+    @abstractmethod
+    def picture(self) -> Picture:
+        """Return the picture."""
+
+    def run(self) -> list[nodes.Node]:
+        """Put it into the page as it is."""
+        return [nodes.raw("", self.picture()._repr_html_(), format="html")]
 
 
-class Levels(Written):
-    """``{levels}``."""
+class Key(Drawn):
+    """``{key} PART``."""
 
-    def text(self) -> Iterable[str]:
-        """Return the table."""
-        return table(("level", "is"), ((code(name), as_markdown(level_facts(it))) for name, it in ITEMS.items()))
+    required_arguments = 1
+
+    def picture(self) -> Picture:
+        """Draw the samples of a part."""
+        return LEGEND[self.arguments[0]]()
+
+
+class Apart(Drawn):
+    """``{apart} WHOLE``."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def picture(self) -> Picture:
+        """Draw the parts with their meanings."""
+        parts = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in self.content if line.strip()]
+        return apart([(part, means) for part, means in parts], self.arguments[0])
 
 
 def as_rst(text: str) -> str:
@@ -231,7 +248,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("public-names", PublicNames)
     app.add_directive("command", Command)
     app.add_directive("contexts", Contexts)
-    app.add_directive("levels", Levels)
+    app.add_directive("key", Key)
+    app.add_directive("apart", Apart)
     app.add_directive("exercise-list", ExerciseList)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("autodoc-process-signature", readable_signature)

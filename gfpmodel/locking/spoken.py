@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: The rows of `PROPOSALS`.
+#: The rows of `PROPOSALS`, and a later patch that is compared with them.
 SPOKEN = {
     "fast_try": "the flag",
     "no_locks": "the flag, second version",
@@ -14,6 +14,7 @@ SPOKEN = {
     "raw_zone_lock_rt": "raw zone lock, on RT too",
     "trylock": "trylock of v6.15",
     "deferred_refill": "cache and worker of v5.11",
+    "gfp_atomic_rt": "GFP_ATOMIC_RT",
 }
 
 #: The named contexts in a reader's words.

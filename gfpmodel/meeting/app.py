@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
@@ -24,8 +25,20 @@ from gfpmodel.cli import fail
 from gfpmodel.errors import InputError
 from gfpmodel.locking import STACKS
 from gfpmodel.locking.machine import PCP
-from gfpmodel.locking.spoken import PLACES
-from gfpmodel.meeting.case import BESIDE, KERNELS, LOADS, Case, answer, choice, notebook, page, parse_pair, query
+from gfpmodel.locking.spoken import PLACES, spoken
+from gfpmodel.meeting.case import (
+    BESIDE,
+    COLUMNS,
+    KERNELS,
+    LOADS,
+    Case,
+    answer,
+    choice,
+    notebook,
+    page,
+    parse_pair,
+    query,
+)
 from gfpmodel.meeting.report import explained
 from gfpmodel.proposals import PROPOSALS
 from gfpmodel.show.pictures import style
@@ -83,7 +96,7 @@ class MeetingHandler(ExtensionHandlerMixin, ExtensionHandlerJinjaMixin, JupyterH
                 beside=query(BESIDE),
                 book=BOOK.is_dir(),
                 xsrf=self.xsrf_token.decode(),
-                proposals={name: row.title for name, row in PROPOSALS.items()},
+                proposals={name: spoken(name) for name in PROPOSALS},
                 masks=MASKS,
                 contexts={name: PLACES[name] for name in STACKS},
                 kernels=KERNELS,
@@ -157,7 +170,8 @@ def shown(kind: str, query: str) -> dict[str, Any] | str:
         return dict(page(got))
     beside = answer(other)
     a, b, said = page(got), page(beside), choice(got, beside)
-    return {**a, "versus": b, "choice": said, "block": f"{said}\n\nA\n{a['block']}\n\nB\n{b['block']}"}
+    head = fill(said, COLUMNS)
+    return {**a, "versus": b, "choice": said, "block": f"{head}\n\nA\n{a['block']}\n\nB\n{b['block']}"}
 
 
 class Refused(RequestHandler):

@@ -27,11 +27,13 @@ from gfpmodel.mm.rules import ORDINARY
 from gfpmodel.mm.script import Step, run_script
 from gfpmodel.mm.state import MAX_ORDER
 from gfpmodel.proposals import PATCHED, PROPOSALS, proposal
+from gfpmodel.show.charts import Scale
 from gfpmodel.show.matrices import status
 from gfpmodel.show.measured import measured
 from gfpmodel.show.path import pages
 from gfpmodel.show.pictures import Picture, table, to_repeat
-from gfpmodel.show.stacks import nested, outcome, result, way, way_of_work
+from gfpmodel.show.plots import Dot, dots, number
+from gfpmodel.show.stacks import outcome, printed, result, shows, stacked, way, way_of_work
 from gfpmodel.sim import Interval
 from gfpmodel.sim.run import unit
 
@@ -331,13 +333,23 @@ def load_key(got: Answer) -> str:
 def load_label(load: Load) -> str:
     """Return the label of a load's figures."""
     of = f"experiment {load.name} on v5.8's lists, order 0, seeds 0 to {load.seeds - 1}"
-    return f"modelled: {of}; mean [95 % confidence interval]"
+    return f"modelled: {of}; mean (95 % confidence interval)"
 
 
-def load_rows(case: Case, figures: Mapping[str, Interval]) -> list[tuple[str, str, str]]:
-    """Return what the load gave: words, mean with interval, unit."""
+SHARE = "0 to 1"  #: the unit of a share, which is told in per cent
+
+
+def load_rows(case: Case, figures: Mapping[str, Interval]) -> list[tuple[str, str]]:
+    """Return what the load gave: words, and the mean with its interval and unit."""
     names = {words: figure for figure, words in LOADS[case.load].figures.items()}
-    return [(words, str(found), unit(names[words])) for words, found in figures.items()]
+    return [(words, dot_of(found, unit(names[words])).said) for words, found in figures.items()]
+
+
+def dot_of(found: Interval, of: str) -> Dot:
+    """Return a figure as a point with its words, a share in per cent."""
+    if of == SHARE:
+        return number(Interval(*(100 * end for end in found)), "%")
+    return number(found, "" if of == "count" else of)
 
 
 # what repeats it
@@ -383,30 +395,52 @@ def section(title: str, picture: Picture, key: str = "") -> str:
     return f"<section><h2>{escape(title)}</h2>{said}{picture.html}</section>"
 
 
+def fold(title: str, picture: Picture) -> str:
+    """Return a part of the page that is folded up."""
+    return f"<details><summary>{escape(title)}</summary>{picture.html}</details>"
+
+
+def locks(found: Verdict) -> Picture:
+    """Draw the stack with the request's locks on top, what it shows, and what the kernel prints, if it does."""
+    stack, said = stacked(found), printed(found.printed)
+    html = f'<p class="gfp-finding">{escape(shows(found))}</p>'
+    html += (
+        f'<div class="gfp-grown{" broken" * bool(found.printed)}">{stack.html}{said.html * bool(found.printed)}</div>'
+    )
+    return Picture(html, "\n".join([shows(found), stack.text, said.text]))
+
+
 def page(got: Answer) -> dict[str, str]:
     """Return what the page shows: the query, the outcome in a line, pictures as HTML and as text, the mail block."""
     case, found = got.case, got.found
     lines = "\n".join(shell(words) for words in commands(case))
-    parts = [
-        ("Locks", nested(found, case.title), warning(found) or "read them from below, as they are taken or tried"),
-        ("Path", got.way, f"the locks of {got.found.kernel.release}, step by step"),
-    ]
+    parts = [("Locks, from the bottom up", locks(found), warning(found))]
     if LOADS[case.load].name:
         parts.append(("Failure and cost", under(got), load_key(got)))
-    parts.append(("To repeat", to_repeat(lines), ""))
+    folded = [
+        (f"Path: what {found.kernel.release} does, step by step", got.way),
+        ("The command that repeats it", to_repeat(lines)),
+    ]
     return {
         "query": query(case),
         "title": case.title,
         "outcome": outcome(found),
-        "html": "".join(section(*part) for part in parts),
-        "text": "\n\n".join(f"{title}\n{picture.text}" for title, picture, _ in parts),
+        "html": "".join(section(*part) for part in parts) + "".join(fold(*part) for part in folded),
+        "text": "\n\n".join(f"{title}\n{it.text}" for title, it in [*((p[0], p[1]) for p in parts), *folded]),
         "block": block(got),
     }
 
 
 def under(got: Answer) -> Picture:
-    """Show what a load gave, or why it is not known."""
-    return table(("figure", "value", "unit"), load_rows(got.case, got.figures) or [(got.gap, "", "")])
+    """Show what a load gave, its shares as points, or why it is not known."""
+    if not got.figures:
+        return _said(f"Not known: {got.gap}")
+    names = {words: figure for figure, words in LOADS[got.case.load].figures.items()}
+    failed = {words: {"": dot_of(found, SHARE)} for words, found in got.figures.items() if unit(names[words]) == SHARE}
+    said = [f"{said} failed" for said in (dot[""].said for dot in failed.values())]
+    rest = [row for row in load_rows(got.case, got.figures) if row[0] not in failed]
+    drawn = dots(" and ".join(["Under this load " + said[0], *said[1:]]), failed, Scale(0, 100, "%"))
+    return drawn + table(("what else it gave", "mean (95 % interval)"), rest)
 
 
 #: How a verdict stands, from best to worst, in the words of a meeting; what cannot be compared is not in it.
@@ -420,7 +454,28 @@ STANDS = {
 
 
 def choice(mine: Answer, other: Answer) -> str:
-    """Return which of two cases is better, A or B, in one line; a request that is reported may still get its page."""
+    """Return which of two cases is better, A or B; a request that is reported may still get its page.
+
+    That is said of one request; of a load its share of failures is said after it.
+    """
+    return f"{better_of(mine, other)} {loads_of(mine, other)}".strip()
+
+
+def loads_of(mine: Answer, other: Answer) -> str:
+    """Return what the loads of two cases say, or that they do not count."""
+    if not (LOADS[mine.case.load].name or LOADS[other.case.load].name):
+        return ""
+    if mine.case.load != other.case.load or not (mine.figures and other.figures):
+        return "This is said of one request; A and B are not under the same load, so it does not count here."
+    failed = [next(iter(got.figures.values())) for got in (mine, other)]
+    a, b = (f"{100 * one.mean:.3g} %" for one in failed)
+    apart = failed[0].high < failed[1].low or failed[1].high < failed[0].low
+    same = "" if apart or a == b else ", but their intervals overlap"
+    return f"Under the load {a} of the requests fail for A and {b} for B{same}."
+
+
+def better_of(mine: Answer, other: Answer) -> str:
+    """Return which of two requests ends better, A or B, in one line."""
     stand = [status(got.found) for got in (mine, other)]
     if not set(stand) <= set(STANDS):
         return "A and B cannot be compared: a context is reported itself, before any request."
@@ -464,7 +519,7 @@ def _block(got: Answer) -> Iterator[list[str]]:
         yield [""]
     if load.name:
         yield labelled("load", load_key(got))
-        rows = [f"{words} ({of}): {value}" for words, value, of in load_rows(case, got.figures)]
+        rows = [f"{words}: {value}" for words, value in load_rows(case, got.figures)]
         yield [part for row in rows or [f"not known: {got.gap}"] for part in fitted(row)]
     yield labelled("repeat", f"modelled, not measured, by gfpmodel {__version__}")
     yield [f"  {line}" if line.startswith(("python", " ")) else line for line in repeated(case)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,7 +13,8 @@ from gfpmodel.explain.text import parts, plain
 from gfpmodel.show.pictures import Picture
 
 PARTS = ("What was asked", "Why it failed or was reported", "What would have happened otherwise")
-REST = "What it does not say"
+NOTHING, MISSING, REST = ("nothing is known of this",), "What is missing from it", "What it does not say"
+FACTS = "The facts behind these sentences"
 LONGEST, MOST = 1 << 20, 20  #: characters of a paste, and reports that are shown
 IN_A_PAGE, IN_A_CHAPTER = ("h2", "h3"), ('p class="gfp-title"', 'p class="gfp-part"')
 
@@ -33,27 +34,82 @@ def first_explained(text: str) -> tuple[list[Explained], int]:
 
 
 def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -> Picture:
-    """Return the picture of one explanation: its three parts, and what is missing or not known.
+    """Return the picture of one explanation: the answers of its three parts, what is missing, and folded up the facts.
 
     Arguments: the explanation, as ``explain`` gives it; the elements of its title and of its parts' headings.
     """
     title = f"Line {one['line']}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
-    lacks = [*(f"missing: {words}" for words in one["missing"]), *one["remarks"]]
-    lacks += [f"not known: {words}" for words in one["unknown"]]
+    told = list(zip(PARTS, parts(one), strict=True))
     body = "".join(
-        part(name, lines, headings[1], sentence, closing)
-        for name, (_, sentence, lines, closing) in zip(PARTS, parts(one), strict=True)
+        part(name, () if sentence else lines or NOTHING, headings[1], sentence, closing)
+        for name, (_, sentence, lines, closing) in told
     )
-    body += part(REST, lacks, headings[1])
+    body += part(MISSING, one["missing"], headings[1]) if one["missing"] else ""
+    facts = [(name, lines) for name, (_, sentence, lines, _) in told if sentence and lines]
+    rest = [*one["remarks"], *(f"not known: {words}" for words in one["unknown"])]
+    facts += [(REST, rest)] if rest else []
+    inside = "".join(part(name, lines, headings[1]) for name, lines in facts)
+    body += f"<details><summary>{FACTS}</summary>{inside}</details>" if inside else ""
     return Picture(f'<section class="gfp-report">{element(headings[0], title)}{body}</section>', render(one))
 
 
-def part(name: str, lines: Sequence[str], heading: str, sentence: str = "", closing: str = "") -> str:
-    """Return one part: a heading, the sentence that answers it, its lines, and a sentence to close with."""
-    said = "".join(element("li", line) for line in lines)
-    said = f"<ul>{said}</ul>" if said else "" if sentence else f"<ul>{element('li', 'nothing is known of this')}</ul>"
-    begin, end = (element("p", words) if words else "" for words in (sentence, closing))
-    return f"{element(heading, name)}{begin}{said}{end}"
+def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> Picture:
+    """Draw what requests may use of a zone's free pages, and below it how many must stay free for each of them.
+
+    Arguments: the zone's sum by request, as ``explain`` gives it; the pages at the right end, where longer bars are
+    cut; the finding, if there is more than one request.  Raises ValueError for requests that may use other pages.
+    """
+    sums = list(zones.values())
+    (usable,) = {one["free"] - one["cma"] - one["highatomic"] for one in sums}
+    free, at = sums[0]["free"], f'<b style="left: {100 * min(usable, most) / most:.4g}%"></b>'
+    kept_back = f", the other {free - usable:,} are CMA's" if free > usable else ""
+    rows = [(FREE, [("first", usable), ("middle", free - usable)], f"{usable:,} of {free:,} free pages{kept_back}")]
+    for name, one in zones.items():
+        need = one["keep"] + one["reserve"]
+        short = "gets a page" if one["test"] == "none" else f"{one['short']:,} short"
+        rows.append(
+            (f"must stay free for {name}", [("last", need)], f"{need:,} of the min mark's {one['mark']:,}: {short}")
+        )
+    title = title or next(f"{name} {finding(usable, one)}" for name, one in zones.items())
+    body = "".join(
+        f'<dt>{escape(name)}</dt><dd><span class="bar" role="img" aria-label="{escape(f"{name}: {said}")}">'
+        f"{cut(pieces, most)}{at}</span><span>{escape(said)}</span></dd>"
+        for name, pieces, said in rows
+    )
+    key = '<i class="first"></i>free for this request <i class="middle"></i>CMA\'s <i class="last"></i>must stay free'
+    head = f'<p class="gfp-finding">{escape(title)}</p><p class="gfp-shares-key">{key}<b></b>{KEY_OF_LINE}</p>'
+    end = f'<p class="gfp-key">A bar as wide as the frame is {most:,} pages; what is more is cut off.</p>'
+    text = "\n".join([title, *(f"  {name}: {said}" for name, _, said in rows)])
+    return Picture(f'{head}<dl class="gfp-shares">{body}</dl>{end}', text)
+
+
+FREE = "free for this request"
+KEY_OF_LINE = "so many are free: the request passes if the lower bar ends left of the line"
+
+
+def finding(usable: int, one: Mapping[str, Any]) -> str:
+    """Say how a request ends that may use so many free pages of a zone."""
+    need = one["keep"] + one["reserve"]
+    if one["test"] != "none":
+        return f"gets no page: {usable:,} pages are free for it, and it needs more than {need:,}"
+    return f"gets a page: {usable:,} pages are free for it, more than the {need:,} that must stay"
+
+
+def cut(pieces: Sequence[tuple[str, int]], most: int) -> str:
+    """Draw the pieces of a bar, of which so many pages are shown."""
+    drawn, room = "", most
+    for kind, pages in pieces:
+        shown = min(pages, room)
+        room -= shown
+        drawn += f'<i class="{kind}" style="flex: {shown:g}"></i>' * (shown > 0)
+    return drawn + f'<i style="flex: {room:g}"></i>' * (room > 0)
+
+
+def part(name: str, lines: Sequence[str], heading: str, *sentences: str) -> str:
+    """Return one part: a heading, the sentences that answer it, a paragraph each, and its lines."""
+    said = "".join(element("p", sentence) for sentence in sentences if sentence)
+    listed = "".join(element("li", line) for line in lines)
+    return f"{element(heading, name)}{said}{f'<ul>{listed}</ul>' if listed else ''}"
 
 
 def element(tag: str, text: str) -> str:

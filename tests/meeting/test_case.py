@@ -157,7 +157,7 @@ def check(case: Case, result: str, locks: list[str], reports: list[str], deadloc
     assert max(map(len, lines)) <= COLUMNS
     shown = page(got)
     assert shown["query"] == query(case)
-    assert "<h2>Path</h2>" in shown["html"]
+    assert "<summary>Path: what " in shown["html"]
     path, taken = got.way.text, locks if not deadlock else locks[: locks.index("&zone->lock") + 1]
     seen = list(dict.fromkeys(re.findall(r"(?:takes|tries) ([^;, ]+?)(?=;|,|$| and gets)", path, re.MULTILINE)))
     assert seen == taken, path
@@ -251,6 +251,16 @@ def test_two_cases_go_through_an_address() -> None:
         parse_pair(f"versus={quote(query(mine))}&versus={quote(query(other))}")
     with pytest.raises(InputError, match="unknown parameter"):
         parse_pair("versus=nothing%3D1")
+
+
+def test_a_load_counts_where_both_cases_are_under_it() -> None:
+    load = "freed_elsewhere"
+    flag, tried = (answer(Case(proposal=name, load=load)) for name in ("fast_try", "trylock"))
+    failed = [100 * got.figures["requests that failed"].mean for got in (flag, tried)]
+    said = f"Under the load {failed[0]:.3g} % of the requests fail for A and {failed[1]:.3g} % for B."
+    assert choice(flag, tried).endswith(said)
+    assert choice(tried, answer(Case())).endswith("not under the same load, so it does not count here.")
+    assert "load" not in choice(answer(Case()), answer(Case(proposal="trylock")))
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,7 @@ def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
     page.locator("#printed").fill(REPORT.replace("worker: page", "<img src=x onerror=alert(1)>: page"))
     page.locator("#report button").press("Enter")
     page.get_by_text("1 report found").wait_for()
+    page.locator("#explained summary").click()
     assert "task: <img src=x onerror=alert(1)>" in page.locator("#explained").inner_text()
     assert page.locator("#explained img").count() == 0
     assert page.url == there, "the text is no part of the address"

@@ -13,7 +13,7 @@ import pytest
 from nbval.plugin import get_sanitize_patterns
 
 from gfpmodel.locking.matrix import Matrix, matrix
-from gfpmodel.show import charts, figures, matrices, measured, plots, series
+from gfpmodel.show import charts, figures, matrices, plots, series
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
 
@@ -38,7 +38,6 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "bars": lambda: charts.bars(
         "a title", dict(zip("abcde", VALUES, strict=True)), charts.Scale(0.1, 1, "us", log=True)
     ),
-    "whiskers": lambda: measured.whiskers("us", {f"row {at}": {"a": value} for at, value in enumerate(VALUES)}),
     "course": lambda: plots.over_time("a title", "pages", {"a": RISES}, {"low": 99}),
     "dots": lambda: plots.dots("a title", {"row": {"a": plots.number(VALUES[0])}}, charts.Scale(0, 1, "us")),
     "lists": lambda: series.lists_over_time({"a trace": SAMPLES}),
