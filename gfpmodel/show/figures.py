@@ -96,13 +96,13 @@ def room_figure() -> Figure:
             f"{left_in[kernel]} left", (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8
         )
     axes.axhline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
-    limit = f"{MAX_BITS_SHIFT}: with a higher shift the radix tree's three tags do not fit into 32 bits"
+    limit = f"{MAX_BITS_SHIFT}: above it the radix tree's tags do not fit"
     axes.annotate(limit, (0, MAX_BITS_SHIFT), (0, 4), textcoords="offset points", fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_ylim(22, 31)
     axes.set_ylabel("__GFP_BITS_SHIFT")
     since = sorted({left_in[kernel] for kernel in today})
-    title = f"Bits left at worst: {left_in[rfc]} with the RFC (the square), {' or '.join(map(str, since))} since v6.1"
+    title = f"Bits left at worst:\n{left_in[rfc]} with the RFC (the square), {' or '.join(map(str, since))} since v6.1"
     axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
