@@ -85,7 +85,7 @@ def room_figure() -> Figure:
     axes = figure.add_subplot()
     names = ["the RFC" if "FAST_TRY" in kernel else kernel.split(" ")[0] for kernel in MILESTONES]
     left_in = {kernel: MAX_BITS_SHIFT - max(v.shift for v in variants(kernel)) for kernel in MILESTONES}
-    rfc, last = next(kernel for kernel in MILESTONES if "FAST_TRY" in kernel), list(MILESTONES)[-1]
+    rfc, today = next(kernel for kernel in MILESTONES if "FAST_TRY" in kernel), MILESTONES[MILESTONES.index("v6.1") :]
     for at, kernel in enumerate(MILESTONES):
         shifts = [v.shift for v in variants(kernel)]
         marker, colour = ("s", ORANGE) if kernel == rfc else ("o", BLUE)
@@ -96,12 +96,13 @@ def room_figure() -> Figure:
             f"{left_in[kernel]} left", (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8
         )
     axes.axhline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
-    limit = f"{MAX_BITS_SHIFT}: above it the radix tree's BUILD_BUG_ON stops the build"
+    limit = f"{MAX_BITS_SHIFT}: above it the radix tree's tags do not fit"
     axes.annotate(limit, (0, MAX_BITS_SHIFT), (0, 4), textcoords="offset points", fontsize=8)
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_ylim(22, 31)
     axes.set_ylabel("__GFP_BITS_SHIFT")
-    title = f"Bits left: {left_in[rfc]} with the RFC (the square), {left_in[last]} in {names[-1]}"
+    since = sorted({left_in[kernel] for kernel in today})
+    title = f"Bits left at worst:\n{left_in[rfc]} with the RFC (the square), {' or '.join(map(str, since))} since v6.1"
     axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -5,6 +5,7 @@ Nothing is told by colour alone: a set bit has a dot, a new one a plus, a moved 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,8 @@ from gfpmodel.gfp.patches import Patch
 from gfpmodel.gfp.shift_users import shift_report, tags_above
 
 NARROW = 28
+#: Where the name of a flag may be broken: behind an underscore, and within the longest words.
+BREAK = re.compile(r"(?<=_)|(?<=RECLAIM)(?=ABLE)|(?<=NOMEM)(?=ALLOC)|(?<=NOLOCK)(?=DEP)|(?<=HIGH)(?=MEM)")
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +88,7 @@ def word(layout: Layout, mask: int = 0, before: Layout | None = None) -> Picture
     row = cells(layout, mask, before)
     title = f"{layout}: __GFP_BITS_SHIFT {layout.shift}"
     body = "".join(
-        f'<i class="{c.classes}"><u>{f"{c.bit} {c.mark}".strip()}</u>{escape(c.label).replace("_", "_<wbr>")}</i>'
+        f'<i class="{c.classes}"><u>{f"{c.bit} {c.mark}".strip()}</u>{BREAK.sub("<wbr>", escape(c.label))}</i>'
         for c in row
     )
     holes = f", holes at {', '.join(map(str, layout.holes))}" if layout.holes else ""
@@ -182,10 +185,43 @@ def hunk(patch: Patch, path: str, number: int, report: Report) -> Picture:
     body = "".join(map(_diff_line, lines))
     notes = f'<ul class="gfp-said">{"".join(f"<li>{escape(text)}</li>" for text in said)}</ul>' if said else ""
     html = (
-        f'<div class="gfp-diff" role="group" aria-label="{escape(f"{path}, line {it.target_start}")}">'
+        f'<div class="gfp-diff" id="{anchor(path, number)}" role="group" '
+        f'aria-label="{escape(f"{path}, line {it.target_start}")}">'
         f"<p>{escape(path)}</p><code>{escape(where.rstrip())}</code>{body}</div>{notes}"
     )
     return Picture(html, "\n".join([path, where.rstrip(), *lines, *(f"  -> {text}" for text in said)]), "diff.css")
+
+
+def anchor(path: str, number: int) -> str:
+    """Return the id of a drawn hunk, to which the map of its patch leads."""
+    return f"hunk-{re.sub(r'[^a-z0-9]+', '-', path.lower())}-{number}"
+
+
+def hunks_map(patch: Patch, report: Report, does: Mapping[str, Sequence[str]]) -> Picture:
+    """Draw the hunks of a patch, file by file: which change code, which add comments only, and what each does.
+
+    Arguments: the patch; what the linter says of it; by file, what each of its hunks does in words, each of which leads
+    to the drawn hunk.  A hunk without words shows the function in which it stands, and leads nowhere.
+    """
+    silent = {(f.path, n) for f in patch.files for n, it in enumerate(f)
+              if any(said.rule == "comment-only" for said in report.within(f.path, it))}  # fmt: skip
+    number, html, lines = 0, [], []
+    for file in patch.files:
+        boxes = []
+        for n, it in enumerate(file):
+            number += 1
+            function = re.search(r"(\w+)\(", it.section_header)
+            words = [*does.get(file.path, ())][n : n + 1] or [f"{function[1]}()" if function else "comment"]
+            kind = "c" if (file.path, n) in silent else "k"
+            said = f"<b>{number}</b> {escape(words[0])}"
+            linked = f'<a href="#{anchor(file.path, n)}">{said}</a>' if n < len(does.get(file.path, ())) else said
+            boxes.append(f'<li class="{kind}">{linked}</li>')
+            lines.append(f"{number:2} {file.path:<28} {words[0]}{', a comment' * (kind == 'c')}")
+        html.append(f"<dt>{escape(file.path)}</dt><dd><ul>{''.join(boxes)}</ul></dd>")
+    title = f"{number - len(silent)} of {number} hunks change code; {len(silent)} add comments only"
+    key = '<p class="gfp-key"><i class="k"></i>changes code <i class="c"></i>adds a comment only</p>'
+    drawn = f'<p class="gfp-finding">{title}</p><div class="gfp-map">{key}<dl>{"".join(html)}</dl></div>'
+    return Picture(drawn, "\n".join([title, *lines]), "diff.css")
 
 
 def _diff_line(line: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from gfpmodel.errors import InputError
 from gfpmodel.gfp import kernels, layout, lint, read_patch, variants, with_shift
 from gfpmodel.show.figures import room, room_figure, svg
-from gfpmodel.show.pictures import cells, facts, hunk, reading, shift_story, table, word
+from gfpmodel.show.pictures import cells, facts, hunk, hunks_map, reading, shift_story, table, word
 
 ALL = [v for kernel in kernels() for v in variants(kernel)]
 MAIL = (Path(__file__).parents[2] / "book/data/fast-try-v1.txt").read_bytes()
@@ -137,6 +137,20 @@ def test_every_hunk_of_the_mail_can_be_drawn() -> None:
     assert len(drawn) == 17
     for picture in drawn:
         Balanced(picture.html)
+
+
+def test_the_map_counts_the_hunks_and_leads_to_those_that_have_words() -> None:
+    patch, report = read_patch(MAIL, "mail"), lint(MAIL, "mail")
+    drawn = hunks_map(patch, report, {"mm/page_alloc.c": ["hands <the mask> on", "no refill"]})
+    Balanced(drawn.html)
+    assert drawn.text.splitlines()[0] == "10 of 17 hunks change code; 7 add comments only"
+    assert len(drawn.text.splitlines()) == 18
+    assert drawn.html.count('<li class="c">') == 7
+    targets = re.findall(r'href="#([^"]*)"', drawn.html)
+    shown = [hunk(patch, "mm/page_alloc.c", number, report).html for number in range(2)]
+    assert [f'id="{target}"' in html for target, html in zip(targets, shown, strict=True)] == [True, True]
+    assert "hands &lt;the mask&gt; on" in drawn.html
+    assert "13 mm/slab.h                    slab_post_alloc_hook(), a comment" in drawn.text
 
 
 def test_a_line_of_a_hunk_keeps_its_sign_and_its_indent() -> None:
