@@ -170,7 +170,7 @@ def on_mainline(score: Score, row: Rule) -> Score:
     """Return the score of a run on mainline, with what is known of a row that declines the lock on PREEMPT_RT."""
     if row.lock_rt != "decline" or score.value is None:
         return score
-    return replace(score, text=f"{score.mean} on mainline; on RT it refills no list, as the flag")
+    return replace(score, text=f"{score.mean}; on RT as the flag")
 
 
 def read_lone(results: Results, row: Rule, _: float) -> Score:
@@ -278,7 +278,7 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
         said.append(f"tasks wake about {late.value.mean:.0f} us late on RT, {cpus} CPUs")
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
     said += ["the reserve of atomic requests"] * (row.watermark == "none")
-    said += ["free memory falls to min, as nobody wakes kswapd"] * lets_kswapd_sleep(row)
+    said += ["nobody wakes kswapd: memory falls to min"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
     text = "; ".join(said) or "none of these costs"
     return Score(same(float(len(said))), sources, "", "modelled", exact=True, text=text)

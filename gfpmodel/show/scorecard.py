@@ -54,13 +54,14 @@ def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column], w
     """Return the row of proposals that agree, and what they are."""
     row = card.rows[names[0]]
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
-    named = "<br>".join(f"{escape(spoken(name))} {code_html(name)}" for name in names)
-    named += f"<small>{escape(what[names[0]])}</small>" if names[0] in what else ""
+    named = "<br>".join(f"{escape(spoken(name))} {said_html(name, what)}" for name in names)
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
-def code_html(name: str) -> str:
-    """Return a row's name in code, in small letters, where the reader's name is another."""
+def said_html(name: str, what: Mapping[str, str]) -> str:
+    """Return what a row is, or its name in code where the reader's name is another, in small letters."""
+    if name in what:
+        return f"<small>{escape(what[name])}</small>"
     return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
 
 
