@@ -196,7 +196,7 @@ def read_cross(results: Results, row: Rule, _: float) -> Score:
     Where it fails for ever the share is the length of the run and no property of the row.
     """
     if row.runs == "work":
-        return gap("not asked: it waits for its worker, whoever frees")
+        return gap("not asked: it waits for its worker")
     rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="next")
     score = on_mainline(failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills"), row)
     if not rows or not all(map(for_ever, rows)):
@@ -278,7 +278,7 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
         said.append(f"tasks wake about {late.value.mean:.0f} us late on RT, {cpus} CPUs")
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
     said += ["the reserve of atomic requests"] * (row.watermark == "none")
-    said += ["nobody wakes kswapd: memory falls to min"] * lets_kswapd_sleep(row)
+    said += ["memory falls to min, kswapd asleep"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
     text = "; ".join(said) or "none of these costs"
     return Score(same(float(len(said))), sources, "", "modelled", exact=True, text=text)

@@ -22,7 +22,7 @@ from gfpmodel.sim.workloads import MS
 
 SERIES = 3  #: how many can be told apart: classes s0, s1, ... of style.css
 DASHES = ("", "7 4", "2 3")  #: of their lines
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 260, 58, 46, 28, 40  # px of a course
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 264, 58, 46, 28, 44  # px of a course
 
 Course = NDArray[np.int64]  # rows of a time in ns and a value
 
