@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from gfpmodel.errors import InputError
 from gfpmodel.evidence.measured import read_rows
+from gfpmodel.gfp import encode, layout
 from gfpmodel.locking.matrix import Matrix, matrix
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
@@ -28,6 +29,7 @@ DEFERRED = "v5.11"  #: the kernel whose cache the row deferred_refill stands for
 BOOTED = "v5.11.4"  #: its booted kernel
 LISTS = ("warm", "dry")  #: states of the cpu's lists
 LOW, MIN = "low", "min"  #: memory at these watermarks, pages on the lists
+WAKES = encode("__GFP_KSWAPD_RECLAIM", layout("v5.8-rc3"))
 FEW = 1000  #: a recorded workload with fewer requests says nothing about a share of them
 Results = Mapping[str, Any]
 Label = Literal["modelled", "computed", "measured", "reported", "read in source", ""]
@@ -38,7 +40,7 @@ class Score:
     """A cell: mean and interval (None: a gap), the unit, what of, and where it comes from.
 
     ``of`` is out of how many, for a count or for a share that is 0; ``exact`` says that there is no spread: a count;
-    ``text`` is what the cell shows where a mean does not say it.
+    ``text`` is what the cell shows where a mean does not say it; ``parts`` what a count is of, and the rest of it.
     """
 
     value: Interval | None
@@ -48,6 +50,7 @@ class Score:
     of: int | None = None
     exact: bool = False
     text: str = ""
+    parts: tuple[int, ...] = ()
 
     @property
     def compared(self) -> Interval | None:
@@ -163,16 +166,23 @@ def own_cache(row: Rule) -> Score | None:
     return gap("asks its own cache, not the lists") if row.runs == "work" else None
 
 
+def on_mainline(score: Score, row: Rule) -> Score:
+    """Return the score of a run on mainline, with what is known of a row that declines the lock on PREEMPT_RT."""
+    if row.lock_rt != "decline" or score.value is None:
+        return score
+    return replace(score, text=f"{score.mean}; on RT as the flag")
+
+
 def read_lone(results: Results, row: Rule, _: float) -> Score:
     """Read how often a cpu fails that has its lists to itself."""
     rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="same")
-    return own_cache(row) or failures(rows, "asker", "cross_cpu, frees on the same cpu, nobody else")
+    return own_cache(row) or on_mainline(failures(rows, "asker", "cross_cpu, frees on the same cpu, nobody else"), row)
 
 
 def read_tenant(results: Results, row: Rule, rate: float) -> Score:
     """Read how often a raid fails beside a tenant of the lists."""
     rows = chosen(results["co_tenant"], proposal=row.name, tenant_rate=rate)
-    return own_cache(row) or failures(rows, "raid", f"co_tenant, {rate:g} pages/s of a tenant")
+    return own_cache(row) or on_mainline(failures(rows, "raid", f"co_tenant, {rate:g} pages/s of a tenant"), row)
 
 
 def for_ever(row: Row) -> bool:
@@ -186,24 +196,13 @@ def read_cross(results: Results, row: Rule, _: float) -> Score:
     Where it fails for ever the share is the length of the run and no property of the row.
     """
     if row.runs == "work":
-        return read_pool(results["pool"])
+        return gap("not asked: it waits for its worker")
     rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="next")
-    score = failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills")
+    score = on_mainline(failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills"), row)
     if not rows or not all(map(for_ever, rows)):
         return score
     pages = interval([found["before_null.asker"] for found in rows])
     return replace(score, text=f"after {short(pages.mean)} pages, for ever")
-
-
-def read_pool(rows: Sequence[Row]) -> Score:
-    """Read what share of objects finds no block in the cache, at each time that its refill needs to begin."""
-    by = {late: share([r["fallback_share"] for r in chosen(rows, latency_us=late)]) for late in delays(rows)}
-    if not by:
-        return gap("pool: no such point")
-    said = [f"{100 * found.mean:.2g} % at {late} us" for late, found in by.items()]
-    value = Interval(*(100 * end for end in next(iter(by.values()))))
-    source = "pool, policy deferred, an object each us; falls back, by how late the refill begins: " + ", ".join(said)
-    return Score(value, source, "%", "modelled", text=f"{said[0]}, {said[-1]}")
 
 
 def delays(rows: Sequence[Row]) -> list[int]:
@@ -226,7 +225,7 @@ def read_recorded(results: Results, row: Rule, _: float) -> Score:
     if row.refill == "trylock":
         return gap("a trace does not say who held the lock")
     nulls, source = sum(int(r["nulls"]) for r in said), f"NULLs where v5.8's rules replay {len(said)} workloads of v6.1"
-    return Score(same(float(nulls)), source, "requests", "modelled", asked, exact=True)
+    return on_mainline(Score(same(float(nulls)), source, "requests", "modelled", asked, exact=True), row)
 
 
 def ends(values: Sequence[float]) -> str:
@@ -276,10 +275,18 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
     said = [f"{short(pages.value.mean)} pages in movable blocks"] * bool(pages.value.mean)
     if late.value:
         cpus = results["hold_time"][0]["cpus"]
-        said.append(f"tasks wake {short(late.value.mean)} us late on RT, {cpus} CPUs")
+        said.append(f"tasks wake about {late.value.mean:.0f} us late on RT, {cpus} CPUs")
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
+    said += ["the reserve of atomic requests"] * (row.watermark == "none")
+    said += ["memory falls to min, kswapd asleep"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
-    return Score(same(float(len(said))), sources, "", "modelled", exact=True, text="; ".join(said) or "nobody found")
+    text = "; ".join(said) or "none of these costs"
+    return Score(same(float(len(said))), sources, "", "modelled", exact=True, text=text)
+
+
+def lets_kswapd_sleep(row: Rule) -> bool:
+    """Return whether a request of a row refills lists and has no bit that wakes kswapd."""
+    return row.refill != "no" and row.runs != "work" and not row.mask & WAKES
 
 
 def clean_contexts(cells: Matrix, row: Rule, config: str, lists: Sequence[str]) -> Score:
@@ -294,7 +301,8 @@ def clean_contexts(cells: Matrix, row: Rule, config: str, lists: Sequence[str]) 
     clean = [found for found in asked if all(verdict.clean for verdict in found)]
     pages = sum(all(v.result == "page" for v in found) for found in clean)
     source = f"gfpmodel.locking, {config}, order 0, lists {' and '.join(lists)}; {pages} give a page each time"
-    return Score(same(float(len(clean))), source, "contexts", "computed", len(asked), exact=True)
+    parts = pages, len(clean) - pages, len(asked) - len(clean)
+    return Score(same(float(len(clean))), source, "contexts", "computed", len(asked), exact=True, parts=parts)
 
 
 def read_clean(config: str, *lists: str) -> Callable[[Results, Rule, float], Score]:
@@ -320,10 +328,10 @@ def read_memory(results: Results, row: Rule, _: float) -> Score:
 
 
 COLUMNS = (
-    Column("nesting", "places without a report, mainline", ("verdicts",), "more", read_clean(NESTING, *LISTS)),
+    Column("nesting", "may be called: mainline", ("verdicts",), "more", read_clean(NESTING, *LISTS)),
     Column("low", "the same, memory low", ("verdicts",), "more", read_low),
-    Column("rt", "the same, RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
-    Column("cross", "fails if another CPU frees", ("cross_cpu", "pool"), "less", read_cross),
+    Column("rt", "may be called: RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
+    Column("cross", "fails if another CPU frees", ("cross_cpu",), "less", read_cross),
     Column("recorded", "list or cache found empty, recorded", ("refills", "kfree"), "", read_recorded),
     Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
     Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
@@ -359,13 +367,14 @@ def load_results(folder: str | Path) -> dict[str, Any]:
     Raises InputError for a file that is damaged, or a grid that is stale.
     """
     data = Path(folder)
-    floods = read_rows(data / "kfree-rcu-raw.csv", "n", "fallbacks")
+    raw = read_rows(data / "kfree-rcu-raw.csv", "n", "fallbacks")
+    floods = [r for r in raw if r["form"].endswith("2")] + read_rows(data / "kfree-rcu-floods.csv", "n", "fallbacks")
     return {
         **{name: load_grid(grid_file(name, data)).rows for name in GRIDS},
         "verdicts": asked(tuple(PROPOSALS)),
         "memory": private_memory(),
         "refills": read_rows(data / "refills-6.1.csv", "requests", "nulls"),
-        "kfree": [r for r in floods if (r["version"], r["n"]) == (BOOTED, "6000") and r["form"].endswith("2")],
+        "kfree": [r for r in floods if r["version"] == BOOTED],
     }
 
 

@@ -22,7 +22,7 @@ from gfpmodel.sim.workloads import MS
 
 SERIES = 3  #: how many can be told apart: classes s0, s1, ... of style.css
 DASHES = ("", "7 4", "2 3")  #: of their lines
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 250, 58, 20, 10, 40  # px of a course
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 264, 58, 46, 28, 44  # px of a course
 
 Course = NDArray[np.int64]  # rows of a time in ns and a value
 
@@ -185,11 +185,11 @@ def course_svg(lines: Mapping[str, Course], marks: Mapping[str, int], what: str,
         body.append(word(LEFT + wide * ms / end, HEIGHT - BOTTOM + 18, f"{ms:g}", "middle"))
     for name, value in marks.items():
         body.append(f'<path class="goal" d="M{LEFT} {figures.px(y(value))}h{wide}"/>')
-        body.append(word(WIDTH - RIGHT, y(value) - 4, name, "end"))
+        body.append(word(WIDTH - RIGHT + 6, y(value) + 5, name))
     for at, rows in enumerate(lines.values()):
         points = " ".join(f"{x(ms / MS)} {figures.px(y(value))}" for ms, value in rows)
         body.append(f'<path class="s{at}" stroke-dasharray="{DASHES[at]}" d="M{points}"/>')
-    body.append(word(LEFT, HEIGHT - 4, f"{what}, by milliseconds"))
+    body += [word(0, 14, what), word(WIDTH - RIGHT, HEIGHT - 4, "milliseconds", "end")]
     head = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}">'
     return f"{head}{''.join(body)}</svg>"
 

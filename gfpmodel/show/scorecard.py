@@ -17,10 +17,12 @@ from gfpmodel.locking.spoken import spoken
 from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
 from gfpmodel.show.repeat import experiment_line
+from gfpmodel.show.shares import bar, key_html
 from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 
 BEHIND = "▾"
+PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or corrupts")
 KEY = (
     f"{BEHIND} behind the best of its column: fewer contexts, or a share or cost whose 95 % interval does not touch "
     "the best one's (0 of N may be 3 of N). A dash is a gap, and says why."
@@ -35,19 +37,31 @@ def cell_html(score: Score, column: Column, behind: bool) -> str:
     said = escape(f"{column.title}: {score}. {label}{score.source}", quote=True)
     spread = f"<small>{score.spread}</small>" if score.spread else ""
     head = escape(column.title, quote=True)
-    return f'<td{kind} data-label="{head}" title="{said}"><span>{escape(score.mean)}{mark}{spread}</span></td>'
+    shown = f"{escape(score.mean)}{mark}{spread}{parts_html(score)}"
+    return f'<td{kind} data-label="{head}" title="{said}"><span>{shown}</span></td>'
 
 
-def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column]) -> str:
-    """Return the row of proposals that agree."""
+def parts_html(score: Score) -> str:
+    """Draw a count of contexts as a bar: those that always give a page, the other silent ones, and the rest."""
+    if not score.parts:
+        return ""
+    counts = dict(zip(PARTS, score.parts, strict=True))
+    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f'<span class="bar" role="img" aria-label="{escape(said)}">{bar(counts, None)}</span>'
+
+
+def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column], what: Mapping[str, str]) -> str:
+    """Return the row of proposals that agree, and what they are."""
     row = card.rows[names[0]]
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
-    named = "<br>".join(f"{escape(spoken(name))} {code_html(name)}" for name in names)
+    named = "<br>".join(f"{escape(spoken(name))} {said_html(name, what)}" for name in names)
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
-def code_html(name: str) -> str:
-    """Return a row's name in code, in small letters, where the reader's name is another."""
+def said_html(name: str, what: Mapping[str, str]) -> str:
+    """Return what a row is, or its name in code where the reader's name is another, in small letters."""
+    if name in what:
+        return f"<small>{escape(what[name])}</small>"
     return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
 
 
@@ -74,11 +88,13 @@ def sources_html(card: Scorecard, columns: Sequence[Column]) -> str:
     return folded("Where each cell comes from", f"<ul>{items}</ul>")
 
 
-def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
+def score_picture(
+    card: Scorecard, names: Sequence[str] = (), title: str = "", what: Mapping[str, str] | None = None
+) -> Picture:
     """Show a scorecard as a table, proposals that agree in one row, and the same as text.
 
-    Arguments: the scorecard; the names of the columns, those of SHOWN if none are given.  Raises ValueError for a
-    column that it does not have.
+    Arguments: the scorecard; the names of the columns, those of SHOWN if none are given; what is to be seen, as the
+    title; by proposal, what it is.  Raises ValueError for a column that it does not have.
     """
     known = {column.name: column for column in COLUMNS}
     if set(names) - set(known):
@@ -86,12 +102,15 @@ def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
     columns = [known[name] for name in names] or list(SHOWN)
     groups = card.groups(columns)
     head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
-    body = "".join(row_html(card, group, columns) for group in groups)
+    body = "".join(row_html(card, group, columns, what or {}) for group in groups)
     count = sum(card.worse(group[0], column) for group in groups for column in columns)
     gaps = sum(card.rows[group[0]][column.name].value is None for group in groups for column in columns)
     alt = f"Scorecard of {len(card.rows)} proposals in {len(columns)} columns; {count} cells behind, {gaps} gaps"
+    drawn = any(card.rows[group[0]][column.name].parts for group in groups for column in columns)
     html = (
-        f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
+        f'<p class="gfp-finding">{escape(title)}</p>' * bool(title)
+        + key_html(PARTS) * drawn
+        + f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f'<p class="gfp-key">{KEY}</p>'
     )
@@ -100,7 +119,7 @@ def score_picture(card: Scorecard, names: Sequence[str] = ()) -> Picture:
         row = card.rows[group[0]]
         cells = (f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in columns)
         rows.append((", ".join(map(spoken, group)), *cells))
-    text = table(["proposal", *(column.title for column in columns)], rows).text
+    text = f"{title}\n" * bool(title) + table(["proposal", *(column.title for column in columns)], rows).text
     return Picture(html + sources_html(card, columns), text)
 
 

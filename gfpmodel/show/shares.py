@@ -5,7 +5,7 @@ Parts differ by lightness and hatching, not by colour alone (style.css).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from gfpmodel.show.pictures import Picture
@@ -35,6 +35,13 @@ def bar(counts: Counts, mark: float | None) -> str:
     return "".join(pieces) + tick
 
 
+def key_html(names: Sequence[str], said: str = "") -> str:
+    """Say what the parts of a bar are, and what its mark is."""
+    kinds = KINDS if len(names) > 2 else KINDS[::2]
+    key = "".join(f'<i class="{kind}"></i>{escape(name)} ' for kind, name in zip(kinds, names, strict=True))
+    return f'<p class="gfp-shares-key">{key}{f"<b></b>{escape(said)}" if said else ""}</p>'
+
+
 def shares(title: str, rows: Mapping[str, Counts], marks: Mapping[str, float] | None = None, said: str = "") -> Picture:
     """Show what became of the things counted in each row, as the parts of a bar.
 
@@ -58,8 +65,5 @@ def shares(title: str, rows: Mapping[str, Counts], marks: Mapping[str, float] | 
         drawn = f'<span class="bar" role="img" aria-label="{escape(f"{row}: {text}")}">{bar(counts, mark)}</span>'
         html.append(f"<dt>{escape(row)}</dt><dd>{drawn}<span>{escape(number)}</span></dd>")
         lines.append(f"  {row}: {text}")
-    kinds = KINDS if len(names) > 2 else KINDS[::2]
-    key = "".join(f'<i class="{kind}"></i>{escape(name)} ' for kind, name in zip(kinds, names, strict=True))
-    key += f"<b></b>{escape(said)}" if marks else ""
-    head = f'<p class="gfp-finding">{escape(title)}</p><p class="gfp-shares-key">{key}</p>'
+    head = f'<p class="gfp-finding">{escape(title)}</p>{key_html(names, said if marks else "")}'
     return Picture(f'{head}<dl class="gfp-shares">{"".join(html)}</dl>', "\n".join(lines))
