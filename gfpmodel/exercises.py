@@ -23,7 +23,7 @@ from gfpmodel.gfp import Layout, layout, meaning, shift_report, variants, with_s
 from gfpmodel.locking import Cpu, Kernel, Setup, Verdict, make_kernel, make_request, verdict
 from gfpmodel.locking.classes import wait_text
 from gfpmodel.locking.matrix import CONFIGS
-from gfpmodel.locking.spoken import PLACES, spoken
+from gfpmodel.locking.spoken import LISTS, PLACES, spoken
 from gfpmodel.mm import PageAllocator, Rule
 from gfpmodel.mm.exercises import Exercise, exercise, numbers, small_machine
 from gfpmodel.mm.kernels import FIRST
@@ -274,9 +274,6 @@ def stock(small: PageAllocator) -> str:
 
 
 # locking
-
-#: The states of this CPU's lists that are asked about most, in a reader's words.
-LISTS = {"dry": "list empty", "warm": "pages on the list"}
 
 
 @seeded

@@ -48,6 +48,9 @@ PLACES = {
     "zone_lock": "zone->lock itself is held",
 }
 
+#: The states of this CPU's lists.
+LISTS = {"dry": "list empty", "warm": "list filled"}
+
 
 def spoken(name: str) -> str:
     """Return what a row is called; a row of the reader's own by its own name."""

@@ -13,7 +13,7 @@ from html import escape
 import ipywidgets as W
 
 from gfpmodel.locking.matrix import Cell, Matrix
-from gfpmodel.locking.spoken import PLACES, spoken
+from gfpmodel.locking.spoken import LISTS, PLACES, spoken
 from gfpmodel.locking.verdict import Verdict
 from gfpmodel.show.matrices import status, unique
 from gfpmodel.show.pictures import Picture, style, table
@@ -28,7 +28,6 @@ KERNELS = {
     "PREEMPT_RT 2020": "PREEMPT_RT of 2020 (5.10-rt17)",
     "PREEMPT_RT today": "PREEMPT_RT of v6.18",
 }
-LISTS = {"warm": "list filled", "dry": "list empty"}
 ORDERS = ("one page", "two pages")
 #: The statuses of a verdict, the worst first.
 WORST = ("deadlock", "reported", "unsafe", "moot", "NULL", "page")
