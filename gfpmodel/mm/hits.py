@@ -25,6 +25,7 @@ from gfpmodel.mm.state import (
 from gfpmodel.mm.watermark import has_plenty
 
 HASH, HASH_SHIFT = 0x9E3779B1, 28  #: spread masks, which differ in few bits, over the table
+MASK_BITS = 34  #: those of a gfp_t, and the marks of a proposal beside them
 
 
 @inlined
@@ -65,11 +66,11 @@ def begin_run(m: Mm) -> Any:
 def judged_zone(m: Mm, gfp: int, order: int, run: int) -> Any:
     """Return what hit_zone() says, from the table of the masks that were asked for in this run of hits.
 
-    A word of it is an order, a mask (34 bits), the run, and the answer.
+    A word of it is an order, a mask, the run, and the answer.
     """
     entry = (gfp * HASH >> HASH_SHIFT) + (order << 4) & st.JUDGED - 1
     word = zget(m, st.JUDGES, entry)
-    asked = order << 50 | gfp << 16 | run
+    asked = (order << MASK_BITS | gfp) << 16 | run
     if word >> 8 != asked:
         zone, first = hit_zone(m, gfp, order)
         word = asked << 8 | zone + 1 << 4 | first

@@ -19,6 +19,7 @@ from gfpmodel.mm.events import (
 )
 from gfpmodel.mm.free import __free_pages, is_a_row, is_block_in_use
 from gfpmodel.mm.hits import (
+    MASK_BITS,
     alloc_hit,
     begin_run,
     free_hit,
@@ -66,8 +67,8 @@ def run_hits(
         kind = (op & (1 << OP_CPU_SHIFT) - 1) - (order << OP_ORDER_SHIFT)  # with what else the order has, none here
         header = word_of_op(m.trace, number, cpu), enabled, last
         if kind == OP_ALLOC:
-            if op - (cpu << OP_CPU_SHIFT) != asked:  # many ask for the same
-                asked = op - (cpu << OP_CPU_SHIFT)
+            if order << MASK_BITS | argument != asked:  # many ask for the same
+                asked = order << MASK_BITS | argument
                 zone, first = judged_zone(m, argument, order, run)
             if not is_hit(m, cpu, zone, first):
                 break
