@@ -1,4 +1,4 @@
-"""What most requests and frees are, hits: one page from this cpu's list, or to it, without a look at anything else."""
+"""What most requests and frees are, hits: a page from this cpu's list, or to it, without a look at anything else."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ from gfpmodel.mm.state import (
 from gfpmodel.mm.watermark import has_plenty
 
 HASH, HASH_SHIFT = 0x9E3779B1, 28  #: spread masks, which differ in few bits, over the table
+MASK_BITS = 34  #: those of a gfp_t, and the marks of a proposal beside them
 
 
 @inlined
-def hit_zone(m: Mm, gfp: int) -> Any:
-    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+def hit_order(order: int) -> Any:
+    """Return the order of a hit: this one, if its blocks have lists, else one that differs from it."""
+    return 0
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int, order: int) -> Any:
+    """Say how nearly all requests with this mask and order are served: by the first zone, if it has plenty.
 
     Returns that zone, -1 if the request has to go the long way, and the first list it looks at.  Pages that come and
     go on a cpu's lists do not change the answer.
@@ -56,16 +63,17 @@ def begin_run(m: Mm) -> Any:
 
 
 @inlined
-def judged_zone(m: Mm, gfp: int, run: int) -> Any:
+def judged_zone(m: Mm, gfp: int, order: int, run: int) -> Any:
     """Return what hit_zone() says, from the table of the masks that were asked for in this run of hits.
 
-    A word of it is a mask, the run, and the answer.
+    A word of it is an order, a mask, the run, and the answer.
     """
-    entry = gfp * HASH >> HASH_SHIFT & st.JUDGED - 1
+    entry = (gfp * HASH >> HASH_SHIFT) + (order << 4) & st.JUDGED - 1
     word = zget(m, st.JUDGES, entry)
-    if word >> 8 != gfp << 16 | run:
-        zone, first = hit_zone(m, gfp)
-        word = (gfp << 16 | run) << 8 | zone + 1 << 4 | first
+    asked = (order << MASK_BITS | gfp) << 16 | run
+    if word >> 8 != asked:
+        zone, first = hit_zone(m, gfp, order)
+        word = asked << 8 | zone + 1 << 4 | first
         zput(m, st.JUDGES, entry, word)
     return (word >> 4 & 0xF) - 1, word & 0xF
 
@@ -77,8 +85,8 @@ def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Take a page for a request that is a hit."""
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int, order: int) -> Any:
+    """Take a block for a request that is a hit."""
     return take_first(m, zone, cpu, first)
 
 
@@ -102,47 +110,49 @@ def hit_kinds() -> Any:
 
 
 @inlined
-def write_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, freed: bool, gfp: int) -> Any:
+def write_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, order: int, freed: bool, gfp: int) -> Any:
     """Write the events of a hit from number ``at`` on; returns the number of the next event."""
     pfn = page_to_pfn(m, page)
     if freed:
-        at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, pfn, 0)
+        at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, pfn, order)
     at = record_section(m, at, header, zone, cpu)
     if not freed:
         gfp &= zget(m, st.MACHINE, st.ALLOWED)
         migratetype = gfp_migratetype(m, gfp)
-        at = append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, 0, migratetype, gfp)
+        at = append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, order, migratetype, gfp)
     return at
 
 
 @inlined
-def record_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, freed: bool, gfp: int = 0) -> Any:
+def record_hit(
+    m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, order: int, freed: bool, gfp: int = 0
+) -> Any:
     """Record a hit, a free or a request with this mask; returns the number of the next event.
 
     Its three events are nearly always all wanted, and lie before the ring's end: what each asks is asked once then.
     """
     op, enabled, last = header
     if enabled & hit_kinds() == hit_kinds() and at & last <= last - 3:
-        write_hit(m, at & last, (op, -1, -1), cpu, zone, page, freed, gfp)
+        write_hit(m, at & last, (op, -1, -1), cpu, zone, page, order, freed, gfp)
         return at + 3
-    return write_hit(m, at, header, cpu, zone, page, freed, gfp)
+    return write_hit(m, at, header, cpu, zone, page, order, freed, gfp)
 
 
 @inlined
 def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Allocate 2**order pages; returns the first, or NULL."""
-    zone, first = hit_zone(m, gfp)
-    if order > 0 or not is_hit(m, cpu, zone, first):
+    zone, first = hit_zone(m, gfp, order)
+    if hit_order(order) != order or not is_hit(m, cpu, zone, first):
         return alloc_pages_nodemask(m, cpu, gfp, order)
-    page = alloc_hit(m, cpu, zone, first)
+    page = alloc_hit(m, cpu, zone, first, order)
     count_irq_off(m.trace, hits_irq_off())
-    at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, False, gfp)
+    at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, order, False, gfp)
     set_next_event(m.trace, at)
     return page
 
 
 @inlined
-def free_hit(m: Mm, cpu: int, page: int) -> Any:
+def free_hit(m: Mm, cpu: int, page: int, order: int) -> Any:
     """Free a page as most are: to this cpu's list, which stays below ``high``.
 
     Returns its zone, or -1 if it has to go the long way.
@@ -158,12 +168,12 @@ def free_hit(m: Mm, cpu: int, page: int) -> Any:
 @inlined
 def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
     """Free 2**order pages that are in use."""
-    zone = free_hit(m, cpu, page) if order == 0 else -1
+    zone = free_hit(m, cpu, page, order) if hit_order(order) == order else -1
     if zone < 0:
         __free_pages(m, cpu, page, order)
     else:
         count_irq_off(m.trace, hits_irq_off())
-        at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, True)
+        at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, order, True)
         set_next_event(m.trace, at)
 
 

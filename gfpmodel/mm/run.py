@@ -19,9 +19,11 @@ from gfpmodel.mm.events import (
 )
 from gfpmodel.mm.free import __free_pages, is_a_row, is_block_in_use
 from gfpmodel.mm.hits import (
+    MASK_BITS,
     alloc_hit,
     begin_run,
     free_hit,
+    hit_order,
     hits_irq_off,
     is_hit,
     judged_zone,
@@ -49,7 +51,7 @@ def run_hits(
     stop: int,
     done: int,
 ) -> Any:
-    """Run operations as long as each is one page from this cpu's list or to it, as most are.
+    """Run operations as long as each is a page, or a block, from this cpu's list or to it, as most are.
 
     Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
     so that what it needs stays in the processor's registers, the number of the next event too.
@@ -61,25 +63,26 @@ def run_hits(
     while number < stop:
         op = ops[u64(number)]
         cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
-        kind = op & (1 << OP_CPU_SHIFT) - 1  # and the order in the bits above it, which is 0 here
+        order = hit_order(op >> OP_ORDER_SHIFT)
+        kind = (op & (1 << OP_CPU_SHIFT) - 1) - (order << OP_ORDER_SHIFT)  # with what else the order has, none here
         header = word_of_op(m.trace, number, cpu), enabled, last
         if kind == OP_ALLOC:
-            if argument != asked:  # many ask for the same
-                asked = argument
-                zone, first = judged_zone(m, argument, run)
+            if order << MASK_BITS | argument != asked:  # many ask for the same
+                asked = order << MASK_BITS | argument
+                zone, first = judged_zone(m, argument, order, run)
             if not is_hit(m, cpu, zone, first):
                 break
-            page = alloc_hit(m, cpu, zone, first)
+            page = alloc_hit(m, cpu, zone, first, order)
             put_on_lru(m, page, argument)
             results[u64(done)] = page + offset
             done += 1
-            at = record_hit(m, at, header, cpu, zone, page, False, argument)
+            at = record_hit(m, at, header, cpu, zone, page, order, False, argument)
         elif kind == OP_FREE_HANDLE:
             page = i64(results[u64(argument)]) - offset & st.ANY_ROW
-            freed_to = free_hit(m, cpu, page) if is_a_row(m, page) else -1
+            freed_to = free_hit(m, cpu, page, order) if is_a_row(m, page) else -1
             if freed_to < 0:
                 break
-            at = record_hit(m, at, header, cpu, freed_to, page, True)
+            at = record_hit(m, at, header, cpu, freed_to, page, order, True)
         else:
             break
         write_irq_off(m.trace, irq_off, number, hits_irq_off())

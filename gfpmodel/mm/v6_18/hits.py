@@ -1,4 +1,4 @@
-"""What most requests and frees are in v6.18: one page from this cpu's list or to it, if nobody holds its lock."""
+"""What most requests and frees are in v6.18: a small block from this cpu's list or to it, if nobody holds its lock."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from gfpmodel.mm.jit import inlined
 from gfpmodel.mm.page_alloc import prepare_alloc_pages, scanned_lists
 from gfpmodel.mm.state import Mm, get_flags, list_empty, zget
 from gfpmodel.mm.v6_18.locks import per_cpu_pages, pget
-from gfpmodel.mm.v6_18.pcp import halve_free_count, pcp_migratetype, put_first, take_first
+from gfpmodel.mm.v6_18.pcp import halve_free_count, order_to_pindex, pcp_migratetype, put_first, take_first
 from gfpmodel.mm.v6_18.watermark import has_plenty
+from gfpmodel.mm.watermark import has_suitable_block
 
 
 @inlined
-def hit_zone(m: Mm, gfp: int) -> Any:
-    """Say how nearly all requests for one page with this mask are served: by the first zone, if it has plenty.
+def hit_order(order: int) -> Any:
+    """Return the order of a hit: this one, if it is a small one, else one that differs from it."""
+    return order & st.PAGE_ALLOC_COSTLY_ORDER
+
+
+@inlined
+def hit_zone(m: Mm, gfp: int, order: int) -> Any:
+    """Say how nearly all requests with this mask and order are served: by the first zone, if it has plenty.
 
     Returns that zone, -1 if the request has to go the long way, and the first list it looks at.
     """
@@ -27,11 +34,13 @@ def hit_zone(m: Mm, gfp: int) -> Any:
     if zone >= 0:
         flags = zget(m, zone, st.ZONE_FLAGS)
         mark = alloc_flags & st.ALLOC_WMARK_MASK if flags & st.ZONE_BELOW_HIGH else st.ALLOC_WMARK_HIGH
-        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST)
+        pages = zget(m, zone, st.WMARK + mark) + zget(m, zone, st.BOOST) + (1 << order) - 1
         odd = first > last or flags & st.ZONE_BOOSTED_WATERMARK or zget(m, st.MACHINE, st.BUSY) != 0
+        odd = odd or order > zget(m, st.MACHINE, rule + st.TOP_ORDER)
+        odd = odd or (order > 0 and not has_suitable_block(m, zone, order, alloc_flags))
         if odd or not has_plenty(m, zone, pages, highest, alloc_flags):
             zone = -1
-    return zone, first
+    return zone, order_to_pindex(first, order)
 
 
 @inlined
@@ -42,10 +51,10 @@ def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Take a page for a request that is a hit."""
+def alloc_hit(m: Mm, cpu: int, zone: int, first: int, order: int) -> Any:
+    """Take a block for a request that is a hit."""
     pcp = per_cpu_pages(cpu, zone)
-    page = take_first(m, zone, pcp, first, 0)
+    page = take_first(m, zone, pcp, first, order)
     halve_free_count(m, pcp)
     return page
 
@@ -70,21 +79,25 @@ def hit_kinds() -> Any:
 
 
 @inlined
-def free_hit(m: Mm, cpu: int, page: int) -> Any:
-    """Free a page as most are: to this cpu's list, which stays below ``high``; returns its zone, or -1."""
+def free_hit(m: Mm, cpu: int, page: int, order: int) -> Any:
+    """Free a block as most are: to this cpu's list, which stays below ``high``; returns its zone, or -1.
+
+    Before a batch was freed in a row, no free has all blocks of order > 0 given back.
+    """
     flags = get_flags(m, page)
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
     pcp = per_cpu_pages(cpu, zone)
     high = pget(m, pcp, st.PCP_HIGH)
     if (
-        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE
-        or pget(m, pcp, st.PCP_COUNT) + 1 >= high
+        flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE + order
+        or pget(m, pcp, st.PCP_COUNT) + (1 << order) >= high
+        or (pget(m, pcp, st.PCP_FREE_COUNT) >= pget(m, pcp, st.PCP_BATCH) and order > 0)
         or high < pget(m, pcp, st.PCP_HIGH_MIN)
         or high > pget(m, pcp, st.PCP_HIGH_MAX)
-        or pget(m, pcp, st.PCP_HELD)
-        or zget(m, st.MACHINE, st.BUSY)
+        or pget(m, pcp, st.PCP_HELD) | zget(m, st.MACHINE, st.BUSY)
         or zget(m, zone, st.ZONE_FLAGS) & (st.ZONE_RECLAIM_ACTIVE | st.ZONE_BELOW_HIGH)
     ):
         return -1
-    put_first(m, zone, pcp, page, pcp_migratetype(m, page), 0, pget(m, pcp, st.PCP_FLAGS))
+    pindex = order_to_pindex(pcp_migratetype(m, page), order)
+    put_first(m, zone, pcp, page, pindex, order, pget(m, pcp, st.PCP_FLAGS))
     return zone

@@ -337,8 +337,7 @@ def put_first(m: Mm, zone: int, pcp: int, page: int, pindex: int, order: int, fl
     list_add(m, page, pcp + pindex)
     pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) + (1 << order))
     marks = st.PCPF_PREV_FREE_HIGH_ORDER if 0 < order <= st.PAGE_ALLOC_COSTLY_ORDER else 0
-    if flags & st.PCPF_PREV_FREE_HIGH_ORDER != marks:
-        pput(m, pcp, st.PCP_FLAGS, flags ^ st.PCPF_PREV_FREE_HIGH_ORDER)
+    pput(m, pcp, st.PCP_FLAGS, flags & ~st.PCPF_PREV_FREE_HIGH_ORDER | marks)
     free_count = pget(m, pcp, st.PCP_FREE_COUNT)
     if free_count < pget(m, pcp, st.PCP_BATCH) << PCP_BATCH_SCALE_MAX:
         pput(m, pcp, st.PCP_FREE_COUNT, free_count + (1 << order))
