@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import re
 from collections.abc import Callable
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from gfpmodel.locking.matrix import Matrix, matrix
-from gfpmodel.show import charts, figures, matrices, plots, series
+from gfpmodel.show import charts, figures, plots, series
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
 
@@ -22,12 +20,6 @@ RISES = np.array([[t * 10**6, t * t] for t in range(30)])
 VALUES = [Interval(x / 7, x / 9, x / 6) for x in range(1, 6)]
 AT = [(2.0**x, value) for x, value in enumerate(VALUES)]
 SAMPLES = [{"t_ms": 7.0 * t, "unmovable": t % 5, "movable": t % 7, "reclaimable": t % 3} for t in range(50)]
-
-
-@functools.cache
-def single_pages() -> Matrix:
-    """Return the matrix that is drawn, which takes longer than drawing it."""
-    return matrix(orders=(0,))
 
 
 DRAWINGS: dict[str, Callable[[], Picture]] = {
@@ -41,7 +33,6 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "course": lambda: plots.over_time("a title", "pages", {"a": RISES}, {"low": 99}),
     "dots": lambda: plots.dots("a title", {"row": {"a": plots.number(VALUES[0])}}, charts.Scale(0, 1, "us")),
     "lists": lambda: series.lists_over_time({"a trace": SAMPLES}),
-    "matrix": lambda: matrices.matrix_picture(single_pages()),
 }
 drawings = pytest.mark.parametrize("name", DRAWINGS)
 

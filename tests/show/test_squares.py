@@ -11,7 +11,8 @@ import pytest
 from gfpmodel.locking.contexts import STACKS
 from gfpmodel.locking.matrix import CONFIGS, Matrix, matrix
 from gfpmodel.locking.spoken import PLACES, spoken
-from gfpmodel.show.matrices import MARKS, status
+from gfpmodel.show.matrices import status
+from gfpmodel.show.places import SIGNS
 from gfpmodel.show.squares import BEFORE, KERNELS, WORST, frame_of, grid, matrix_browser, told
 
 FEW = ("task", "raw", "hrt", "hrt_spin", "zone_lock")
@@ -35,7 +36,7 @@ def test_every_name_of_the_model_has_words_and_no_two_have_the_same() -> None:
     for words, names in ((PLACES, STACKS), (KERNELS, CONFIGS)):
         assert set(words) == set(names)
         assert len(set(words.values())) == len(words)
-    assert set(WORST) == set(MARKS)
+    assert set(WORST) == set(SIGNS)
 
 
 def test_a_square_has_the_verdicts_of_both_lists(cells: Matrix) -> None:
