@@ -22,7 +22,7 @@ from gfpmodel.sim.workloads import MS
 
 SERIES = 3  #: how many can be told apart: classes s0, s1, ... of style.css
 DASHES = ("", "7 4", "2 3")  #: of their lines
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 264, 58, 46, 28, 44  # px of a course
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 264, 72, 56, 30, 44  # px of a course
 
 Course = NDArray[np.int64]  # rows of a time in ns and a value
 
@@ -189,7 +189,7 @@ def course_svg(lines: Mapping[str, Course], marks: Mapping[str, int], what: str,
     for at, rows in enumerate(lines.values()):
         points = " ".join(f"{x(ms / MS)} {figures.px(y(value))}" for ms, value in rows)
         body.append(f'<path class="s{at}" stroke-dasharray="{DASHES[at]}" d="M{points}"/>')
-    body += [word(0, 14, what), word(WIDTH - RIGHT, HEIGHT - 4, "milliseconds", "end")]
+    body += [word(0, 18, what), word(WIDTH - RIGHT, HEIGHT - 4, "milliseconds", "end")]
     head = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}">'
     return f"{head}{''.join(body)}</svg>"
 

@@ -145,6 +145,17 @@ def test_only_a_lock_that_is_raw_on_rt_makes_tasks_late(card: Scorecard) -> None
         assert ("late on RT, 4 CPUs" in str(row["pays"])) == (name in late)
 
 
+def test_who_refills_and_wakes_nobody_lets_memory_fall(card: Scorecard) -> None:
+    quiet = {name for name, row in card.rows.items() if "kswapd asleep" in str(row["pays"])}
+    assert quiet == {"gfp0", "raw_zone_lock", "raw_zone_lock_rt", "trylock"}
+    assert [name for name, row in card.rows.items() if "the reserve" in str(row["pays"])] == ["lockless"]
+
+
+def test_what_declines_the_lock_on_rt_says_that_its_figures_are_mainlines(card: Scorecard) -> None:
+    said = {name for name, row in card.rows.items() for cell in row.values() if "on RT as the flag" in str(cell)}
+    assert said == {name for name, row in PROPOSALS.items() if row.lock_rt == "decline"}
+
+
 @given(some.lists(some.floats(0, 1), min_size=2, max_size=8))
 def test_a_share_of_failures_stays_a_share(shares: list[float]) -> None:
     rows = [

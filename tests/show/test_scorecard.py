@@ -63,6 +63,16 @@ def test_some_columns_only(card: Scorecard) -> None:
         score_picture(card, ("price",))
 
 
+def test_a_count_of_contexts_is_drawn_with_what_came_of_them(card: Scorecard) -> None:
+    picture = score_picture(card, ("rt", "cost"), "what is to be seen", {"trylock": "only tries"})
+    bars = re.findall(r'class="bar" role="img" aria-label="(\d+) [^"]*, (\d+) [^"]*, (\d+) ', picture.html)
+    groups = card.groups([c for c in COLUMNS if c.name in ("rt", "cost")])
+    assert [tuple(map(int, one)) for one in bars] == [card.rows[group[0]]["rt"].parts for group in groups]
+    assert all(sum(card.rows[name]["rt"].parts) == card.rows[name]["rt"].of for name in PROPOSALS)
+    assert "<small>only tries</small>" in picture.html
+    assert picture.text.startswith("what is to be seen\n")
+
+
 def test_the_slider_has_a_frame_for_each_rate(results: dict[str, Any]) -> None:
     _, slider, stack = tenant_scrubber(results, TENANT_RATES, ("tenant", "cost"), start=2).children
     assert len(slider.options) == len(stack.children) == len(TENANT_RATES)
