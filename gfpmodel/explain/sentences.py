@@ -124,7 +124,7 @@ def without_ways(it: LockReport) -> str:
 def depends(bad: Iterable[Answer]) -> str:
     """Return what decides whether ways that are not always well are reported."""
     by_option = any(len(one.differing) > 1 for one in bad if one.at_times)
-    return f"on {OPTION}, which this report does not tell" if by_option else "on the state of slab"
+    return f"on {OPTION}, which this report does not tell" if by_option else "on what the call has at hand"
 
 
 def nesting_on(handled: Iterable[Answer]) -> str:

@@ -119,13 +119,19 @@ def ask(question: Question, kernel: Kernel) -> Verdict:
     return verdict(request, question.context, setup, kernel)
 
 
+def locks_of(found: Verdict) -> str:
+    """Return the locks of a verdict, those that are only tried marked."""
+    return ", ".join(f"{lock} (tried)" if lock in found.trylocks else lock for lock in found.locks) or "none"
+
+
 def describe(found: Verdict) -> str:
     """Return a verdict in words: result, locks, and the reports in full."""
     lines = [f"result   {'none: the CPU waits for itself' if found.deadlock else found.result}"]
-    locks = [f"{lock} (tried)" if lock in found.trylocks else lock for lock in found.locks]
-    lines.append(f"locks    {', '.join(locks) or 'none'}")
+    lines.append(f"locks    {locks_of(found)}")
     if not found.kernel.has_engine:
-        lines.append(f"path     that of {found.kernel.engine}: the last allocator of the model that is no newer")
+        older = found.kernel.version < make_kernel(found.kernel.engine).version
+        which = "the oldest allocator of the model" if older else "the last allocator of the model that is no newer"
+        lines.append(f"path     that of {found.kernel.engine}: {which}")
     lines.append(f"reports  {', '.join(map(str, found.reports)) or 'none'}")
     if found.request.call:
         said = slab_facts(found)

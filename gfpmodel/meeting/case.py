@@ -18,7 +18,7 @@ from gfpmodel import __version__
 from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp.layouts import MILESTONES, kernel_name, parse_config
 from gfpmodel.locking import Kernel, Verdict, make_kernel
-from gfpmodel.locking.command import Question, ask
+from gfpmodel.locking.command import Question, ask, locks_of
 from gfpmodel.locking.machine import PCP, ready
 from gfpmodel.locking.step import Taken
 from gfpmodel.locking.verdict import lists_of, on_engine, tries
@@ -466,7 +466,7 @@ def loads_of(mine: Answer, other: Answer) -> str:
     if not (LOADS[mine.case.load].name or LOADS[other.case.load].name):
         return ""
     if mine.case.load != other.case.load or not (mine.figures and other.figures):
-        return "This is said of one request; A and B are not under the same load, so it does not count here."
+        return "This is said of one request. Choose the same load for A and B to compare how often they fail."
     failed = [next(iter(got.figures.values())) for got in (mine, other)]
     a, b = (f"{100 * one.mean:.3g} %" for one in failed)
     apart = failed[0].high < failed[1].low or failed[1].high < failed[0].low
@@ -510,7 +510,7 @@ def _block(got: Answer) -> Iterator[list[str]]:
     for label, text in zip(("setting", ""), case.setting, strict=True):
         yield labelled(label, text)
     yield labelled("result", result(found))
-    yield labelled("locks", ", ".join(found.locks) or "none")
+    yield labelled("locks", locks_of(found))
     yield labelled("reports", "; ".join(map(str, found.printed)) or "nothing is printed")
     if warning(found):
         yield labelled("but", warning(found))

@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 from gfpmodel.errors import InputError
 from gfpmodel.gfp.layouts import kernels
 from gfpmodel.locking import STACKS, Setup, make_kernel, make_request, verdict
+from gfpmodel.locking.command import locks_of
 from gfpmodel.locking.machine import PCP
 from gfpmodel.locking.matrix import CONFIGS
 from gfpmodel.meeting.case import (
@@ -152,7 +153,8 @@ def check(case: Case, result: str, locks: list[str], reports: list[str], deadloc
     (line,) = (line for line in lines if line.startswith("result"))
     assert line.split(None, 1)[1] == ("never returns: the CPU waits for itself" if deadlock else result)
     text = " ".join(" ".join(lines).split())
-    assert f"locks {', '.join(locks) or 'none'}" in text
+    assert f"locks {locks_of(got.found)}" in text
+    assert all(lock in text for lock in locks)
     assert all(" ".join(report.split()) in text for report in reports)
     assert max(map(len, lines)) <= COLUMNS
     shown = page(got)
@@ -259,7 +261,7 @@ def test_a_load_counts_where_both_cases_are_under_it() -> None:
     failed = [100 * got.figures["requests that failed"].mean for got in (flag, tried)]
     said = f"Under the load {failed[0]:.3g} % of the requests fail for A and {failed[1]:.3g} % for B."
     assert choice(flag, tried).endswith(said)
-    assert choice(tried, answer(Case())).endswith("not under the same load, so it does not count here.")
+    assert choice(tried, answer(Case())).endswith("the same load for A and B to compare how often they fail.")
     assert "load" not in choice(answer(Case()), answer(Case(proposal="trylock")))
 
 

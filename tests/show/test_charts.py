@@ -7,43 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfpmodel.show.charts import STYLES, WIDTH, Chart, Scale, bars, curves
+from gfpmodel.show.charts import WIDTH, Scale, bars
 from gfpmodel.show.figures import px
 from gfpmodel.sim import Interval
-
-CHART = Chart("Latency", "batch, pages", "us", "It rises.", log_x=True, log_y=True)
-LINES = {
-    "1 cpu": [(63.0, Interval(2, 1, 3)), (511.0, Interval(20, -5, 45))],
-    "8 cpus": [(63.0, Interval(20, 18, 22)), (511.0, Interval(170, nan, nan))],
-}
-
-
-def test_a_figure_of_curves_says_what_it_shows() -> None:
-    picture = curves(CHART, LINES, {"reported: 220": 220})
-    label = re.search('<svg role="img" aria-label="([^"]+)"', picture.html)
-    assert label
-    assert all(text in label[1] for text in ("Latency", "batch, pages", "It rises."))
-    assert "reported: 220" in picture.html
-    assert picture.text.splitlines() == [
-        "batch, pages  1 cpu        8 cpus",
-        "63            2 [1, 3]     20 [18, 22]",
-        "511           20 [-5, 45]  170",
-    ]
-
-
-def test_the_same_curves_give_the_same_bytes() -> None:
-    assert curves(CHART, LINES).html == curves(CHART, LINES).html
-
-
-def test_a_point_that_one_curve_lacks_stays_empty() -> None:
-    text = curves(CHART, {"a": [(1, Interval(1, 1, 1))], "b": [(2, Interval(2, 2, 2))]}).text
-    assert text.splitlines()[1:] == ["1             1 [1, 1]", "2                       2 [2, 2]"]
-
-
-def test_curves_differ_in_marker_and_dash_and_no_more_are_drawn() -> None:
-    assert len({marker for _, marker, _ in STYLES}) == len({str(dash) for _, _, dash in STYLES}) == len(STYLES)
-    with pytest.raises(ValueError, match="6 curves"):
-        curves(CHART, {str(at): [(1, Interval(1, 1, 1))] for at in range(6)})
 
 
 def test_bars_say_their_number_their_interval_and_the_marks() -> None:

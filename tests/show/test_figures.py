@@ -18,15 +18,11 @@ from gfpmodel.sim import Interval
 RULES = get_sanitize_patterns((Path(__file__).parents[1] / "nbval_sanitize.cfg").read_text(encoding="utf-8"))
 RISES = np.array([[t * 10**6, t * t] for t in range(30)])
 VALUES = [Interval(x / 7, x / 9, x / 6) for x in range(1, 6)]
-AT = [(2.0**x, value) for x, value in enumerate(VALUES)]
 SAMPLES = [{"t_ms": 7.0 * t, "unmovable": t % 5, "movable": t % 7, "reclaimable": t % 3} for t in range(50)]
 
 
 DRAWINGS: dict[str, Callable[[], Picture]] = {
     "room": figures.room,
-    "curves": lambda: charts.curves(
-        charts.Chart("a title", "x", "y", "", log_x=True, log_y=True), {"a": AT}, {"m": 0.4}
-    ),
     "bars": lambda: charts.bars(
         "a title", dict(zip("abcde", VALUES, strict=True)), charts.Scale(0.1, 1, "us", log=True)
     ),

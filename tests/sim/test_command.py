@@ -82,11 +82,11 @@ def test_the_table_is_written_and_goes_on_where_it_stopped(
     args = (*SMALL, "--seeds", "3", "--workers", "1", "--out", str(out))
     honest, done = sweeps.run_point, []
 
-    def third_time_unlucky(name: str, parameters: Any, seed: int, kernel: str) -> Any:
+    def third_time_unlucky(name: str, parameters: Any, seed: int, *where: Any) -> Any:
         done.append(seed)
         if len(done) == 3:
             raise KeyboardInterrupt
-        return honest(name, parameters, seed, kernel)
+        return honest(name, parameters, seed, *where)
 
     monkeypatch.setattr(sweeps, "run_point", third_time_unlucky)
     status, _, err = run(*args)
