@@ -300,7 +300,7 @@ MEANS: dict[str, dict[str, str]] = {
         "none": "no new interface: the request takes the ordinary path",
         "bit": "takes a bit of every gfp_t, for whoever passes it; the linter says what is left",
         "own function": "takes no bit, and cannot leak into another caller's mask",
-        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served so, whoever passes it and for what",
+        "no reclaim bit": "takes no bit; every mask without __GFP_RECLAIM is served in this way, whoever passes it",
     },
     "refill": {
         "no": "an empty list stays empty: NULL until somebody else refills it",
@@ -309,7 +309,7 @@ MEANS: dict[str, dict[str, str]] = {
         "decline": "an empty list stays empty, and a larger block is refused: zone->lock is never taken",
     },
     "watermark": {
-        "low": "NULL below the low mark, also with pages on the list",
+        "low": "stops at the low mark, whatever the list holds; with a slow path it goes on from there",
         "min": "goes on down to the min mark",
         "none": "no mark stops it: it takes what others have in reserve",
     },
