@@ -102,7 +102,7 @@ ENDS = {
     "NULL": "the request gets NULL, and no report is printed",
     "reported": "the kernel prints a report; the request may still get its page",
     "deadlock": "the request waits for a lock that its own CPU holds, and never returns",
-    "unsafe": "the request may corrupt a list, and nothing is printed",
+    "unsafe": "the request may corrupt a list or wait for ever, and nothing is printed",
     "moot": "the caller's own locks were reported before the request, so nothing can be said of it",
 }
 

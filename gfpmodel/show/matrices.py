@@ -10,16 +10,16 @@ from gfpmodel.locking.verdict import Verdict
 def status(verdict: Verdict) -> str:
     """Return the word of `places.SIGNS` for a verdict.
 
-    Lockdep stops at its first report.  Where the context's own locks were reported, before the request, the silence
-    after it proves nothing: such a cell is "moot".
+    Where the context's own locks were reported, before the request, neither a report nor silence after it says
+    anything of the request: such a cell is "moot".
     """
     if verdict.deadlock:
         return "deadlock"
+    if verdict.before:
+        return "moot"
     if verdict.reports:
         return "reported"
-    if verdict.unsafe:
-        return "unsafe"
-    return "moot" if verdict.before else verdict.result
+    return "unsafe" if verdict.unsafe else verdict.result
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ SIGNS = {
     "NULL": ("○", "NULL"),
     "reported": ("▲", "reported"),
     "deadlock": ("✖", "hangs"),
-    "unsafe": ("◆", "corrupts"),
+    "unsafe": ("◆", "unsafe"),
     "moot": ("□", "not asked"),
 }
 Rows = Mapping[str, Mapping[str, Verdict]]

@@ -22,7 +22,7 @@ from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 
 BEHIND = "▾"
-PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or corrupts")
+PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or unsafe")
 KEY = (
     f"{BEHIND} behind the best of its column: fewer contexts, or a share or cost whose 95 % interval does not touch "
     "the best one's (0 of N may be 3 of N). A dash is a gap, and says why."

@@ -33,7 +33,8 @@ ORDERS = ("one page", "two pages")
 WORST = ("deadlock", "reported", "unsafe", "moot", "NULL", "page")
 #: How a request ends.
 ENDS = {"page": "gets a page", "NULL": "gets NULL", "freed": "frees the page"}
-BEFORE = "nothing can be said of it: the context's own locks were reported first, and lockdep stops at its first report"
+BEFORE = "nothing can be said of it: the context's own locks were reported before the request"
+UNSAFE = ", although an NMI may have interrupted who changes a list or holds a lock"
 
 
 def told(found: Verdict) -> str:
@@ -45,7 +46,7 @@ def told(found: Verdict) -> str:
         locks = f"only tries {', '.join(found.locks)}"
     end = "never returns, for this CPU waits for itself" if found.deadlock else ENDS.get(found.result, found.result)
     said = [f"{SHORT[r.kind]}{f' on {r.lock.name}' if r.lock else ''}" for r in found.reports]
-    silence = "nothing is printed, although the lists can be corrupted" if found.unsafe else "nothing is printed"
+    silence = "nothing is printed" + UNSAFE * found.unsafe
     return f"{locks}; {end}; {f'the kernel prints {chr(8220)}' + '”, “'.join(said) + '”' if said else silence}"
 
 

@@ -8,7 +8,8 @@ from html import escape
 
 from gfpmodel.show.pictures import Picture, table
 
-CAME = {"yes": ("✓", "came"), "later": ("◷", "came later"), "no": ("✗", "did not come")}
+CAME = {"yes": ("✓", "came"), "later": ("◷", "came later"), "half": ("◒", "came in part"), "no": ("✗", "did not come")}
+HALF = ".gfp-thread .half div::before { background: linear-gradient(0deg, currentColor 50%, transparent 50%); }"
 
 
 def time_line(rows: Iterable[Mapping[str, str]]) -> Picture:
@@ -22,7 +23,7 @@ def time_line(rows: Iterable[Mapping[str, str]]) -> Picture:
         [(r["who"], r["date"], r["says"], f"{CAME[r['came']][1]}: {r['how']}") for r in rows],
     )
     items = "".join(map(mail, rows))
-    return Picture(f'<ol class="gfp-thread">{items}</ol>', facts.text)
+    return Picture(f'<style>{HALF}</style><ol class="gfp-thread">{items}</ol>', facts.text)
 
 
 def mail(row: Mapping[str, str]) -> str:

@@ -78,7 +78,7 @@ def test_the_words_of_a_verdict() -> None:
     assert said("fast_try", "raw", "dry") == "takes no lock; gets NULL; nothing is printed"
     assert said("trylock", "raw", "dry") == "only tries &zone->lock; gets a page; nothing is printed"
     assert "never returns, for this CPU waits for itself" in said("gfp0", "zone_lock", "dry")
-    assert "although the lists can be corrupted" in said("fast_try", "nmi", "warm")
+    assert "although an NMI may have interrupted" in said("fast_try", "nmi", "warm")
     assert said("fast_try", "hrt_spin", "warm", "PREEMPT_RT today") == BEFORE
 
 
