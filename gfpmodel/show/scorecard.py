@@ -25,7 +25,7 @@ BEHIND = "▾"
 PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or corrupts")
 KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. For 0 of N, the interval ends at 3 of N. Where there is no figure, the cell says why."
+    "does not reach the best one's. For 0 of N it ends at 3 of N. A dash is a gap, and says why."
 )
 
 

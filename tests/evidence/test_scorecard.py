@@ -153,7 +153,8 @@ def test_who_refills_and_wakes_nobody_lets_memory_fall(card: Scorecard) -> None:
 
 
 def test_what_declines_the_lock_on_rt_says_that_its_figures_are_mainlines(card: Scorecard) -> None:
-    said = {name for name, row in card.rows.items() for cell in row.values() if "on RT it fails like the flag" in str(cell)}
+    words = "on RT it fails like the flag"
+    said = {name for name, row in card.rows.items() for cell in row.values() if words in str(cell)}
     assert said == {name for name, row in PROPOSALS.items() if row.lock_rt == "decline"}
 
 
