@@ -170,7 +170,7 @@ def on_mainline(score: Score, row: Rule) -> Score:
     """Return the score of a run on mainline, with what is known of a row that declines the lock on PREEMPT_RT."""
     if row.lock_rt != "decline" or score.value is None:
         return score
-    return replace(score, text=f"{score.mean}; on RT as the flag")
+    return replace(score, text=f"{score.mean} on mainline; on RT it fails like the flag")
 
 
 def read_lone(results: Results, row: Rule, _: float) -> Score:
@@ -199,6 +199,8 @@ def read_cross(results: Results, row: Rule, _: float) -> Score:
         return gap("not asked: it waits for its worker")
     rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="next")
     score = on_mainline(failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills"), row)
+    if row.refill == "trylock" and score.value:
+        score = replace(score, text=f"{score} where hardly anybody else takes the lock")
     if not rows or not all(map(for_ever, rows)):
         return score
     pages = interval([found["before_null.asker"] for found in rows])
@@ -221,7 +223,9 @@ def read_recorded(results: Results, row: Rule, _: float) -> Score:
     if row.refill == "no":
         dry = [float(r["kernel_share"]) for r in said]
         source = f"requests that found their list empty on a booted v6.1: {len(said)} workloads, {asked:,} requests"
-        return Score(Interval(median(dry), min(dry), max(dry)), source, "%", "measured", text=ends(dry))
+        with_dma = max(100 * (int(r["kernel"]) + int(r["kernel_dma"])) / int(r["requests"]) for r in said)
+        text = f"{ends(dry)} in the main zone (DMA32); up to {with_dma:.2g} % with zone DMA"
+        return Score(Interval(median(dry), min(dry), max(dry)), source, "%", "measured", text=text)
     if row.refill == "trylock":
         return gap("a trace does not say who held the lock")
     nulls, source = sum(int(r["nulls"]) for r in said), f"NULLs where v5.8's rules replay {len(said)} workloads of v6.1"
@@ -272,13 +276,16 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
     pages, late, kept = (read(results, row, rate) for read in (read_foreign, read_latency, read_memory))
     if pages.value is None or kept.value is None:
         return gap(pages.source if pages.value is None else kept.source)
-    said = [f"{short(pages.value.mean)} pages in movable blocks"] * bool(pages.value.mean)
+    said = []
+    if pages.value.mean:
+        live = interval([r["live.raid"] for r in chosen(results["scan_policy"], policy=row.name)]).mean
+        said.append(f"{short(pages.value.mean)} of the {short(live)} pages it holds lie in movable blocks")
     if late.value:
         cpus = results["hold_time"][0]["cpus"]
         said.append(f"tasks wake about {late.value.mean:.0f} us late on RT, {cpus} CPUs")
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
     said += ["the reserve of atomic requests"] * (row.watermark == "none")
-    said += ["memory falls to min, kswapd asleep"] * lets_kswapd_sleep(row)
+    said += ["free memory falls to the min watermark, as nobody wakes kswapd"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
     text = "; ".join(said) or "none of these costs"
     return Score(same(float(len(said))), sources, "", "modelled", exact=True, text=text)

@@ -24,8 +24,8 @@ from gfpmodel.sim.grids import GRIDS
 BEHIND = "▾"
 PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or unsafe")
 KEY = (
-    f"{BEHIND} behind the best of its column: fewer contexts, or a share or cost whose 95 % interval does not touch "
-    "the best one's (0 of N may be 3 of N). A dash is a gap, and says why."
+    f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
+    "does not reach the best one's. For 0 of N it ends at 3 of N. A dash is a gap, and says why."
 )
 
 
