@@ -30,6 +30,7 @@ BOOTED = "v5.11.4"  #: its booted kernel
 LISTS = ("warm", "dry")  #: states of the cpu's lists
 LOW, MIN = "low", "min"  #: memory at these watermarks, pages on the lists
 WAKES = encode("__GFP_KSWAPD_RECLAIM", layout("v5.8-rc3"))
+HIGH = encode("__GFP_HIGH", layout("v5.8-rc3"))
 FEW = 1000  #: a recorded workload with fewer requests says nothing about a share of them
 Results = Mapping[str, Any]
 Label = Literal["modelled", "computed", "measured", "reported", "read in source", ""]
@@ -284,7 +285,8 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
         cpus = results["hold_time"][0]["cpus"]
         said.append(f"tasks wake about {late.value.mean:.0f} us late on RT, {cpus} CPUs")
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
-    said += ["the reserve of atomic requests"] * (row.watermark == "none")
+    reserves = row.watermark == "none" or bool(row.mask & HIGH)
+    said += ["the reserve of atomic requests"] * reserves
     said += ["free memory falls to the min watermark, as nobody wakes kswapd"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
     text = "; ".join(said) or "none of these costs"
@@ -339,7 +341,7 @@ COLUMNS = (
     Column("low", "the same, memory low", ("verdicts",), "more", read_low),
     Column("rt", "may be called: RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
     Column("cross", "fails if another CPU frees", ("cross_cpu",), "less", read_cross),
-    Column("recorded", "list or cache found empty, recorded", ("refills", "kfree"), "", read_recorded),
+    Column("recorded", "recorded: list or cache empty, or request failed", ("refills", "kfree"), "", read_recorded),
     Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
     Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
     Column("tenant", "fails beside other callers", ("co_tenant",), "less", read_tenant),
