@@ -14,6 +14,7 @@ from gfpmodel.locking.cells import WRITTEN, answer, write_table
 from gfpmodel.locking.kernels import Kernel, make_kernel
 from gfpmodel.locking.matrix import matrix
 from gfpmodel.locking.slab_rows import means, read_call, row_of
+from gfpmodel.locking.spoken import UNSAFE
 from gfpmodel.locking.verdict import Setup, Verdict, make_call, make_request, verdict
 from gfpmodel.mm import Rule
 from gfpmodel.proposals import PROPOSALS
@@ -138,7 +139,7 @@ def describe(found: Verdict) -> str:
         lines += [f"takes    {take['how']} {take['lock']} {take['type']} in {take['where']}" for take in said["takes"]]
         lines += [f"slab     {found.slab}: {means(found.request.call, found.slab)}", f"source   {said['source']}"]
     if found.unsafe:
-        lines.append("unsafe   an NMI may have interrupted who changes a list or holds a lock; no check says so")
+        lines.append(f"unsafe   {UNSAFE}; no check says so")
     lines += [
         f"before   {report} (the context's own lock; the silence after it proves nothing)" for report in found.before
     ]

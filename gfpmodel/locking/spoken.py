@@ -48,6 +48,9 @@ PLACES = {
     "zone_lock": "zone->lock itself is held",
 }
 
+#: Why a request that nothing reports may still be wrong.
+UNSAFE = "an NMI may have interrupted who changes a list or holds a lock"
+
 #: The states of this CPU's lists.
 LISTS = {"dry": "list empty", "warm": "list filled"}
 

@@ -20,6 +20,7 @@ from gfpmodel.gfp.layouts import MILESTONES, kernel_name, parse_config
 from gfpmodel.locking import Kernel, Verdict, make_kernel
 from gfpmodel.locking.command import Question, ask, locks_of
 from gfpmodel.locking.machine import PCP, ready
+from gfpmodel.locking.spoken import UNSAFE
 from gfpmodel.locking.step import Taken
 from gfpmodel.locking.verdict import lists_of, on_engine, tries
 from gfpmodel.mm import Rule
@@ -490,7 +491,7 @@ def better_of(mine: Answer, other: Answer) -> str:
 def warning(found: Verdict) -> str:
     """Return what the reports do not say of themselves."""
     if found.unsafe:
-        return "an NMI may have interrupted who changes a list or holds a lock; no check says so"
+        return f"{UNSAFE}; no check says so"
     return "the first is on the context's own lock; the silence after it proves nothing" if found.before else ""
 
 

@@ -207,16 +207,16 @@ def hunks_map(patch: Patch, report: Report, does: Mapping[str, Sequence[str]]) -
               if any(said.rule == "comment-only" for said in report.within(f.path, it))}  # fmt: skip
     number, html, lines = 0, [], []
     for file in patch.files:
-        boxes = []
+        boxes, done = [], does.get(file.path, ())
         for n, it in enumerate(file):
             number += 1
             function = re.search(r"(\w+)\(", it.section_header)
-            words = [*does.get(file.path, ())][n : n + 1] or [f"{function[1]}()" if function else "comment"]
+            words = done[n] if n < len(done) else f"{function[1]}()" if function else "comment"
             kind = "c" if (file.path, n) in silent else "k"
-            said = f"<b>{number}</b> {escape(words[0])}"
-            linked = f'<a href="#{anchor(file.path, n)}">{said}</a>' if n < len(does.get(file.path, ())) else said
+            said = f"<b>{number}</b> {escape(words)}"
+            linked = f'<a href="#{anchor(file.path, n)}">{said}</a>' if n < len(done) else said
             boxes.append(f'<li class="{kind}">{linked}</li>')
-            lines.append(f"{number:2} {file.path:<28} {words[0]}{', a comment' * (kind == 'c')}")
+            lines.append(f"{number:2} {file.path:<28} {words}{', a comment' * (kind == 'c')}")
         html.append(f"<dt>{escape(file.path)}</dt><dd><ul>{''.join(boxes)}</ul></dd>")
     title = f"{number - len(silent)} of {number} hunks change code; {len(silent)} add comments only"
     key = '<p class="gfp-key"><i class="k"></i>changes code <i class="c"></i>adds a comment only</p>'

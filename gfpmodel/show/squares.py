@@ -13,7 +13,7 @@ from html import escape
 import ipywidgets as W
 
 from gfpmodel.locking.matrix import Cell, Matrix
-from gfpmodel.locking.spoken import LISTS, PLACES, spoken
+from gfpmodel.locking.spoken import LISTS, PLACES, UNSAFE, spoken
 from gfpmodel.locking.verdict import Verdict
 from gfpmodel.show.matrices import status, unique
 from gfpmodel.show.pictures import Picture, style, table
@@ -34,7 +34,6 @@ WORST = ("deadlock", "reported", "unsafe", "moot", "NULL", "page")
 #: How a request ends.
 ENDS = {"page": "gets a page", "NULL": "gets NULL", "freed": "frees the page"}
 BEFORE = "nothing can be said of it: the context's own locks were reported before the request"
-UNSAFE = ", although an NMI may have interrupted who changes a list or holds a lock"
 
 
 def told(found: Verdict) -> str:
@@ -46,7 +45,7 @@ def told(found: Verdict) -> str:
         locks = f"only tries {', '.join(found.locks)}"
     end = "never returns, for this CPU waits for itself" if found.deadlock else ENDS.get(found.result, found.result)
     said = [f"{SHORT[r.kind]}{f' on {r.lock.name}' if r.lock else ''}" for r in found.reports]
-    silence = "nothing is printed" + UNSAFE * found.unsafe
+    silence = "nothing is printed" + f", although {UNSAFE}" * found.unsafe
     return f"{locks}; {end}; {f'the kernel prints {chr(8220)}' + '”, “'.join(said) + '”' if said else silence}"
 
 
