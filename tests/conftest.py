@@ -30,7 +30,7 @@ FLAGS = [
 ]
 
 #: Seconds after which something hangs.  No test looks at a clock otherwise: speed is measured in bench/.
-PATIENCE = 600
+PATIENCE = 240
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
