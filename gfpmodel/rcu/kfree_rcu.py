@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from gfpmodel.gfp import encode
 from gfpmodel.mm import Machine, PageAllocator, Rule, Zone, gates, jit
 from gfpmodel.mm.events import MAX_EVENTS, Ring
 from gfpmodel.mm.gates import locked
+from gfpmodel.mm.kernels import on_each, room_on
 from gfpmodel.mm.mmzone import MAX_PFN
 from gfpmodel.mm.state import IN_USE, Traced
 from gfpmodel.rcu import state as st
@@ -21,12 +23,14 @@ from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, sync
 from gfpmodel.rcu.snapshot import COUNTER_WORDS, Counters, Krc, RcuEvent, check_cpu, events_in, krc_at
 from gfpmodel.rcu.state import Rcu
 from gfpmodel.rcu.timing import NS_PER_S, Timing
-from gfpmodel.rcu.versions import CHANNELS, MOST_CACHED, Version, version
+from gfpmodel.rcu.versions import BY_PROPOSAL, CHANNELS, MOST_CACHED, Version, version
 
 MAX_OBJECTS = 1 << 31
 MAX_NOW = 1 << 60  #: ns: 36 years
 MAX_COUNT = 1 << 40  #: of callbacks and objects
 HAND_OVER_RULES = {"first": FIRST_ONLY, "repeat": REPEAT, "left": LEFT}
+for _one in (alloc_page, kvfree_call_rcu, synchronize_rcu, run_calls, run_events, drain_page_cache):
+    on_each(_one)
 SMALL_MACHINE = Machine((Zone(2, 4096, 1 << 16),))  # 256 MiB, one cpu
 
 
@@ -65,8 +69,6 @@ class KfreeRcu:
         self.timing = timing or Timing()
         if allocator is None:
             allocator = PageAllocator(SMALL_MACHINE, proposal)
-        elif allocator.rules.later:
-            raise InputError(f"kfree_rcu() runs on v5.8-rc3's allocator here, not on {allocator.rules.name}'s")
         elif proposal is not None and allocator.proposal not in (proposal, None):
             raise InputError(f"the machine serves {allocator.proposal.name}, not {proposal.name}")
         if min_cached is not None:
@@ -116,7 +118,15 @@ class KfreeRcu:
         k[st.RUNNING], k[st.N_CPUS] = 1, self.cpus
         k[st.SPARE_ROWS] = self.cpus * (int(k[st.CACHE_LIMIT]) + 1)
 
+    def _on(self, function: Any) -> Any:
+        """Return an entry with the rules of the kernel whose allocator this is."""
+        return jit.of_kernel(function, self.allocator.rules.name)
+
     def _mask(self, names: str | None) -> int:
+        if names == BY_PROPOSAL:
+            if self.allocator.proposal is None:
+                raise InputError("blocks are asked for the way a proposal does; this machine serves none")
+            return self.allocator.proposal.mask
         return -1 if names is None else encode(names, self.allocator.layout)
 
     def _set_times(self, seed: int) -> None:
@@ -174,7 +184,7 @@ class KfreeRcu:
     def _preload(self) -> None:
         """Give each cpu one cached block, as boot does."""
         for cpu in range(self.cpus):
-            pfn = alloc_page(self.mm, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
+            pfn = self._on(alloc_page)(self.mm, cpu, self._mask("GFP_NOWAIT|__GFP_NOWARN"))
             if pfn >= 0:
                 self._preload_block(cpu, pfn)
 
@@ -255,14 +265,14 @@ class KfreeRcu:
                 self.reports.append(f"BUG: sleeping function called from invalid context: {where}")
         self.make_room()
         mm, rcu = self.mm, self.arrays
-        done = kvfree_call_rcu(mm, rcu, cpu, ptr, flags)
+        done = self._on(kvfree_call_rcu)(mm, rcu, cpu, ptr, flags)
         self._report_foreign()
         if done == DUPLICATE:
             self.reports.append(f"WARNING: {where}: queued already (double kfree_rcu); this call leaks it")
         elif done == MUST_WAIT:
             if not may_sleep:
                 self.reports.append(f"BUG: scheduling while atomic: synchronize_rcu() in {where}")
-            synchronize_rcu(mm, rcu, cpu, ptr)
+            self._on(synchronize_rcu)(mm, rcu, cpu, ptr)
         if flags & st.BAD_OFFSET and self._krc[st.MACHINE_WORDS + cpu * st.CPU_WORDS + st.HEAD] == ptr:
             self.reports.append(f"WARNING: {where}: offset {offset} on the head list; kfree_rcu_work() leaks it")
 
@@ -336,11 +346,11 @@ class KfreeRcu:
         for flag in (st.VMALLOC, st.ONE_ARGUMENT):
             if len(flagged := np.flatnonzero(columns[3] & flag)):
                 self._check(int(columns[2][flagged[0]]), 0, flag == st.VMALLOC, flag == st.ONE_ARGUMENT)
-        jit.expect("rcu", len(columns[0]))
+        jit.expect(room_on("rcu", self.allocator.rules.name), len(columns[0]))
         done = 0
         when, where, which, how = columns
         while True:
-            done = run_calls(self.mm, self.arrays, when, where, which, how, done)
+            done = self._on(run_calls)(self.mm, self.arrays, when, where, which, how, done)
             if done == len(at):
                 break
             self.make_room()
@@ -350,7 +360,7 @@ class KfreeRcu:
     def advance(self, ns: int) -> None:
         """Let time go on."""
         until = self.now + gates.within(ns, "ns", 0, MAX_NOW - self.now, InputError)
-        run_events(self.mm, self.arrays, until)
+        self._on(run_events)(self.mm, self.arrays, until)
         self._krc[st.NOW] = until
         self._report_foreign()
 
@@ -359,7 +369,7 @@ class KfreeRcu:
         """Let time go on until nothing more would happen, or a limit (ns)."""
         until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
         while (at := next_event(self.arrays.krc)[0]) <= until:
-            run_events(self.mm, self.arrays, at)
+            self._on(run_events)(self.mm, self.arrays, at)
         self._report_foreign()
 
     @locked
@@ -396,7 +406,7 @@ class KfreeRcu:
         for cpu, base in enumerate(self._bases()):
             count = int(self._krc[base + st.COUNT])
             if self.version.backoff:
-                count += drain_page_cache(self.mm, self.arrays, cpu)
+                count += self._on(drain_page_cache)(self.mm, self.arrays, cpu)
             self.monitor(cpu)
             freed += count
             nr_to_scan -= count

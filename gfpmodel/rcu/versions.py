@@ -17,6 +17,7 @@ PAGE_SIZE, POINTER_SIZE = 4096, 8
 CHANNELS = ("slab", "vmalloc")
 MOST_CACHED = 1000  #: blocks of a cpu
 MAX_PAGE = 1 << 20  #: bytes
+BY_PROPOSAL = "the machine's proposal"  #: as a request: no kernel's
 PREALLOCATED = 2  #: blocks in each cpu's cache after boot in v5.9 and v5.10
 
 
@@ -26,7 +27,8 @@ class Version:
 
     ``header_words`` pointers of a block's page are no records.  ``cache_limit`` blocks are kept for reuse, by the cpu
     that frees (``cache_of`` "freeing") or by the one whose objects they held ("owner"); ``preloaded`` are there after
-    boot.  ``request`` is the mask of the block asked for under the lock (None: none is), which PREEMPT_RT never does.
+    boot.  ``request`` is the mask of the block asked for under the lock (None: none is; BY_PROPOSAL), which PREEMPT_RT
+    never does.
     ``worker`` is the mask of the work that fills the cache, up to its first failure if ``worker_stops``; ``sleeping``
     that of the one-argument form after it dropped the lock.  ``lock`` is the kind of ``krcp->lock``.
     ``hand_over``: "first" forgets the timer when anything was handed over, "repeat" runs again if anything was left,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gfpmodel.errors import InputError
-from gfpmodel.mm.kernels import FIRST, rules_of
+from gfpmodel.mm.kernels import rules_of
 from gfpmodel.proposals import proposal
 from gfpmodel.sim.run import Run
 from gfpmodel.sim.today import marked
@@ -15,12 +14,10 @@ def on_kernel(run: Run, kernel: str) -> Run:
     """Return a run on the lists of a kernel.
 
     Batch and high that a run fixes stay fixed there, those that it leaves to boot tune themselves.  Raises InputError
-    for a kernel that the model does not have, and for a run of what is modelled on v5.8's lists alone.
+    for a kernel that the model does not have.
     """
     if not rules_of(kernel).later:
         return run
-    if any(flow.kind == "kfree_rcu" for flow in run.workload.flows):
-        raise InputError(f"kfree_rcu() is run on {FIRST}'s lists alone; expected an experiment without it")
     batch, high = run.machine.pcp or (None, None)
     return replace(
         run,

@@ -10,11 +10,9 @@ import numpy as np
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.mm import Machine, Rule, Zone
 from gfpmodel.mm import state as mm
-from gfpmodel.mm.mmzone import boot_sizes
-from gfpmodel.proposals import proposal
 from gfpmodel.rcu.costs import NO_FLOOD, blocks_in_flight, drain_ns
 from gfpmodel.rcu.timing import Timing
-from gfpmodel.rcu.versions import PAGE_SIZE, Version, version
+from gfpmodel.rcu.versions import BY_PROPOSAL, PAGE_SIZE, Version, version
 from gfpmodel.sim.chain import Chain
 from gfpmodel.sim.plans import Experiment, Record, Results, Runs, pick
 from gfpmodel.sim.run import ZONE_NORMAL_START, Run, one_zone
@@ -86,7 +84,6 @@ def plan_pcp_occupancy(p: PcpOccupancy) -> Runs:
 def read_pcp_occupancy(p: PcpOccupancy, results: Results) -> Record:
     """Return how often a block found no page, how often an object no block, and what CPU 0's lists held over time."""
     result = results["run"]
-    sizes = boot_sizes(occupancy_machine(p)).zones[mm.ZONE_NORMAL]
     listed = result.series[:, 4]
     low, middle, top = np.quantile(listed, (0.1, 0.5, 0.9))
     return pick(
@@ -103,8 +100,8 @@ def read_pcp_occupancy(p: PcpOccupancy, results: Results) -> Record:
         "list_median_pages": float(middle),
         "list_p90_pages": float(top),
         "list_empty_share": float((listed == 0).mean()),
-        "batch_pages": sizes.batch,
-        "high_pages": sizes.high,
+        "batch_pages": result.pcp[0],
+        "high_pages": result.pcp[1],
     }
 
 
@@ -185,16 +182,13 @@ def pool_version(p: Pool) -> Version:
         raise unknown("policy", p.policy, get_args(Policy))
     if p.blocks < (p.policy != "pcp"):
         raise InputError(f"blocks is {p.blocks}; expected at least 1")
-    row = proposal(p.proposal)
-    if p.policy == "pool_then_pcp" and row.mask >> 32:
-        raise InputError(f"proposal {row.name} is a function; a pool that asks on needs one that is a mask")
     deferred = version("v5.11")
     pool = replace(deferred, name=p.policy, cache_limit=p.blocks, preloaded=p.blocks, fill_on_take=True)
     return {
         "pool": pool,
         "deferred": replace(deferred, cache_limit=p.blocks),
-        "pcp": replace(version("v5.9"), cache_limit=0, preloaded=0, request=row.request),
-        "pool_then_pcp": replace(pool, request=row.request),
+        "pcp": replace(version("v5.9"), cache_limit=0, preloaded=0),
+        "pool_then_pcp": replace(pool, request=BY_PROPOSAL),
     }[p.policy]
 
 

@@ -133,13 +133,15 @@ class Result(NamedTuple):
     """What a run gives.
 
     The record; rows of (time in ns, free pages, live pages, failed requests so far, pages on CPU 0's lists, blocks
-    of kfree_rcu in flight); the pages on each CPU's lists; the zones' watermarks (min, low, high), in all.
+    of kfree_rcu in flight); the pages on each CPU's lists; the zones' watermarks (min, low, high), in all; batch, and
+    high as boot left it (later kernels: high_min), of the highest zone's lists.
     """
 
     record: dict[str, float]
     series: NDArray[np.int64]
     lists: tuple[int, ...]
     marks: tuple[int, int, int]
+    pcp: tuple[int, int]
 
 
 def placed(workload: Workload, cpus: int) -> list[tuple[Flow, int]]:
@@ -187,13 +189,21 @@ def simulate(run: Run, seed: int) -> Result:
     check(allocator, chain, arrays, beyond)
     series = arrays["series"][: arrays["words"][st.SAMPLES]]
     record = make_record(run, allocator, arrays, flows)
-    return Result(record | chain_figures(chain) if chain else record, series, pcp_pages(allocator), marks_of(allocator))
+    if chain:
+        record |= chain_figures(chain)
+    return Result(record, series, pcp_pages(allocator), marks_of(allocator), pcp_of(allocator))
 
 
 def marks_of(allocator: PageAllocator) -> tuple[int, int, int]:
     """Return the watermarks of all zones together: min, low and high."""
     low, mid, high = (sum(zone.wmark[at] for zone in allocator.sizes.zones.values()) for at in range(3))
     return low, mid, high
+
+
+def pcp_of(allocator: PageAllocator) -> tuple[int, int]:
+    """Return batch, and high as boot left it, of the highest zone's lists."""
+    zone = allocator.sizes.zones[max(allocator.sizes.zones)]
+    return zone.batch, zone.high_min if allocator.rules.later else zone.high
 
 
 # the arrays

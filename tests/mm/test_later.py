@@ -14,7 +14,6 @@ from gfpmodel.mm.kernels import ROWS, forms, rules_of
 from gfpmodel.mm.ops import OP_AMOUNT, OP_BULK, OP_BUSY, OP_DECAY, OP_FREE_NOLOCK_HANDLE, OP_NOLOCK, busy_argument
 from gfpmodel.mm.run import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.mm.v6_18 import buddy
-from gfpmodel.rcu import KfreeRcu
 
 LATER = [name for name, row in ROWS.items() if row.later]
 DMA32 = Machine((Zone(1, 4096, 28672),), pageblock_order=10)
@@ -306,8 +305,6 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         PageAllocator(Machine(DMA32.zones, thp=True))
     with pytest.raises(GeometryError, match="kdump is 7; expected 0 to 1"):
         Machine(DMA32.zones, kdump=7)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"runs on v5\.8-rc3's allocator here, not on v6\.18's"):
-        KfreeRcu("v5.9", booted())
 
 
 def test_an_op_script_runs_on_each_kernel() -> None:

@@ -5,8 +5,10 @@ import pytest
 
 from gfpmodel.errors import InputError, MisuseError
 from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm.kernels import FIRST, ROWS
 from gfpmodel.proposals import proposal
 from gfpmodel.rcu import KfreeRcu, Timing
+from gfpmodel.sim.today import marked
 
 SMALL = 128  # bytes: 16 words: 14 records a block in v5.9, 13 in v5.8, 11 in v6.6
 MS = 1_000_000
@@ -445,3 +447,37 @@ def test_a_schedule_is_what_single_calls_are() -> None:
     many.schedule(numbers * MS, np.zeros_like(numbers), numbers, np.zeros_like(numbers))
     assert one.counters == many.counters
     assert one.krc() == many.krc()
+
+
+# on later kernels' lists
+
+
+@pytest.mark.parametrize("kernel", [name for name in ROWS if name != FIRST])
+@pytest.mark.parametrize("name", ["v5.9", "v5.11", "v6.12"])
+def test_every_page_of_a_later_kernels_machine_comes_back(kernel: str, name: str) -> None:
+    allocator = PageAllocator(Machine((Zone(2, 4096, 1 << 14),), cpus=2), kernel=kernel)
+    free = allocator.nr_free(2)
+    rcu = KfreeRcu(name, allocator, page_size=SMALL, timing=Timing(gp_ns=MS))
+    for cpu in (0, 1):
+        rcu.queue(300, cpu, every_ns=1000)
+    rcu.advance(20_000 * MS)  # v6.12 waits 5 s before a hand-over
+    rcu.check()
+    allocator.check()
+    assert rcu.counters.freed == 600
+    on_lists = sum(allocator.pcp_state(cpu, 2).pages for cpu in (0, 1))
+    assert allocator.nr_free(2) + on_lists + rcu.held_pages() == free
+
+
+def test_blocks_come_from_the_lists_of_the_kernel_that_is_asked() -> None:
+    """A kernel of v7.1 for one cpu never has a page on its lists; those of v5.8 and v6.18 have what was freed."""
+    served = {}
+    for kernel in (FIRST, "v6.18", "v7.1"):
+        row = marked(proposal("fast_try"), kernel)
+        allocator = PageAllocator(Machine((Zone(2, 4096, 1 << 14),), smp=False), row, kernel=kernel)
+        for pfn in [allocator.alloc_pages() for _ in range(8)]:
+            assert pfn is not None
+            allocator.free_pages(pfn)
+        rcu = KfreeRcu("v5.9", allocator, proposal=row, page_size=SMALL, min_cached=0)
+        rcu.queue(28)
+        served[kernel] = rcu.counters.pages_alloc
+    assert served == {FIRST: 2, "v6.18": 2, "v7.1": 0}

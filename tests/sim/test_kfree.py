@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -15,7 +16,7 @@ from gfpmodel.errors import InputError
 from gfpmodel.mm import PageAllocator, jit
 from gfpmodel.rcu import KfreeRcu, Timing
 from gfpmodel.rcu import state as rcu
-from gfpmodel.rcu.versions import VERSIONS, version
+from gfpmodel.rcu.versions import BY_PROPOSAL, VERSIONS, version
 from gfpmodel.sim import Chain, Draw, Flow, Result, Run, Workload, one_zone, simulate, workload
 from gfpmodel.sim import experiment as find
 from gfpmodel.sim.costs import COSTS
@@ -263,7 +264,11 @@ def test_a_larger_pool_and_a_faster_refill_help() -> None:
     assert 0 < deferred["fallback_share"] < small["fallback_share"]
     pcp = figures("pool", policy="pcp", **base)
     both = figures("pool", policy="pool_then_pcp", blocks=2, latency_us=4000, **base | {"warm": 400})
+    silent = figures(
+        "pool", policy="pool_then_pcp", proposal="lockless", blocks=2, latency_us=4000, **base | {"warm": 400}
+    )
     assert pcp["fallback_share"] == 1
+    assert silent["fallback_share"] < small["fallback_share"]
     assert both["fallback_share"] < small["fallback_share"]
 
 
@@ -278,7 +283,10 @@ def test_a_larger_pool_and_a_faster_refill_help() -> None:
         (lambda: flood(1, preload=3), "preload is 3; only flows of kind alloc"),
         (lambda: figures("pool", policy="mempool"), "unknown policy 'mempool'"),
         (lambda: figures("pool", blocks=0), "blocks is 0; expected at least 1"),
-        (lambda: figures("pool", policy="pool_then_pcp", proposal="lockless"), "is a function"),
+        (
+            lambda: run(flood(1), chain=Chain(replace(version("v5.11"), request=BY_PROPOSAL))),
+            "this machine serves none",
+        ),
         (lambda: figures("pcp_occupancy", gp_ms=-1), "gp_ns is -1000000"),
         (lambda: figures("block_demand", rate=-1.0), "a rate of -1.0 a second"),
     ],
