@@ -98,10 +98,10 @@ def mark(series: int, dot: Dot, scale: Scale) -> str:
 
 
 def track(series: int, dot: Dot, scale: Scale, marks: Mapping[str, float], alt: str) -> str:
-    """Draw the line of one point."""
+    """Draw the line of one point; what goes through all lines is a little longer, to meet that of the next."""
     grid = "".join(
-        f'<rect class="grid" x="{across(scale, at)}" y="0" width="1" height="22"/>' for at in ticks(scale)
-    ) + "".join(f'<rect class="goal" x="{across(scale, at)}" y="0" width="3" height="22"/>' for at in marks.values())
+        f'<rect class="grid" x="{across(scale, at)}" y="-5" width="1" height="32"/>' for at in ticks(scale)
+    ) + "".join(f'<rect class="goal" x="{across(scale, at)}" y="-5" width="3" height="32"/>' for at in marks.values())
     return (
         f'<svg role="img" aria-label="{escape(alt)}" class="s{series}" height="22">'
         f"{grid}{mark(series, dot, scale)}</svg>"
@@ -144,11 +144,12 @@ def dots(title: str, rows: Rows, scale: Scale, marks: Mapping[str, float] | None
         raise ValueError(f"{len(names)} series; expected at most {SERIES}")
     html, lines = [], [title]
     for label, row in rows.items():
-        html.append(f"<dt>{escape(label)}</dt>")
+        html.append(f"<dt>{escape(label)}</dt><dd>")
         for name, dot in row.items():
             alt = ", ".join(filter(None, (label, name if len(names) > 1 else ""))) + f": {dot.said}"
-            html.append(f"<dd>{track(names.index(name), dot, scale, marks, alt)}<span>{escape(dot.said)}</span></dd>")
+            html.append(f"{track(names.index(name), dot, scale, marks, alt)}<span>{escape(dot.said)}</span>")
             lines.append(f"  {alt}")
+        html.append("</dd>")
     html.append(f'<dd class="axis">{axis(scale)}</dd>')
     head = f'<p class="gfp-finding">{escape(title)}</p><p class="gfp-dots-key">{key_of(names, scale, marks)}</p>'
     return Picture(f'{head}<dl class="gfp-dots">{"".join(html)}</dl>', "\n".join(lines))
