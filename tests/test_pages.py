@@ -31,6 +31,9 @@ SHOWN = """() => [...document.querySelectorAll('.widget-html-content, .jupyter-w
     .filter(e => e.checkVisibility()).map(e => e.src || e.innerHTML).join('\\n')"""
 #: The same in words: scripts of the page add attributes to what is shown.
 SAID = SHOWN.replace("e.src || e.innerHTML", "e.src || e.textContent")
+#: The same once nothing changes it any more: a control may change several pictures, one after the other.
+SETTLED = f"""async () => {{ for (let before = null, now; ; before = now) {{
+    now = ({SAID})(); if (now === before) return now; await new Promise(done => setTimeout(done, 400)); }} }}"""
 SELECTS = ".jupyter-widgets select"
 # what needs a kernel is hidden here, and would not move anything
 HANDLES = ".jupyter-widgets .noUi-handle:not(.gfp-live-only *)"
@@ -293,7 +296,7 @@ def test_an_address_holds_what_was_chosen(visits: Visits, name: str) -> None:
     move_slider(page, page.locator(HANDLES).locator("visible=true").first, "the first slider")
     written = "moved => location.hash.startsWith('#set=') && location.hash.split(',').length === moved"
     page.wait_for_function(written, arg=len(selects) + 1)
-    chosen, shown = page.evaluate("location.hash"), page.evaluate(SAID)
+    shown, chosen = page.evaluate(SETTLED), page.evaluate("location.hash")
     assert chosen.startswith("#set=")
     page.goto("about:blank")
     again = visit.open(name + chosen)
