@@ -11,7 +11,7 @@ from pathlib import Path
 from gfpmodel.show.figures import room_figure, svg
 
 PICTURE = Path(__file__).resolve().parent.parent / "book/assets/room.svg"
-ALT = "__GFP_BITS_SHIFT of 13 kernels, as a range over their configurations, against the limit of 29"
+ALT = "__GFP_BITS_SHIFT of 12 kernels, as a range over their configurations, against the limit of 29"
 
 
 def main(argv: list[str]) -> int:

@@ -74,9 +74,15 @@ def folded(said: str, html: str) -> str:
     return f"<details><summary>{escape(said)}</summary>{html}</details>"
 
 
-def with_table(figure: Figure, alt: str, facts: Picture) -> Picture:
+def upright(figure: Figure, alt: str) -> str:
+    """Return a narrow figure as HTML: a phone shows it whole, and a wide column does not blow it up."""
+    drawn = svg(figure, alt).replace('style="', 'style="width: 100%; min-width: 0; ', 1)
+    return f'<figure style="max-width: 28rem">{drawn}</figure>'
+
+
+def with_table(drawn: str, facts: Picture) -> Picture:
     """Show a figure, and below it, folded up, the table of the same facts, which is also its text."""
-    return Picture(fitted(figure, alt) + folded("The same as a table", facts.html), facts.text)
+    return Picture(drawn + folded("The same as a table", facts.html), facts.text)
 
 
 CHECKED = MILESTONES[MILESTONES.index("v4.19") :]  #: the limit of 29 is not that of v4.4
@@ -84,7 +90,7 @@ CHECKED = MILESTONES[MILESTONES.index("v4.19") :]  #: the limit of 29 is not tha
 
 def room_figure() -> Figure:
     """Draw ``__GFP_BITS_SHIFT`` of each milestone, as a range over its configurations, against the limit of 29."""
-    figure = Figure(figsize=(5.4, 3.2), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(3.5, 4.1), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     names = ["the RFC" if "FAST_TRY" in kernel else kernel.split(" ")[0] for kernel in CHECKED]
     left_in = {kernel: MAX_BITS_SHIFT - max(v.shift for v in variants(kernel)) for kernel in CHECKED}
@@ -92,21 +98,23 @@ def room_figure() -> Figure:
     for at, kernel in enumerate(CHECKED):
         shifts = [v.shift for v in variants(kernel)]
         marker, colour = ("s", ORANGE) if kernel == rfc else ("o", BLUE)
-        axes.plot([at, at], [min(shifts), max(shifts)], color=GREY, linewidth=2, zorder=1)
-        axes.scatter([at], [min(shifts)], marker="_", s=90, color=GREY, zorder=2)
-        axes.scatter([at], [max(shifts)], marker=marker, s=60, color=colour, zorder=2)
+        axes.plot([min(shifts), max(shifts)], [at, at], color=GREY, linewidth=2, zorder=1)
+        axes.scatter([min(shifts)], [at], marker="|", s=90, color=GREY, zorder=2)
+        axes.scatter([max(shifts)], [at], marker=marker, s=60, color=colour, zorder=2)
         axes.annotate(
-            f"{left_in[kernel]} left", (at, max(shifts)), (0, 7), textcoords="offset points", ha="center", fontsize=8
+            f"{left_in[kernel]} left", (MAX_BITS_SHIFT, at), (6, 0), textcoords="offset points", va="center", fontsize=9
         )
-    axes.axhline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
-    limit = f"{MAX_BITS_SHIFT}: above it the radix tree's tags do not fit"
-    axes.annotate(limit, (0, MAX_BITS_SHIFT), (0, 4), textcoords="offset points", fontsize=8)
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
-    axes.set_ylim(22, 31)
-    axes.set_ylabel("__GFP_BITS_SHIFT")
+    axes.axvline(MAX_BITS_SHIFT, color="black", linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(22.5, 30.8)
+    axes.set_xticks(range(23, MAX_BITS_SHIFT + 1, 2))
+    axes.tick_params(axis="x", labelsize=9)
+    limit = f"above {MAX_BITS_SHIFT} the radix tree's tags do not fit"
+    axes.set_xlabel(f"__GFP_BITS_SHIFT;\n{limit}", fontsize=9)
     since = sorted({left_in[kernel] for kernel in today})
-    title = f"Bits left at worst:\n{left_in[rfc]} with the RFC (the square), {' or '.join(map(str, since))} since v6.1"
-    axes.set_title(title, fontsize=9, loc="left")
+    title = f"Bits left at worst: {left_in[rfc]} with the RFC\n(the square), {' or '.join(map(str, since))} since v6.1"
+    axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -120,4 +128,4 @@ def room() -> Picture:
     facts = table(["kernel", "lowest shift", "highest shift", "bits left at worst"], rows)
     ranges = "; ".join(f"{kernel} {low} to {high}" for kernel, low, high, _ in rows)
     alt = f"Range of __GFP_BITS_SHIFT over the configurations of each kernel, limit {MAX_BITS_SHIFT}: {ranges}"
-    return with_table(room_figure(), alt, facts)
+    return with_table(upright(room_figure(), alt), facts)

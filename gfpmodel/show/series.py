@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gfpmodel.show.figures import BLUE, ORANGE, with_table
+from gfpmodel.show.figures import BLUE, ORANGE, fitted, with_table
 from gfpmodel.show.pictures import Picture, table
 
 #: How each type's line is drawn: told apart without colour, too.
@@ -51,4 +51,4 @@ def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
     facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
     ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
     alt = f"Pages on one cpu's lists by type over time. {ranges}"
-    return with_table(lists_figure(panels), alt, facts)
+    return with_table(fitted(lists_figure(panels), alt), facts)
