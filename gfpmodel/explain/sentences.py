@@ -10,7 +10,7 @@ from gfpmodel.explain.situation import Situation, is_requests
 from gfpmodel.explain.slab import OWN_LOCKS
 from gfpmodel.explain.text import listed
 from gfpmodel.explain.waits import LOCKS_BY, class_of, is_map
-from gfpmodel.explain.ways import KFREE_LATER, NOT_THREADED, OPTION, Answer, Asked
+from gfpmodel.explain.ways import KFREE_AFTER, KFREE_LATER, NOT_THREADED, OPTION, WHILE_EMPTY, Answer, Asked
 
 #: What was asked for, as in ``WAYS``, where the call is not named.
 ASKED = {"pages": "A request for pages", "page free": "A free of pages"}
@@ -82,10 +82,10 @@ def why(at: Situation, by: str) -> str:
 
 
 def otherwise(at: Situation, request: Asked) -> str:
-    """Return what the other ways come to, in one sentence."""
-    it, name = at.it, at.kernel.name if at.kernel else "an unknown kernel"
+    """Return what the other ways come to, in a sentence for each outcome."""
+    name = at.kernel.name if at.kernel else "an unknown kernel"
     if not request.kinds:
-        return without_ways(it)
+        return without_ways(at.it)
     if not request.answers:
         return f"The model cannot say it: this request on {name}, or the context that forbids it, is not known."
     own = request.own
@@ -94,17 +94,23 @@ def otherwise(at: Situation, request: Asked) -> str:
     groups = {
         "nothing would be reported with {}": [one for one in own if one.clean],
         f"with {{}} there would be a report only if the handler is {NOT_THREADED}{nesting_on(handled)}": handled,
-        f"with {{}} it depends {depends(bad)}": [one for one in bad if one.at_times],
+        f"whether {{}} would be reported depends {depends(bad)}": [one for one in bad if one.at_times],
         "with {} there would be a report, too": [one for one in bad if not one.at_times],
         "{} would get no memory": [one for one in own if one.clean is None and one.known],
     }
-    said = [words.format(nouns(at, those)) for words, those in groups.items() if those]
+    said = [when_empty(those) + words.format(nouns(at, those)) for words, those in groups.items() if those]
     inside = [one for one in request.inside if one.way.gfp and not one.way.in_task]
     if inside and not any(one.at_times for one in inside):
-        said.append("no mask of the request for pages inside it changes that")
+        said.append(f"{when_empty(inside)}no other mask for the pages inside it changes that")
     unknown = request.known_kind != request.kinds[0]
     pages = f" for the pages inside it, as {request.call}() is not modelled there" * unknown
-    return f"On {name}, in that context{ALONE * at.it.hides_locks}{pages}, {'; '.join(said)}."
+    more = "".join(f" {words[0].upper()}{words[1:]}." for words in said[1:])
+    return f"On {name}, in that context{ALONE * at.it.hides_locks}{pages}, {said[0]}.{more}"
+
+
+def when_empty(those: Iterable[Answer]) -> str:
+    """Return the condition under which ways are reported, where a filled list changes it."""
+    return f"{WHILE_EMPTY}, " * any(one.when_empty for one in those)
 
 
 def without_ways(it: LockReport) -> str:
@@ -165,8 +171,10 @@ def by_whom(at: Situation) -> tuple[list[str], list[str]]:
 def nouns(at: Situation, ways: Iterable[Answer]) -> str:
     """Return ways in words; one of a task that does later what only slab's own lock forbade needs no other task."""
     callers, own = by_whom(at)
-    later = f"a free without the request under {listed(own)}" if own and not callers and at.level == "task" else ""
-    return listed([later if later and one.way == KFREE_LATER else one.way.noun for one in ways], "or")
+    alone = own and not callers and at.level == "task"
+    later = f"a free without the request under {listed(own)}"
+    here = {KFREE_LATER: later, KFREE_AFTER: "a kfree() after a grace period"}
+    return listed([here.get(one.way, one.way.noun) if alone else one.way.noun for one in ways], "or")
 
 
 def fitting(at: Situation, request: Asked, locks: str, alone: bool) -> str:

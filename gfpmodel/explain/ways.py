@@ -21,6 +21,7 @@ from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_re
 
 OPTION = "PROVE_RAW_LOCK_NESTING"
 EVERY_STATE = "in every state of slab"
+WHILE_EMPTY = "while this CPU's list is empty"
 NOT_THREADED = "IRQF_NO_THREAD, IRQF_PERCPU or IRQF_ONESHOT"  #: the flags of a handler that is never threaded
 NOLOCK_SINCE = (6, 15)  #: alloc_pages_nolock() and free_pages_nolock()
 _ASKS_PAGES = re.compile(r"_*(?:alloc_page|alloc_frozen|get_page_from|rmqueue|get_free_pages)")
@@ -44,6 +45,8 @@ class Way:
         """Return what it is called in a sentence."""
         if not self.in_task:
             return self.words
+        if self == KFREE_AFTER:
+            return "a kfree() made in a task after a grace period"
         return "an allocation made before in a task" if "before" in self.words else "a free made later in a task"
 
     def request(self, kernel: Kernel) -> Request:
@@ -58,6 +61,7 @@ class Way:
 ATOMIC, NOWAIT = "GFP_ATOMIC|__GFP_NOWARN", "GFP_NOWAIT|__GFP_NOWARN"
 KMALLOC_NOLOCK = Way("kmalloc_nolock()", "kmalloc_nolock")
 KFREE_LATER = Way("free later, in a task", "kfree", in_task=True)
+KFREE_AFTER = Way("kfree() after a grace period, in a task", "kfree", in_task=True)
 WAYS = {
     "pages": (
         Way("GFP_ATOMIC", gfp=ATOMIC),
@@ -81,7 +85,7 @@ WAYS = {
     "rcu": (
         Way("kfree_rcu() with a head", "kfree_rcu"),
         Way("kfree_rcu_nolock()", "kfree_rcu_nolock"),
-        KFREE_LATER,
+        KFREE_AFTER,
     ),
 }  #: by what was asked for
 
@@ -121,10 +125,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Answer:
-    """A way out with its outcomes, the worst first, by what decides: the option, off first, and the handler."""
+    """A way out with its outcomes, the worst first, by what decides: the option, off first, and the handler.
+
+    ``when_empty``: it is asked with this CPU's list empty, and with a filled one nothing would be reported.
+    """
 
     way: Way
     by: Mapping[Condition, tuple[Outcome, ...]]
+    when_empty: bool = False
 
     @property
     def clean(self) -> bool | None:
@@ -172,14 +180,15 @@ class Answer:
 
 def in_lines(answers: Iterable[Answer]) -> list[str]:
     """Return ways out in words, a line for those that come to the same, and one for the states of slab they name."""
-    found: dict[tuple[bool, str], list[str]] = {}
+    found: dict[tuple[bool, bool, str], list[str]] = {}
     named: dict[str, None] = {}
     for answer in answers:
-        found.setdefault((answer.way.in_task, answer.text()), []).append(answer.way.words)
+        found.setdefault((answer.way.in_task, answer.when_empty, answer.text()), []).append(answer.way.words)
         states = (state for one in answer.everything for state in one.states if state != EVERY_STATE)
         named |= {f"{state}: {means(cast(Call, answer.way.call), state)}": None for state in states}
     legend = [f"the states of slab: {'; '.join(named)}"] if named else []
-    return [f"{', '.join(ways)}: {words}" for (_, words), ways in found.items()] + legend
+    empty = f", {WHILE_EMPTY}"
+    return [f"{', '.join(ways)}{empty * when}: {words}" for (_, when, words), ways in found.items()] + legend
 
 
 def in_state(one: Outcome) -> str:
@@ -244,15 +253,18 @@ def outcome(answer: Verdict) -> str:
 
 
 @lru_cache(maxsize=1024)
-def outcomes(way: Way, kernel: Kernel, where: str, contended: bool) -> tuple[Outcome, ...]:
-    """Return what a way comes to in a context, in every state of slab that is known, the worst first."""
+def outcomes(way: Way, kernel: Kernel, where: str, contended: bool, pcp: str = "dry") -> tuple[Outcome, ...]:
+    """Return what a way comes to in a context, in every state of slab that is known, the worst first.
+
+    ``pcp`` is how this CPU's lists are where pages are asked for.
+    """
     if kernel.version < way.since:
         return (Outcome(f"{kernel.name} has none: it came with v{'.'.join(map(str, way.since))}", None),)
     if way.call and (reason := missing(way.call, kernel)):
         return (Outcome(reason, None),)
     found: dict[tuple[str, bool | None], list[str]] = {}
     for state in states(way.call, kernel) if way.call else ("",):
-        setup = Setup("full" if way.free else "dry", slab=state, contended=contended)
+        setup = Setup("full" if way.free else pcp, slab=state, contended=contended)
         found.setdefault(asked(way, kernel, place("task" if way.in_task else where), setup), []).append(state)
     said = [Outcome(words, clean, tuple(filter(None, which))) for (words, clean), which in found.items()]
     if len(said) == 1 and len(said[0].states) > 1:
@@ -322,4 +334,7 @@ def answers(
         if at.kernel and (where := where_of(at, cases, inside))
     }
     for way in ways:
-        yield Answer(way, merged({when: outcomes(way, *place) for when, place in places.items()}))
+        by = merged({when: outcomes(way, *place) for when, place in places.items()})
+        bad = any(one.clean is False for said in by.values() for one in said)
+        filled = [one for place in places.values() for one in outcomes(way, *place, pcp="warm")]
+        yield Answer(way, by, bool(way.gfp and not way.call and bad and all(one.clean for one in filled)))

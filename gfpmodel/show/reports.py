@@ -78,7 +78,7 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
     )
     key = '<i class="first"></i>free for this request <i class="middle"></i>CMA\'s <i class="last"></i>must stay free'
     head = f'<p class="gfp-finding">{escape(title)}</p><p class="gfp-shares-key">{key}<b></b>{KEY_OF_LINE}</p>'
-    end = f'<p class="gfp-key">A bar as wide as the frame is {most:,} pages; what is more is cut off.</p>'
+    end = f'<p class="gfp-key">The frame is {most:,} pages wide; a longer bar is cut off.</p>'
     text = "\n".join([title, *(f"  {name}: {said}" for name, _, said in rows)])
     return Picture(f'{head}<dl class="gfp-shares">{body}</dl>{end}', text)
 

@@ -422,7 +422,8 @@ def test_every_lock_that_forbids_to_sleep_is_named(held: tuple[str, ...], counts
 ALLOCATES, FREES = ("__might_resched", "__alloc_pages", "example"), ("free_pcppages_bulk", "free_unref_page", "example")
 UNTOLD = sleeping("6.6.10", state(1), "(&a->raw){....}-{2:2}", chain=ALLOCATES)
 BOTH_WAYS = (
-    "GFP_ATOMIC, GFP_NOWAIT, mask 0: without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
+    "GFP_ATOMIC, GFP_NOWAIT, mask 0, while this CPU's list is empty: "
+    "without PROVE_RAW_LOCK_NESTING: page; nothing is reported; "
     "with it: page; invalid wait context on &zone->lock in __rmqueue_pcplist"
 )
 
@@ -469,8 +470,9 @@ TELLS = "\n".join(
 )
 def test_another_report_of_the_same_boot_may_tell_the_option(text: str, told: bool | None) -> None:
     (one,) = [one for one in explain(text) if one["kind"] == "sleeping_function"]
-    atomic = "page; nothing is reported" if told is None else "page; invalid wait context on &zone->lock"
-    assert one["otherwise"][0].startswith(f"GFP_ATOMIC, GFP_NOWAIT, mask 0: {atomic}") == (told is not False)
+    page = ", while this CPU's list is empty: page; invalid wait context on &zone->lock"
+    atomic = ": page; nothing is reported" if told is None else page
+    assert one["otherwise"][0].startswith(f"GFP_ATOMIC, GFP_NOWAIT, mask 0{atomic}") == (told is not False)
     assert any("another report of this boot" in said for said in one["remarks"]) == (told is not False)
     assert (one["otherwise"][0] == BOTH_WAYS) == (told is False)
 
@@ -487,7 +489,7 @@ def test_the_other_ways_of_a_page_free_are_frees(function: str) -> None:
 def test_a_free_that_an_allocation_makes_is_the_allocations() -> None:
     chain = ("free_pcppages_bulk", "drain_pages", "__alloc_pages_slowpath", "__alloc_pages", "example")
     one = wanting("6.6.10", "(&zone->lock){-.-.}-{3:3}", 5, "(&a->raw){....}-{2:2}", *chain)
-    assert one["otherwise"][0].startswith("GFP_ATOMIC, GFP_NOWAIT, mask 0:")
+    assert one["otherwise"][0].startswith("GFP_ATOMIC, GFP_NOWAIT, mask 0, while")
 
 
 @pytest.mark.parametrize("kind", ["sleeping", "scheduling"])
@@ -527,8 +529,9 @@ def test_the_sentences_name_what_was_asked_what_forbids_and_what_to_do() -> None
         "asked": "A request for pages came to a point in include/linux/sched/mm.h where it may sleep, "
         "in a task with preemption off.",
         "why": "Nobody may sleep while &a->raw is held.",
-        "otherwise": "On 6.6.10, in that context, nothing would be reported with an allocation made before in a task; "
-        "with GFP_ATOMIC, GFP_NOWAIT or mask 0 it depends on PROVE_RAW_LOCK_NESTING, which this report does not tell.",
+        "otherwise": "On 6.6.10, in that context, nothing would be reported with an allocation made before in a task. "
+        "While this CPU's list is empty, whether GFP_ATOMIC, GFP_NOWAIT or mask 0 would be reported depends on "
+        "PROVE_RAW_LOCK_NESTING, which this report does not tell.",
         "so": "So: GFP_ATOMIC, GFP_NOWAIT or mask 0 if &a->raw is a spinlock_t; "
         "if it is a raw_spinlock_t, nothing but an allocation made before in a task, where &a->raw is not held.",
     }
@@ -620,6 +623,15 @@ def test_what_slab_is_not_known_for_is_answered_by_the_pages_inside(chain: tuple
     assert said["so"].startswith("So: what fits this context is GFP_ATOMIC, GFP_NOWAIT")
 
 
+@pytest.mark.parametrize(("release", "when"), [("6.12.30-rt10", True), ("5.10.200-rt17", False)])
+def test_a_filled_list_is_a_condition_only_where_it_changes_the_answer(release: str, when: bool) -> None:
+    """PREEMPT_RT of 2020 took a sleeping lock for its lists, too."""
+    chain = ("rt_spin_lock", "get_page_from_freelist", "__alloc_pages", "example_irq")
+    said = one_of(sleeping(release, state(0x10000, irqs_off=1), chain=chain))["summary"]["otherwise"]
+    assert "there would be a report, too." in said
+    assert ("While this CPU's list is empty, with GFP_ATOMIC" in said) == when
+
+
 @pytest.mark.parametrize(("release", "count"), [("6.12.10", 0x10000), ("7.3.2", 0x1000000)])
 def test_a_handler_that_could_be_threaded_may_wait_for_a_spinlock(release: str, count: int) -> None:
     """Lockdep takes the handler that request_irq() was told of for a thread's, unless its flags forbid one."""
@@ -648,8 +660,10 @@ def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> 
     assert masks
     assert all("invalid wait context on &zone->lock" in words for words in masks)
     assert not any(words.startswith("allocate before") for words in one["otherwise"])
-    assert one["summary"]["otherwise"].endswith("; no mask of the request for pages inside it changes that.")
-    assert one["summary"]["so"].endswith("what is left is a free without the request under krc.lock.")
+    assert one["summary"]["otherwise"].endswith(
+        " While this CPU's list is empty, no other mask for the pages inside it changes that."
+    )
+    assert one["summary"]["so"].endswith("what is left is a kfree() after a grace period.")
 
 
 @pytest.mark.parametrize(
