@@ -22,11 +22,12 @@ from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 
 BEHIND = "▾"
-PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or unsafe")
+PARTS = ("silent, a page each time", "silent, NULL at least once", "reported, hangs or unsafe")
 KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. For 0 of N it ends at 3 of N. A dash is a gap, and says why."
+    "does not reach the best one's. For 0 of N it ends at 3 of N. A gap says why."
 )
+UNMARKED = " Columns without a mark have cells of different kinds."
 
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:
@@ -55,6 +56,8 @@ def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column], w
     row = card.rows[names[0]]
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
     named = "<br>".join(f"{escape(spoken(name))} {said_html(name, what)}" for name in names)
+    if len(names) > 1 and not set(names) & set(what):
+        named = f"{escape(', '.join(map(spoken, names)))}<small>the same for these {len(names)}</small>"
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
@@ -112,7 +115,7 @@ def score_picture(
         + key_html(PARTS) * drawn
         + f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<p class="gfp-key">{KEY}</p>'
+        f'<p class="gfp-key">{KEY}{UNMARKED * any(not column.better for column in columns)}</p>'
     )
     rows = []
     for group in groups:

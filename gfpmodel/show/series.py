@@ -20,7 +20,7 @@ Samples = Sequence[Mapping[str, float]]
 
 def lists_figure(panels: Mapping[str, Samples]) -> Figure:
     """Draw a panel for each trace, all to one scale: pages on each list against seconds, and where one was empty."""
-    figure = Figure(figsize=(5.2, 1.45 * len(panels) + 0.5), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(4.1, 1.2 * len(panels) + 0.5), facecolor="white", layout="constrained")
     rows = figure.subplots(len(panels), squeeze=False, sharey=True)[:, 0]
     for axes, (name, samples) in zip(rows, panels.items(), strict=True):
         seconds = [(sample["t_ms"] - samples[0]["t_ms"]) / 1000 for sample in samples]
@@ -51,4 +51,5 @@ def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
     facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
     ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
     alt = f"Pages on one cpu's lists by type over time. {ranges}"
-    return with_table(lists_figure(panels), alt, facts)
+    shown = with_table(lists_figure(panels), alt, facts)
+    return Picture(shown.html.replace("<figure>", '<figure class="gfp-narrow">', 1), shown.text)
