@@ -109,7 +109,7 @@ def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
     assert not page.locator("#take").is_visible()
     page.locator("#context").select_option("task")
     page.locator("#order").select_option("1")
-    answered(page, "order 1, in task")
+    answered(page, "2 pages, in a task")
 
 
 def test_two_cases_side_by_side(visit) -> None:
@@ -209,7 +209,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page.route(of_order_1, hold)
     page.locator("#order").select_option("1")
     page.locator("#order").select_option("2")
-    answered(page, "order 2")
+    answered(page, "4 pages")
     there = page.url
     with page.expect_response(of_order_1) as late:
         held[0].continue_()
@@ -217,7 +217,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page.wait_for_timeout(100)  # ms: it would be on the page by now
     assert "order=2" in there
     assert page.url == there
-    answered(page, "order 2")
+    answered(page, "4 pages")
 
 
 def test_a_browser_that_does_not_copy(visit) -> None:
