@@ -27,7 +27,6 @@ KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
     "does not reach the best one's. For 0 of N it ends at 3 of N. A gap says why."
 )
-UNMARKED = " Columns without a mark have cells of different kinds."
 
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:
@@ -66,6 +65,12 @@ def said_html(name: str, what: Mapping[str, str]) -> str:
     if name in what:
         return f"<small>{escape(what[name])}</small>"
     return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
+
+
+def unmarked(columns: Sequence[Column]) -> str:
+    """Say which columns have no order, so that none of their cells is behind."""
+    titles = " and ".join(f"“{escape(column.title)}”" for column in columns if not column.better)
+    return f" No mark stands under {titles}, whose cells are of different kinds." * bool(titles)
 
 
 def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, list[str]]]:
@@ -115,7 +120,7 @@ def score_picture(
         + key_html(PARTS) * drawn
         + f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<p class="gfp-key">{KEY}{UNMARKED * any(not column.better for column in columns)}</p>'
+        f'<p class="gfp-key">{KEY}{unmarked(columns)}</p>'
     )
     rows = []
     for group in groups:
