@@ -22,7 +22,7 @@ from gfpmodel.sim.grids import GRIDS, SEEDS, grid_file, load_grid
 from gfpmodel.sim.statistics import Interval, interval, share
 from gfpmodel.sim.sweeps import Row, Sweep, run_sweep
 
-GAP = "-"
+GAP = "gap:"
 TENANT_RATE = 200_000.0  #: the experiment's default, pages a second and cpu
 NESTING, RT = "PROVE_RAW_LOCK_NESTING", "PREEMPT_RT 2020"
 DEFERRED = "v5.11"  #: the kernel whose cache the row deferred_refill stands for
@@ -197,7 +197,7 @@ def read_cross(results: Results, row: Rule, _: float) -> Score:
     Where it fails for ever the share is the length of the run and no property of the row.
     """
     if row.runs == "work":
-        return gap("not asked: it waits for its worker")
+        return gap("not asked, as it waits for its worker")
     rows = chosen(results["cross_cpu"], proposal=row.name, frees_on="next")
     score = on_mainline(failures(rows, "asker", "cross_cpu, frees on the next cpu, nobody refills"), row)
     if row.refill == "trylock" and score.value:
@@ -224,8 +224,10 @@ def read_recorded(results: Results, row: Rule, _: float) -> Score:
     if row.refill == "no":
         dry = [float(r["kernel_share"]) for r in said]
         source = f"requests that found their list empty on a booted v6.1: {len(said)} workloads, {asked:,} requests"
-        with_dma = max(100 * (int(r["kernel"]) + int(r["kernel_dma"])) / int(r["requests"]) for r in said)
-        text = f"{ends(dry)} in the main zone (DMA32); up to {with_dma:.2g} % with zone DMA"
+        text = f"{ends(dry)} in the main zone (DMA32)"
+        if row.scan[0] is None and row.watermark != "none":  # others look where no trace does, or pass no mark
+            with_dma = max(100 * (int(r["kernel"]) + int(r["kernel_dma"])) / int(r["requests"]) for r in said)
+            text += f"; up to {with_dma:.2g} % with zone DMA"
         return Score(Interval(median(dry), min(dry), max(dry)), source, "%", "measured", text=text)
     if row.refill == "trylock":
         return gap("a trace does not say who held the lock")

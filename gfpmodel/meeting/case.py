@@ -20,7 +20,7 @@ from gfpmodel.gfp.layouts import MILESTONES, kernel_name, parse_config
 from gfpmodel.locking import Kernel, Verdict, make_kernel
 from gfpmodel.locking.command import Question, ask, locks_of
 from gfpmodel.locking.machine import PCP, ready
-from gfpmodel.locking.spoken import UNSAFE
+from gfpmodel.locking.spoken import PLACES, UNSAFE
 from gfpmodel.locking.step import Taken
 from gfpmodel.locking.verdict import lists_of, on_engine, tries
 from gfpmodel.mm import Rule
@@ -141,7 +141,11 @@ class Case:
     def title(self) -> str:
         """Return the case in one line."""
         asked = self.gfp or f"proposal {self.proposal}"
-        return f"{asked}, order {self.order}, in {self.context or 'task'}"
+        size = f"{1 << self.order} pages" if self.order else "one page"
+        where = self.context or "task"
+        words = PLACES.get(where, where)
+        place = f"in {where}" if words == where else words if words.startswith("in ") else f"while {words}"
+        return f"{asked}, {size}, {place}"
 
     @property
     def setting(self) -> tuple[str, str]:
@@ -257,6 +261,19 @@ def modelled(kernel: Kernel, case: Case) -> Kernel:
 def is_mask(rule: Rule) -> bool:
     """Return whether a row changes nothing: it asks with a mask that exists, under the locks as they are."""
     return replace(ORDINARY, name=rule.name, title=rule.title, request=rule.request) == rule
+
+
+#: Since when mainline has the code of a row that is no mask.
+MERGED = {"deferred_refill": (5, 11), "trylock": (6, 15)}
+
+
+def added(case: Case, kernel: Kernel) -> bool:
+    """Return whether the kernel does not have the code that serves the case's proposal, so that the model adds it."""
+    if case.gfp or is_mask(PROPOSALS[case.proposal]):
+        return False
+    if case.proposal in MERGED:
+        return kernel.version < MERGED[case.proposal]
+    return not (case.proposal == "fast_try" and kernel.name == PATCHED)
 
 
 def way_of(found: Verdict, pcp: str) -> Picture:
@@ -418,8 +435,9 @@ def page(got: Answer) -> dict[str, str]:
     parts = [("Locks, from the bottom up", locks(found), warning(found))]
     if LOADS[case.load].name:
         parts.append(("Failure and cost", under(got), load_key(got)))
+    does = "would do with that code" if added(case, found.kernel) else "does"
     folded = [
-        (f"Path: what {found.kernel.release} does, step by step", got.way),
+        (f"Path: what {found.kernel.release} {does}, step by step", got.way),
         ("The command that repeats it", to_repeat(lines)),
     ]
     return {
@@ -484,8 +502,14 @@ def better_of(mine: Answer, other: Answer) -> str:
         return f"Neither is better here: each {STANDS[stand[0]]}."
     ranks = list(STANDS)
     better, worse = ("A", "B") if ranks.index(stand[0]) < ranks.index(stand[1]) else ("B", "A")
-    words = dict(zip("AB", (STANDS[one] for one in stand), strict=True))
+    words = {letter: ended(got.found) for letter, got in zip("AB", (mine, other), strict=True)}
     return f"{better}: it {words[better]}. {worse} {words[worse]}."
+
+
+def ended(found: Verdict) -> str:
+    """Return how a verdict stands; of one that is reported, what it gets as well."""
+    got = {"page": ", and gets its page", "NULL": ", and gets NULL"}.get(found.result or "", "")
+    return STANDS[status(found)] + got * (status(found) == "reported")
 
 
 def warning(found: Verdict) -> str:
@@ -508,6 +532,8 @@ def _block(got: Answer) -> Iterator[list[str]]:
     yield labelled("question", f"What becomes of {case.title}?")
     if not case.gfp:
         yield labelled("", PROPOSALS[case.proposal].title)
+        if added(case, found.kernel):
+            yield labelled("", "This kernel does not have that code; the model adds it.")
     for label, text in zip(("setting", ""), case.setting, strict=True):
         yield labelled(label, text)
     yield labelled("result", result(found))

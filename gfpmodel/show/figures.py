@@ -63,12 +63,6 @@ def own_ids(body: str, alt: str) -> str:
     return re.sub(r"#([\w-]+)", lambda m: f"#{names.get(m[1], m[1])}", body)
 
 
-def fitted(figure: Figure, alt: str) -> str:
-    """Return a figure as HTML as wide as the column; on a phone it scrolls in its own box."""
-    drawn = svg(figure, alt).replace('style="', 'style="width: 100%; ', 1)
-    return f"<figure>{drawn}</figure>"
-
-
 def folded(said: str, html: str) -> str:
     """Return what a figure shows once more in words, folded up under a title."""
     return f"<details><summary>{escape(said)}</summary>{html}</details>"
@@ -76,7 +70,7 @@ def folded(said: str, html: str) -> str:
 
 def upright(figure: Figure, alt: str) -> str:
     """Return a narrow figure as HTML: a phone shows it whole, and a wide column does not blow it up."""
-    drawn = svg(figure, alt).replace('style="', 'style="width: 100%; min-width: 0; ', 1)
+    drawn = svg(figure, alt).replace('style="', 'style="width: 100%; ', 1)
     return f'<figure style="max-width: 28rem">{drawn}</figure>'
 
 

@@ -25,11 +25,11 @@ SIGNS = {
 Rows = Mapping[str, Mapping[str, Verdict]]
 
 
-def summary_picture(rows: Rows, opens: tuple[str, str] | None = None, name: str = "place") -> Picture:
+def summary_picture(rows: Rows, opens: tuple[str, str] | None = None, name: str = "place", title: str = "") -> Picture:
     """Show verdicts as a grid: a line for each place, a column for each way to ask, and the path of the chosen cell.
 
     Arguments: the verdicts by place and way, every place with the same ways; the place and way on which it opens, the
-    first if none is given; the name of the group of buttons, its own in a page.
+    first if none is given; the name of the group of buttons, its own in a page; what is to be seen, as the title.
     """
     ways = unique(way for row in rows.values() for way in row)
     first = opens or next((place, way) for place, row in rows.items() for way in row)
@@ -45,10 +45,12 @@ def summary_picture(rows: Rows, opens: tuple[str, str] | None = None, name: str 
     said = "".join(panel(cell, rows[place][way], place, way) for (place, way), cell in cells.items())
     facts = table(["", *ways], [(place, *(status(row[way]) for way in ways)) for place, row in rows.items()])
     return Picture(
-        f'<style>{chosen} {{ display: block; }}</style><div class="gfp-places">'
+        f"<style>{chosen} {{ display: block; }}</style>"
+        + f'<p class="gfp-finding">{escape(title)}</p>' * bool(title)
+        + f'<div class="gfp-places">'
         f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
         f'<div aria-live="polite">{said}</div></div>',
-        facts.text,
+        f"{title}\n" * bool(title) + facts.text,
     )
 
 

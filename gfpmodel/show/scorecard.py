@@ -22,10 +22,10 @@ from gfpmodel.show.widgets import FULL, LABEL, linked, pane
 from gfpmodel.sim.grids import GRIDS
 
 BEHIND = "▾"
-PARTS = ("silent, a page each time", "silent, but sometimes NULL", "reported, hangs or unsafe")
+PARTS = ("silent, a page each time", "silent, NULL at least once", "reported, hangs or unsafe")
 KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. For 0 of N it ends at 3 of N. A dash is a gap, and says why."
+    "does not reach the best one's. For 0 of N it ends at 3 of N. A gap says why."
 )
 
 
@@ -55,6 +55,8 @@ def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column], w
     row = card.rows[names[0]]
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
     named = "<br>".join(f"{escape(spoken(name))} {said_html(name, what)}" for name in names)
+    if len(names) > 1 and not set(names) & set(what):
+        named = f"{escape(', '.join(map(spoken, names)))}<small>the same for these {len(names)}</small>"
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
@@ -63,6 +65,12 @@ def said_html(name: str, what: Mapping[str, str]) -> str:
     if name in what:
         return f"<small>{escape(what[name])}</small>"
     return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
+
+
+def unmarked(columns: Sequence[Column]) -> str:
+    """Say which columns have no order, so that none of their cells is behind."""
+    titles = " and ".join(f"“{escape(column.title)}”" for column in columns if not column.better)
+    return f" No mark stands under {titles}, whose cells are of different kinds." * bool(titles)
 
 
 def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, list[str]]]:
@@ -112,7 +120,7 @@ def score_picture(
         + key_html(PARTS) * drawn
         + f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<p class="gfp-key">{KEY}</p>'
+        f'<p class="gfp-key">{KEY}{unmarked(columns)}</p>'
     )
     rows = []
     for group in groups:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gfpmodel.show.figures import BLUE, ORANGE, fitted, with_table
+from gfpmodel.show.figures import BLUE, ORANGE, upright, with_table
 from gfpmodel.show.pictures import Picture, table
 
 #: How each type's line is drawn: told apart without colour, too.
@@ -20,7 +20,7 @@ Samples = Sequence[Mapping[str, float]]
 
 def lists_figure(panels: Mapping[str, Samples]) -> Figure:
     """Draw a panel for each trace, all to one scale: pages on each list against seconds, and where one was empty."""
-    figure = Figure(figsize=(5.2, 1.45 * len(panels) + 0.5), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(4.1, 1.2 * len(panels) + 0.5), facecolor="white", layout="constrained")
     rows = figure.subplots(len(panels), squeeze=False, sharey=True)[:, 0]
     for axes, (name, samples) in zip(rows, panels.items(), strict=True):
         seconds = [(sample["t_ms"] - samples[0]["t_ms"]) / 1000 for sample in samples]
@@ -51,4 +51,4 @@ def lists_over_time(panels: Mapping[str, Samples]) -> Picture:
     facts = table(["trace", "list", "least", "median", "most", "times empty", "samples"], rows)
     ranges = "; ".join(f"{name} {which} {least} to {most}" for name, which, least, _, most, _, _ in rows)
     alt = f"Pages on one cpu's lists by type over time. {ranges}"
-    return with_table(fitted(lists_figure(panels), alt), facts)
+    return with_table(upright(lists_figure(panels), alt), facts)

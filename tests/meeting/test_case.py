@@ -268,14 +268,18 @@ def test_a_load_counts_where_both_cases_are_under_it() -> None:
 @pytest.mark.parametrize(
     ("mine", "other", "said"),
     [
-        (Case(), Case(proposal="trylock"), "B: it gets its page, and nothing is printed. A is reported."),
+        (
+            Case(),
+            Case(proposal="trylock"),
+            "B: it gets its page, and nothing is printed. A is reported, and gets its page.",
+        ),
         (
             Case(proposal="trylock"),
             Case(proposal="fast_try"),
             "A: it gets its page, and nothing is printed. B gets NULL",
         ),
         (Case(), Case(proposal="gfp0"), "Neither is better here: each is reported."),
-        (Case(context="zone_lock"), Case(), "B: it is reported. A never returns"),
+        (Case(context="zone_lock"), Case(), "B: it is reported, and gets its page. A never returns"),
     ],
 )
 def test_a_or_b(mine: Case, other: Case, said: str) -> None:

@@ -54,7 +54,7 @@ def answered(page: Page, text: str) -> None:
 
 def test_a_case_by_keyboard(visit) -> None:
     page = visit()
-    answered(page, "proposal nowait, order 0, in raw: page; ✕ Invalid wait context")
+    answered(page, "proposal nowait, one page, while a raw spinlock is held: page; ✕ Invalid wait context")
     assert "token" not in page.url
     page.locator("#request").focus()
     page.keyboard.type("gfp0")
@@ -65,13 +65,13 @@ def test_a_case_by_keyboard(visit) -> None:
     page.keyboard.type("hrt_raw")
     page.locator("#config").focus()
     page.keyboard.press("ArrowUp")
-    answered(page, "proposal gfp0, order 1, in hrt_raw: page; nothing is printed")
+    answered(page, "proposal gfp0, 2 pages, in a hard interrupt that holds a raw spinlock: page; nothing is printed")
     page.keyboard.press("ArrowDown")
-    answered(page, "proposal gfp0, order 1, in hrt_raw: page; ✕ Invalid wait context")
+    answered(page, "2 pages, in a hard interrupt that holds a raw spinlock: page; ✕ Invalid wait context")
     assert "BUG: Invalid wait context" in page.locator("#shown").inner_text()
     before, there = page.locator("#shown").inner_html(), page.url
     page.reload()
-    answered(page, "proposal gfp0, order 1")
+    answered(page, "proposal gfp0, 2 pages")
     assert page.locator("#shown").inner_html() == before
     page.locator("#copy").focus()
     page.keyboard.press("Enter")
@@ -80,7 +80,7 @@ def test_a_case_by_keyboard(visit) -> None:
     assert copied == page.locator("#block").inner_text()
     assert "python -m gfpmodel verdict --proposal=gfp0" in copied
     page.go_back()
-    answered(page, "proposal gfp0, order 1, in hrt_raw: page; nothing is printed")
+    answered(page, "proposal gfp0, 2 pages, in a hard interrupt that holds a raw spinlock: page; nothing is printed")
     page.go_forward()
     answered(page, "✕ Invalid wait context")
     assert page.url == there
@@ -88,7 +88,7 @@ def test_a_case_by_keyboard(visit) -> None:
 
 def test_a_stack_of_ones_own(visit) -> None:
     page = visit()
-    answered(page, "order 0")
+    answered(page, "one page")
     page.locator("#context").select_option("own")
     page.get_by_text("Type your stack").wait_for()
     page.locator("#context").press("Tab")
@@ -109,22 +109,22 @@ def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
     assert not page.locator("#take").is_visible()
     page.locator("#context").select_option("task")
     page.locator("#order").select_option("1")
-    answered(page, "order 1, in task")
+    answered(page, "2 pages, in a task")
 
 
 def test_two_cases_side_by_side(visit) -> None:
     page = visit()
     choice = page.locator("#choice")
-    answered(page, "proposal nowait, order 0, in raw: page; ✕ Invalid wait context")
+    answered(page, "proposal nowait, one page, while a raw spinlock is held: page; ✕ Invalid wait context")
     assert choice.inner_text().startswith("B: it gets its page")
-    assert page.locator("#beside").inner_text().startswith("B: proposal trylock, order 0, in raw: page")
+    assert page.locator("#beside").inner_text().startswith("B: proposal trylock, one page, while a raw")
     page.locator("#swap").click()
-    answered(page, "proposal trylock, order 0, in raw: page")
+    answered(page, "proposal trylock, one page, while a raw spinlock is held: page")
     assert choice.inner_text().startswith("A: it gets its page")
     page.locator("#keep").click()
     page.locator("#beside", has_text="B: proposal trylock").wait_for()
     page.locator("#request").select_option("proposal:fast_try")
-    answered(page, "proposal fast_try, order 0, in raw: NULL")
+    answered(page, "proposal fast_try, one page, while a raw spinlock is held: NULL")
     assert choice.inner_text().startswith("B: it gets its page, and nothing is printed. A gets NULL")
     page.reload()
     page.locator("#beside", has_text="B: proposal trylock").wait_for()
@@ -158,7 +158,7 @@ REPORT = next((ROOT / "tests" / "data" / "reports").glob("11*.txt")).read_text(e
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
 def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
     page = visit(color_scheme=scheme, viewport={"width": width, "height": 900}, allowed="400")
-    answered(page, "order 0")
+    answered(page, "one page")
     there = page.url
     page.locator("#paste summary").focus()
     page.keyboard.press("Enter")
@@ -184,12 +184,12 @@ LOCKS = next((ROOT / "tests" / "data" / "reports").glob("21*.txt")).read_text(en
 
 def test_a_report_leads_to_its_case(visit) -> None:
     page = visit()
-    answered(page, "order 0")
+    answered(page, "one page")
     page.locator("#paste summary").click()
     page.locator("#printed").fill(LOCKS)
     page.locator("#report button").click()
     page.locator("#cases a").click()
-    answered(page, "GFP_NOWAIT|__GFP_NOWARN, order 0, in raw_irqsave:ft_raw: page; ✕ Invalid wait context")
+    answered(page, "GFP_NOWAIT|__GFP_NOWARN, one page, in raw_irqsave:ft_raw: page; ✕ Invalid wait context")
     assert "kernel=5.9.1" in page.url
     assert page.locator("#kernel").input_value() == "5.9.1"
     page.locator("#pcp").select_option("warm")  # the report's kernel stays, whatever else is chosen
@@ -199,7 +199,7 @@ def test_a_report_leads_to_its_case(visit) -> None:
 
 def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page = visit()
-    answered(page, "order 0")
+    answered(page, "one page")
     held: list[Route] = []
     of_order_1 = re.compile(r"/case\.json\?.*order=1&")
 
@@ -209,7 +209,7 @@ def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page.route(of_order_1, hold)
     page.locator("#order").select_option("1")
     page.locator("#order").select_option("2")
-    answered(page, "order 2")
+    answered(page, "4 pages")
     there = page.url
     with page.expect_response(of_order_1) as late:
         held[0].continue_()
@@ -217,12 +217,12 @@ def test_a_late_answer_does_not_replace_a_newer_one(visit) -> None:
     page.wait_for_timeout(100)  # ms: it would be on the page by now
     assert "order=2" in there
     assert page.url == there
-    answered(page, "order 2")
+    answered(page, "4 pages")
 
 
 def test_a_browser_that_does_not_copy(visit) -> None:
     page = visit()
-    answered(page, "order 0")
+    answered(page, "one page")
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     page.locator("#copy").click()
     page.get_by_text("the text is selected").wait_for()

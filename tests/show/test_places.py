@@ -47,3 +47,9 @@ def test_every_button_opens_the_path_of_its_verdict() -> None:
 def test_it_opens_on_the_cell_that_is_asked_for() -> None:
     html = summary_picture(rows(), ("zone->lock held", "the flag")).html
     assert re.findall(r'id="([^"]+)"[^>]* checked', html) == ["place-0-1"]
+
+
+def test_its_title_says_what_is_to_be_seen() -> None:
+    shown = summary_picture(rows(), title="mask 0 is reported & hangs")
+    assert shown.text.startswith("mask 0 is reported & hangs\n")
+    assert '<p class="gfp-finding">mask 0 is reported &amp; hangs</p>' in shown.html
