@@ -164,8 +164,11 @@ class Contexts(Written):
     def text(self) -> Iterable[str]:
         """Return the table: a stack is written out where it is not the name itself."""
         stacks = ((name, ">".join(stack)) for name, stack in STACKS.items())
-        rows = ((code(name), PLACES[name], code(stack) if stack != name else "") for name, stack in stacks)
-        return table(("name", "who asks", "written as a stack, if it differs"), rows)
+        rows = (
+            (code(name), PLACES[name] + (f": {code(stack)}" if stack not in (name, "") else ""))
+            for name, stack in stacks
+        )
+        return table(("name", "who asks: the stack"), rows)
 
 
 class Drawn(SphinxDirective, ABC):

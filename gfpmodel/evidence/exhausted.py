@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.evidence.later import BOOT618
-from gfpmodel.evidence.measured import Line, Row, numbers, read_rows, spread
+from gfpmodel.evidence.measured import Line, Row, numbers, read_rows
 from gfpmodel.gfp import encode, layout
 from gfpmodel.io.procfs import read_proc
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
@@ -29,6 +29,7 @@ KERNEL = "v6.18"
 ZONES = {ZONE_DMA: "DMA", ZONE_DMA32: "DMA32"}
 MASKS = {"gfp0": "none", "NOWAIT": "GFP_NOWAIT|__GFP_NOWARN", "ATOMIC": "GFP_ATOMIC|__GFP_NOWARN"}
 NOLOCK = "NL"
+MANY = 64  #: pages; the count of free pages is late by fewer in these guests
 BLOCK = 1 << 10  #: pages of a pageblock there, and what one claim of a block adds to the boost
 COLUMNS = ("got", "order", *(f"{zone}_{what}" for zone in ZONES.values() for what in
            ("free_before", "min", "boost", "reserve")))  # fmt: skip
@@ -82,13 +83,36 @@ class Exhaustion:
         return self.recorded.got == self.boosted.got
 
     @property
+    def came(self) -> int:
+        """Return how many pages more were free or listed after the run than before it, less those that it got."""
+        row, (there, were) = self.row, ([f"{zone}_{when}" for zone in ZONES.values()] for when in ("after", "before"))
+        taken = self.recorded.got << int(row["order"])
+        return sum(map(self.pages, there)) + taken - sum(map(self.pages, were))
+
+    def pages(self, when: str) -> int:
+        """Return the pages of a zone that were free or on the lists, as in DMA_before."""
+        zone, _, word = when.partition("_")
+        return int(self.row[f"{zone}_free_{word}"]) + int(self.row[f"{zone}_pcp_{word}"].split(":")[0])
+
+    @property
+    def why_lists(self) -> str:
+        """Return why a list ends otherwise than recorded, empty if none does, or if `why` says so already."""
+        if self.recorded.lists in (self.boosted.lists, self.plain.lists):
+            return ""
+        if self.came > MANY:
+            return f"somebody freed pages meanwhile: {self.came} more were there afterwards than the run accounts for"
+        return "the last refill took what was left, and the kernel's count of free pages is late by a few"
+
+    @property
     def why(self) -> str:
         """Return why the number could not be predicted, empty if it was."""
         got = self.recorded.got
         if self.predicted:
             return ""
         if self.boosted.got < got <= self.lagging.got:
-            return "the kernel's count of free pages is late by up to its threshold for each cpu"
+            return "the kernel's count of free pages is late by up to its threshold for each CPU"
+        if got == self.plain.got:
+            return "as without a boost: the one that was read afterwards came too late to count"
         if self.boosted.got < got <= self.plain.got:
             return "the boost came during the run; when is not recorded, nor how the free pages lay"
         return "not explained by boost or count: pages came or went meanwhile"
@@ -225,8 +249,8 @@ def summary(found: Sequence[Exhaustion]) -> Row:
         "blocks until the first NULL",
         BOOT618,
         "asked with interrupts off, nothing given back",
-        spread(one.recorded.got for one in found),
-        f"the same in {len(found) - len(missed)}; {100 * min(apart):+.2f} to {100 * max(apart):+.2f} % of each",
+        f"{min(one.recorded.got for one in found):,} to {max(one.recorded.got for one in found):,}",
+        f"the same in {len(found) - len(missed)}; off by {100 * min(apart):+.2f} to {100 * max(apart):+.2f} %",
         len(found),
         len(missed),
         "; ".join(dict.fromkeys(one.why for one in missed)),

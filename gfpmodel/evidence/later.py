@@ -58,7 +58,7 @@ def bursts(path: Path) -> list[Row]:
         said = sorted({int(row["ok"]) / int(row["calls"]) for row in each})
         got = burst_share(hold, int(each[0]["calls"]) // int(each[0]["cpus"]))
         wrong = sum(round(int(row["ok"]) / int(row["calls"]), 3) != round(got, 3) for row in each)
-        conditions = f"bursts of {hold} pages, 2 cpus, high {HIGH_61}; {len(each)} runs"
+        conditions = f"bursts of {hold} pages, 2 CPUs, high {HIGH_61}; {len(each)} runs"
         out.append(
             Row("fast tries that got a page", BOOT61, conditions, spread(said), f"{got:.4g}", len(each), wrong,
                 not_a_rate(each) if wrong else "")
@@ -69,9 +69,7 @@ def bursts(path: Path) -> list[Row]:
 def not_a_rate(rows: list[Line]) -> str:
     """Say what the recorded failures have in common, if they do."""
     if all(int(row["fail"]) == int(row["hold"]) * int(row["cpus"]) for row in rows):
-        return (
-            "recorded are as many failures as a burst has pages, once on each cpu, at any length: not a rate of lists"
-        )
+        return "each CPU failed as often as one burst has pages, whatever its length; the lists do not explain it"
     return "lists of v6.1 differ"
 
 
@@ -130,18 +128,16 @@ def nolock_line(path: Path) -> Row:
     rows = read_rows(path, "free", "min", "nl0_of_8")
     found = [(int(row["free"]) - int(row["min"]), int(row["nl0_of_8"]), at_line(row)) for row in rows]
     wrong = [(margin, said, got) for margin, said, got in found if said != got]
-    apart = ", ".join(f"{margin:+} ({said}, {got})" for margin, said, got in wrong)
+    apart = "; ".join(f"{margin} pages above min: recorded {said} of 8, model {got}" for margin, said, got in wrong)
     return Row(
-        "of 8 requests near the min watermark",
+        "requests that get a page, of 8 near the min watermark",
         BOOT618,
         f"{len(rows)} cells, {spread(margin for margin, *_ in found)} pages from min",
         f"all or none in {sum(said in (0, 8) for _, said, _ in found)}",
         f"the same number in {len(rows) - len(wrong)}",
         len(rows),
         len(wrong),
-        f"pages from min (recorded, model): {apart}; the kernel's counter lags, and its refills differ"
-        if wrong
-        else "",
+        f"{apart}; the kernel's count of free pages is late, and v6.18 refills otherwise" if wrong else "",
     )
 
 
@@ -208,5 +204,5 @@ def never_more_than_busy(rows: list[Line], rule: Contended) -> Row:
         "at most 1" if rule.none else "any",
         len(rows),
         bad,
-        "less than 1 where the lock was given back between the look and the request",
+        "less than 1 where the lock was given back between the look and the request; more than 1 is not possible",
     )

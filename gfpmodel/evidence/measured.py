@@ -184,7 +184,7 @@ def exhaustion(path: Path, starts: Mapping[str, Start]) -> list[Row]:
                 spread(got[0] for *_, got in each),
                 len(each),
                 sum(said != got for _, said, got in each),
-                "the lists' lengths are the recording's, what is taken the model's" if "recorded" in prep else "",
+                "the lengths of the lists are the recording's" if "recorded" in prep else "",
             )
         )
     return out
@@ -277,7 +277,7 @@ def first_null(found: list[Crossed]) -> Row:
     said = [one.said("ft_ok_before_first_fail")[0] for one in found]
     got = [run.before_fail for one in found for run, _, _ in one.runs]
     return Row(
-        "pages before the first NULL, another cpu frees",
+        "pages before the first NULL, another CPU frees",
         BOOT58,
         f"nobody refills, {len(found)} runs",
         spread(said),
@@ -298,12 +298,15 @@ def second_half(found: list[Crossed]) -> Row:
     return Row(
         "share of NULL in the second half",
         BOOT58,
-        f"another cpu frees, {'nobody refills' if alone else 'others refill'}, {len(found)} runs",
+        f"another CPU frees, {'nobody refills' if alone else 'others refill'}, {len(found)} runs",
         spread(null / asked for asked, null in said),
         spread(shares),
         len(said),
         len(differ),
-        f"depends on the lists at the start: seed {', '.join(row['seed'] for row in differ)}" if differ else "",
+        f"the lists at the start are not recorded, and no draw gave this number: seed "
+        f"{', '.join(row['seed'] for row in differ)}"
+        if differ
+        else "",
     )
 
 
@@ -313,14 +316,14 @@ def other_list(found: list[Crossed]) -> Row:
     got = [there for one in found for *_, there in one.runs]
     outside = sum(not min(got) <= pages <= max(got) for pages in said)
     return Row(
-        "pages on the lists of the cpu that frees, in the end",
+        "pages on the lists of the CPU that frees, in the end",
         BOOT58,
         f"{len(found)} runs",
         spread(said),
         f"{interval(got)}, {spread(got)}",
         len(said),
         outside,
-        "what it held at the start is not recorded; between high - batch and high in both",
+        "what it held at the start is not recorded, so it is drawn from the exhaustion runs",
     )
 
 

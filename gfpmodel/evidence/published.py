@@ -98,7 +98,7 @@ def loops(path: Path, seeds: Iterable[int]) -> list[Row]:
     default = [rezki_loop(seed) for seed in numbered]
     eighth = [rezki_loop(seed, 8) for seed in numbered]
     drawn = f"drawn: {spread(PACE_NS)} ns a call, grace period {spread(GRACE_MS)} ms, lists at the start"
-    rarely = f"{drawn}; pages of freed slabs go straight back to the list here, a kernel's slab keeps some, others run"
+    rarely = f"{drawn}; a freed slab's pages go back to the list at once here, and nobody else runs"
     return [
         against("calls that fell back", said["fallback"], [run.fallback for run in default], rarely),
         against("calls that fell back", said["fallback_fraction_8"], [run.fallback for run in eighth], drawn),
@@ -110,7 +110,7 @@ def list_pages(path: Path, seeds: Iterable[int]) -> Row:
     """Return how many pages a cpu's lists hold on a machine in use."""
     said = read_published(path)["list_pages"]
     runs = [simulate(Run(one_zone(2), fork_mix(), duration=SECOND), seed) for seed in seeds]
-    why = "the model's load is the fork mix, fitted to traces of v6.1; nobody says what ran on that desktop"
+    why = "the model's load is its fork mix; the mail does not say what ran on that machine"
     return against("pages on a cpu's lists", said, [float(pages) for run in runs for pages in run.lists], why)
 
 
@@ -125,8 +125,10 @@ def hold_times(seeds: Iterable[int]) -> list[Row]:
         said = [us for row in HOLD_TIMES if row.batch == batch for us in (row.free_mean_us, row.alloc_mean_us)]
         parameters = HoldTime(cpus=1, batch=batch, high_batches=2, duration_ms=20)
         found = [experiment("hold_time")(parameters, seed)["hold_mean_ns"] / 1000 for seed in numbered]
-        figure = Figure(min(said), max(said), "us, mean", f"batch {batch}, {len(said) // 2} cpus", "Huang Ying 2023-09")
-        rows.append(against("zone lock held for a batch", figure, found, "costs a page come from it", circular=True))
+        of = f"batch {batch}, processors: {len(said) // 2}"
+        figure = Figure(min(said), max(said), "us, mean", of, "Huang Ying 2023-09")
+        why = "the model's cost of a page is from this table, over all its processors"
+        rows.append(against("zone lock held for a batch", figure, found, why, circular=True))
     return rows
 
 
@@ -141,7 +143,7 @@ def wake_ups(path: Path, seeds: Iterable[int]) -> list[Row]:
         ]
         for lock in names
     }
-    why = "no scheduler, timer or cache misses of a machine under stress: the model has the zone lock's share alone"
+    why = "the model has the zone lock's share alone: no scheduler, no timer and no cache misses"
     rows = [against("a task wakes late, at most", said[name], late[lock], why) for lock, name in names.items()]
     more = [raw - sleeping for raw, sleeping in zip(late["raw"], late["sleeping"], strict=True)]
     us = said["cyclictest_raw"].low - said["cyclictest_before"].low

@@ -23,7 +23,7 @@ from gfpmodel.io.replay import (
     replay_file,
     zoneinfo_beside,
 )
-from gfpmodel.io.replay.nearest import nearest
+from gfpmodel.io.replay.nearest import distance, nearest
 from gfpmodel.io.replay.recording import Packer, finish
 from gfpmodel.io.replay.start import Overrides, free_blocks
 from gfpmodel.io.replay.zoneinfo import known_zones
@@ -364,7 +364,9 @@ def test_a_replay_says_whose_allocator_it_ran_on_and_how_near_that_is() -> None:
     assert "  so here, as in v6.1, what lists may hold is fixed, and a refill is one batch" in said["v6.1"]
     assert "  changes between them besides those of the lists: 2" in said["v6.12"]
     assert "allocator: v7.1's, of the model's the nearest to v7.2" in said["v7.2"]
-    assert facts["v7.2"]["engine_differs"] == []
+    assert "  in v7.2 vfree() and free_contig_range() free neighbouring pages as whole blocks, where a trace shows " \
+        "single pages: here those go to the lists one by one" in said["v7.2"]  # fmt: skip
+    assert [fact["since"] for fact in facts["v7.2"]["engine_differs"]] == ["v7.2"]
     assert facts["v6.12"]["engine_differs"][0] == {
         "only": "v6.18", "what": "watermarks without the free HIGHATOMIC pages", "since": "v6.13", "lists": False,
     }  # fmt: skip
@@ -397,6 +399,14 @@ NEAREST = {
 def test_which_row_is_the_nearest_to_a_kernel() -> None:
     assert {kernel: nearest(kernel).row for kernel in NEAREST} == NEAREST
     assert [kernel for kernel in NEAREST if nearest(kernel).fixed] == ["v6.0", "6.1.0-50-amd64", "v6.6"]
+
+
+def test_frees_of_ranges_are_said_of_every_kernel_that_has_them_whatever_the_row() -> None:
+    def since(kernel: str, row: str) -> list[object]:
+        return [fact["since"] for fact in distance(kernel, row).facts(kernel) if "vfree()" in str(fact["what"])]
+
+    assert [since(kernel, "v7.3") for kernel in ("v7.1", "v7.2", "v7.3")] == [[], ["v7.2"], ["v7.2"]]
+    assert since("v7.1", "v7.1") == since("v6.1", "v5.8-rc3") == []
 
 
 # the lists of later kernels

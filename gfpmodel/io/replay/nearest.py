@@ -17,11 +17,15 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True)
 class Change:
-    """What the allocator does from a release on; ``lists``: it decides what is on the lists, and who refills them."""
+    """What the allocator does from a release on; ``lists``: it decides what is on the lists, and who refills them.
+
+    ``unseen``: no replay has it, on whichever row, because the events of a trace do not show it.
+    """
 
     since: Version
     what: str
     lists: bool = False
+    unseen: bool = False
 
 
 TUNES = (6, 7)  #: the first release whose refills grow, and whose lists tune what they may hold
@@ -44,6 +48,12 @@ CHANGES = (
     Change((7, 0), "a slow path of one loop"),
     Change((7, 1), "atomic requests of order 1 and up that leave an empty list empty", lists=True),
     Change((7, 1), "reserving HIGHATOMIC for blocks from the buddy lists alone"),
+    Change(
+        (7, 2),
+        "vfree() and free_contig_range() free neighbouring pages as whole blocks, where a trace shows single pages",
+        lists=True,
+        unseen=True,
+    ),
     Change((7, 3), "HIGHATOMIC blocks for atomic requests of order 1 and up at once"),
 )
 
@@ -77,7 +87,13 @@ class Distance:
     def lines(self, kernel: str) -> list[str]:
         """Return the differences of the lists in words, and how many others there are."""
         facts = self.facts(kernel)
-        lines = [f"only {one['only']} has {one['what']} (since {one['since']})" for one in facts if one["lists"]]
+        unseen = [change.what for change in self.more if change.unseen]
+        lines = [
+            f"only {one['only']} has {one['what']} (since {one['since']})"
+            for one in facts
+            if one["lists"] and one["what"] not in unseen
+        ]
+        lines += [f"in {kernel} {what}: here those go to the lists one by one" for what in unseen]
         if self.fixed:
             lines.append(f"so here, as in {kernel}, what lists may hold is fixed, and a refill is one batch")
         others = len(facts) - self.key[0]
@@ -87,8 +103,8 @@ class Distance:
 def distance(kernel: str, row: str) -> Distance:
     """Return how a kernel, a release or a name of the layouts, differs from a row; raises InputError."""
     theirs, ours = release(kernel).version, table_version(rules_of(row).name)
-    more = tuple(change for change in CHANGES if ours < change.since <= theirs)
-    less = tuple(change for change in CHANGES if theirs < change.since <= ours)
+    more = tuple(change for change in CHANGES if change.since <= theirs and (ours < change.since or change.unseen))
+    less = tuple(change for change in CHANGES if theirs < change.since <= ours and not change.unseen)
     return Distance(row, more, less)
 
 
