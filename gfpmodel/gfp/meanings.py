@@ -178,8 +178,9 @@ def _contradictions(mask: int, layout: Layout) -> Iterator[Contradiction]:
         ("RETRY_MAYFAIL NOFAIL", "RETRY_MAYFAIL may fail, NOFAIL may not"),
         ("NORETRY RETRY_MAYFAIL", "try less and try harder at once: NORETRY gives up first"),
         ("FAST_TRY DIRECT_RECLAIM", "might_sleep() still fires, but the slow path that would reclaim is skipped"),
-        ("FAST_TRY KSWAPD_RECLAIM", "a failure returns before anything would wake kswapd"),
+        ("FAST_TRY KSWAPD_RECLAIM", "a failure skips the slow path, which would wake kswapd"),
         ("FAST_TRY NOFAIL", "it returns NULL all the same"),
+        ("FAST_TRY ATOMIC", "the reserves are opened in the slow path, which is skipped"),
         ("FAST_TRY HIGH", "the reserves are opened in the slow path, which is skipped"),
         ("FAST_TRY MEMALLOC", "the reserves are opened in the slow path, which is skipped"),
     ):

@@ -64,7 +64,7 @@ STATES = {
     "monly": "movable pages only",
     "ronly": "reclaimable pages only",
     "full": "one page below high",
-    "boost": "pages on each list, kswapd to be woken",
+    "boost": "pages on each list, the mark for kswapd set, the watermark not raised",
     "boostwm": "the same, watermark boosted",
     "low": "pages on each list, memory at the low mark",
     "min": "pages on each list, memory at the min mark",
