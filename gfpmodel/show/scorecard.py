@@ -25,7 +25,7 @@ BEHIND = "▾"
 PARTS = ("silent, a page each time", "silent, NULL at least once", "reported, hangs or unsafe")
 KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. For 0 of N it ends at 3 of N. A gap says why."
+    "does not reach the best one's. The interval of 0 of N goes up to 3 of N. A cell without a value says why."
 )
 
 
