@@ -187,7 +187,7 @@ def merged(models: Sequence[Comparison]) -> Comparison:
 def equal(number: int, tried: int, here: bool) -> str:
     """Return that a number of the cases tried are equal, in words, and whether the function is as well."""
     where_too = ", in that function, too" if here else ""
-    return f"equal: the model prints the same in {number} of {tried} cases{where_too}"
+    return f"equal: in {number} of {tried} cases the model prints such a report, of the same lock or file{where_too}"
 
 
 def requested(it: LockReport, at: Situation, model: Comparison) -> list[str]:

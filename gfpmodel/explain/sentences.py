@@ -78,7 +78,8 @@ def why(at: Situation, by: str) -> str:
             return f"{it.wanted.name} is a {kind}, and nobody may wait for one {there}."
         return f"Nobody may wait for a lock of the type of {it.wanted.name} {there}."
     doubt = ", if that is no lock that sleeps" if locks and "if it is no lock that sleeps" in by else ""
-    return f"Nobody may sleep {there}{doubt}."
+    on_rt = "On PREEMPT_RT a spinlock may sleep, and nobody" if itself and "spinlock_rt" in it.place else "Nobody"
+    return f"{on_rt} may sleep {there}{doubt}."
 
 
 def otherwise(at: Situation, request: Asked) -> str:
@@ -101,7 +102,7 @@ def otherwise(at: Situation, request: Asked) -> str:
     said = [when_empty(those) + words.format(nouns(at, those)) for words, those in groups.items() if those]
     inside = [one for one in request.inside if one.way.gfp and not one.way.in_task]
     if inside and not any(one.at_times for one in inside):
-        said.append(f"{when_empty(inside)}no other mask for the pages inside it changes that")
+        said.append(f"{when_empty(inside)}another mask for its pages changes nothing")
     unknown = request.known_kind != request.kinds[0]
     pages = f" for the pages inside it, as {request.call}() is not modelled there" * unknown
     more = "".join(f" {words[0].upper()}{words[1:]}." for words in said[1:])
@@ -130,7 +131,7 @@ def without_ways(it: LockReport) -> str:
 def depends(bad: Iterable[Answer]) -> str:
     """Return what decides whether ways that are not always well are reported."""
     by_option = any(len(one.differing) > 1 for one in bad if one.at_times)
-    return f"on {OPTION}, which this report does not tell" if by_option else "on what the call has at hand"
+    return f"on {OPTION}, which this report does not tell" if by_option else "on what its lists and caches hold"
 
 
 def nesting_on(handled: Iterable[Answer]) -> str:

@@ -33,12 +33,14 @@ def first_explained(text: str) -> tuple[list[Explained], int]:
     return list(explain_reports(found[:MOST])), len(found)
 
 
-def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER) -> Picture:
+def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER, name: str = "") -> Picture:
     """Return the picture of one explanation: the answers of its three parts, what is missing, and folded up the facts.
 
-    Arguments: the explanation, as ``explain`` gives it; the elements of its title and of its parts' headings.
+    Arguments: the explanation, as ``explain`` gives it; the elements of its title and of its parts' headings; how the
+    report is called, where its line says nothing.
     """
-    title = f"Line {one['line']}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
+    name = name or f"Line {one['line']}"
+    title = f"{name}: {one['kind'].replace('_', ' ')}, kernel {one['release'] or 'not named'}"
     told = list(zip(PARTS, parts(one), strict=True))
     body = "".join(
         part(name, () if sentence else lines or NOTHING, headings[1], sentence, closing)
@@ -84,7 +86,7 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
 
 
 FREE = "free for this request"
-KEY_OF_LINE = "so many are free: the request passes if the lower bar ends left of the line"
+KEY_OF_LINE = "the end of what is free; a request passes if its bar ends left of it"
 
 
 def finding(usable: int, one: Mapping[str, Any]) -> str:

@@ -661,7 +661,7 @@ def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> 
     assert all("invalid wait context on &zone->lock" in words for words in masks)
     assert not any(words.startswith("allocate before") for words in one["otherwise"])
     assert one["summary"]["otherwise"].endswith(
-        " While this CPU's list is empty, no other mask for the pages inside it changes that."
+        " While this CPU's list is empty, another mask for its pages changes nothing."
     )
     assert one["summary"]["so"].endswith("what is left is a kfree() after a grace period.")
 
