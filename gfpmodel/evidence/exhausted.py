@@ -112,7 +112,7 @@ class Exhaustion:
         if self.boosted.got < got <= self.lagging.got:
             return "the kernel's count of free pages is late by up to its threshold for each CPU"
         if got == self.plain.got:
-            return "as without a boost: the one that was read afterwards came too late to count"
+            return "equal to the run without a boost, so the recorded boost came too late to count"
         if self.boosted.got < got <= self.plain.got:
             return "the boost came during the run; when is not recorded, nor how the free pages lay"
         return "not explained by boost or count: pages came or went meanwhile"
@@ -250,7 +250,7 @@ def summary(found: Sequence[Exhaustion]) -> Row:
         BOOT618,
         "asked with interrupts off, nothing given back",
         f"{min(one.recorded.got for one in found):,} to {max(one.recorded.got for one in found):,}",
-        f"the same in {len(found) - len(missed)}; off by {100 * min(apart):+.2f} to {100 * max(apart):+.2f} %",
+        f"the same in {len(found) - len(missed)} runs; at worst off by {100 * max(apart, key=abs):+.2f} %",
         len(found),
         len(missed),
         "; ".join(dict.fromkeys(one.why for one in missed)),

@@ -69,7 +69,7 @@ def bursts(path: Path) -> list[Row]:
 def not_a_rate(rows: list[Line]) -> str:
     """Say what the recorded failures have in common, if they do."""
     if all(int(row["fail"]) == int(row["hold"]) * int(row["cpus"]) for row in rows):
-        return "each CPU failed as often as one burst has pages, whatever its length; the lists do not explain it"
+        return "each CPU had as many failures as one burst has pages; the lists do not explain it"
     return "lists of v6.1 differ"
 
 
@@ -133,8 +133,8 @@ def nolock_line(path: Path) -> Row:
         "requests that get a page, of 8 near the min watermark",
         BOOT618,
         f"{len(rows)} cells, {spread(margin for margin, *_ in found)} pages from min",
-        f"all or none in {sum(said in (0, 8) for _, said, _ in found)}",
-        f"the same number in {len(rows) - len(wrong)}",
+        f"all 8 or none in {sum(said in (0, 8) for _, said, _ in found)} cells",
+        f"the same number in {len(rows) - len(wrong)} cells",
         len(rows),
         len(wrong),
         f"{apart}; the kernel's count of free pages is late, and v6.18 refills otherwise" if wrong else "",

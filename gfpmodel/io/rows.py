@@ -319,7 +319,7 @@ MEANS: dict[str, dict[str, str]] = {
     },
     "pmd_order": {
         "true": "a huge page may be asked for, where TRANSPARENT_HUGEPAGE gives its order a list",
-        "false": "the highest order holds, huge pages or not",
+        "false": "a huge page is no exception to the highest order",
     },
     "slow_path": {"true": "a failure goes on to the slow path, with all its locks", "false": "a failure is final"},
     "lock": {
@@ -345,7 +345,7 @@ FREE = {
     "request": "another mask: the command decode says what else it asks for",
     "request_rt": "another mask on PREEMPT_RT, where the same name then asks for something else",
     "highest_zone": "other zones count",
-    "highest_order": "another order is the highest that it may ask for",
+    "highest_order": "the largest block that may be asked for has another size",
 }
 SCANS = {
     "own": "only pages of the requested type: nothing ends up in a foreign pageblock",

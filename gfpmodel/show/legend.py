@@ -89,7 +89,7 @@ def lists() -> Picture:
             (drawn(page(3, OBJECT)), "an object that waits to be freed, in pictures of kfree_rcu()"),
             (
                 drawn(padlock(EDGE, 4, shut=True) + padlock(EDGE + 40, 4, shut=False)),
-                "a lock that is held, one that is not",
+                "a closed padlock is a lock that is held; an open one is free",
             ),
             (f'<p class="gfp-kinds">{off}</p>', "a dashed line beside, or around, what happens with interrupts off"),
             (f'<p class="gfp-kinds">{held}</p>', "a solid line beside, or around, what happens under the lock"),
@@ -121,10 +121,10 @@ def stack() -> Picture:
     (takes,) = wanted(Ask("GFP_NOWAIT")("raw", kernel))
     (tries,) = wanted(Ask(row="trylock")("raw", kernel))
     rows = [
-        (drawn_stack(held[:1], "the task"), "the floor is the task; on top of it any lock may be taken"),
+        (drawn_stack(held[:1], "the task"), "the task, at the bottom: any lock may be taken on top of it"),
         (
             drawn_stack(held[1:2], "a lock that is held"),
-            "a lock that is held, as wide as the waits that it still allows",
+            "a lock that is held; the narrower it is, the fewer locks fit on top of it",
         ),
         (
             drawn_stack([takes], "a lock that does not fit"),
