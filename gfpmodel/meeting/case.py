@@ -309,7 +309,7 @@ def refusal(found: Verdict) -> str:
     if found.request.order > rule.highest_order:
         return f"no step: order {found.request.order} is refused; returns {found.result}"
     if tries(rule, found.kernel) and found.kernel.rt:
-        return f"no step: a sleeping lock cannot even be tried here; returns {found.result}"
+        return f"no step: a sleeping lock must not even be tried here; returns {found.result}"
     return f"no step: no zone is far enough above its watermark; returns {found.result}"
 
 
