@@ -29,7 +29,7 @@ PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 def rooms() -> list[str]:
     """Return whose libraries a wheel carries: every room's, those of some with each later kernel's rules, too."""
-    of_kernels = [f"{room}@{name}" for name in later() for room in ("mm", "sim", "io")]
+    of_kernels = [f"{room}@{name}" for name in later() for room in ("mm", "rcu", "sim", "io")]
     return [*sorted(jit.ROOMS, key=lambda room: room != "sim"), *of_kernels]  # longest first
 
 

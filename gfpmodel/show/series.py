@@ -30,14 +30,14 @@ def lists_figure(panels: Mapping[str, Samples]) -> Figure:
         axes.scatter(empty, [0] * len(empty), 36, marker="v", facecolor="white", edgecolor="black", zorder=4,
                      clip_on=False, label="unmovable list empty")  # fmt: skip
         axes.set_title(name, fontsize=9, loc="left")
-        axes.set_ylabel("pages", fontsize=8)
-        axes.tick_params(labelsize=8)
+        axes.set_ylabel("pages", fontsize=9)
+        axes.tick_params(labelsize=9)
         axes.set_xlim(0, seconds[-1])
         axes.spines[["top", "right"]].set_visible(False)
     most = max(sample[which] for samples in panels.values() for sample in samples for which in LINES)
     axes.set_ylim(0, 1.05 * max(most, 1))
-    axes.set_xlabel("seconds", fontsize=8)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
+    axes.set_xlabel("seconds", fontsize=9)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
 
