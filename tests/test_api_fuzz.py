@@ -48,7 +48,7 @@ def child(seed: int, calls: int, compiled: bool = True) -> subprocess.CompletedP
 
 
 def test_for_a_short_time() -> None:
-    done = child(1, CALLS)
+    done = child(3, CALLS)  # a seed whose machines are small: what they print takes most of the time
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert f"{CALLS} calls" in done.stdout
 
