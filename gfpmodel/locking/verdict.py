@@ -386,7 +386,7 @@ def verdict(
         asks = slab_path(request, setup, kernel, taken, cpu) if request.call else path(request, setup, kernel, taken)
         result, steps = asks
     if tries(rule, kernel) and kernel.rt and cpu.level in ("hardirq", "nmi"):
-        # a sleeping lock must not even be tried there: its unlock may wait; a free only puts the page on a lockless list
+        # a sleeping lock must not even be tried there: its unlock may wait; a free only puts the page on a llist
         result, steps = "freed" if request.free else "NULL", ()
     execute(cpu, steps)
     return Verdict(
