@@ -137,7 +137,9 @@ def nolock_line(path: Path) -> Row:
         f"the same number in {len(rows) - len(wrong)} cells",
         len(rows),
         len(wrong),
-        f"{apart}; the kernel's count of free pages is late, and v6.18 refills otherwise" if wrong else "",
+        f"{apart}; v6.18 refills otherwise, and its count of free pages lags by 8 at most: not all explained"
+        if wrong
+        else "",
     )
 
 
