@@ -336,5 +336,5 @@ def answers(
     for way in ways:
         by = merged({when: outcomes(way, *place) for when, place in places.items()})
         bad = any(one.clean is False for said in by.values() for one in said)
-        filled = [one for place in places.values() for one in outcomes(way, *place, pcp="warm")]
+        filled = (one for place in places.values() for one in outcomes(way, *place, pcp="warm"))
         yield Answer(way, by, bool(way.gfp and not way.call and bad and all(one.clean for one in filled)))
