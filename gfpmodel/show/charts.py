@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from math import isnan, log10
 
-from gfpmodel.show.figures import px
+from gfpmodel.show.figures import BLUE, px
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
 
@@ -32,9 +32,9 @@ class Scale:
 
 
 def bar(scale: Scale, value: Interval, marks: Mapping[str, float], alt: str) -> str:
-    """Draw one bar with its interval in the colour of the text around it; marks are dashed."""
+    """Draw one bar, with its interval in the colour of the text around it; marks are dashed."""
     end = WIDTH * scale.at(value.mean)
-    body = f'<rect x="0" y="4" width="{px(end)}" height="10" fill="currentColor" fill-opacity=".35"/>'
+    body = f'<rect x="0" y="4" width="{px(end)}" height="10" fill="{BLUE}" stroke="none"/>'
     if not isnan(value.low):
         low, high = px(WIDTH * scale.at(value.low)), px(WIDTH * scale.at(value.high))
         body += f'<path d="M{low} 9H{high}M{low} 5v8M{high} 5v8" stroke-width="1.5"/>'
@@ -59,8 +59,8 @@ def bars(title: str, rows: Mapping[str, Interval], scale: Scale, marks: Mapping[
         number = f'<span class="gfp-number">{value} {escape(scale.unit)}</span>'
         html.append(f"<dt>{escape(name)}</dt><dd>{bar(scale, value, marks, alt)} {number}</dd>")
         lines.append(f"  {alt}")
-    said = f"{'logarithmic, ' if scale.log else ''}{scale.low:g} to {scale.top:g} {scale.unit}".rstrip()
-    said += "".join(f"; dashed at {value:g}: {name}" for name, value in marks.items())
-    key = f'<p class="gfp-key">Bars: {escape(said)}.</p>'
-    head = f'<p class="gfp-title">{escape(title)}</p>'
+    said = f"Scale: {'logarithmic, ' if scale.log else ''}{scale.low:g} to {scale.top:g} {scale.unit}".rstrip() + "."
+    said += "".join(f" Dashed line at {value:g}: {name}." for name, value in marks.items())
+    key = f'<p class="gfp-key">{escape(said)}</p>'
+    head = f'<p class="gfp-finding">{escape(title)}</p>'
     return Picture(f'{head}<dl class="gfp-facts">{"".join(html)}</dl>{key}', "\n".join(lines))

@@ -20,6 +20,7 @@ from gfpmodel.show.pictures import Picture, table
 from gfpmodel.sim import Interval
 from gfpmodel.sim.workloads import MS
 
+MANY = 4  #: lines of a scale, whose numbers would not all have room on a phone
 SERIES = 3  #: how many can be told apart: classes s0, s1, ... of style.css
 DASHES = ("", "7 4", "2 3")  #: of their lines
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 600, 264, 72, 56, 30, 44  # px of a course
@@ -109,12 +110,13 @@ def track(series: int, dot: Dot, scale: Scale, marks: Mapping[str, float], alt: 
 
 
 def axis(scale: Scale) -> str:
-    """Write the numbers of a scale below it."""
+    """Write the numbers of a scale below it; of many lines every second has one, so that none runs into the next."""
     at = ticks(scale)
     anchors = ["start", *["middle"] * (len(at) - 2), "end"]
+    named = slice((len(at) - 1) % 2, None, 2) if len(at) > MANY else slice(None)
     words = "".join(
         f'<text x="{across(scale, value)}" y="15" text-anchor="{anchor}">{value:,g}</text>'
-        for value, anchor in zip(at, anchors, strict=True)
+        for value, anchor in zip(at[named], anchors[named], strict=True)
     )
     return f'<svg aria-hidden="true" height="22">{words}</svg>'
 

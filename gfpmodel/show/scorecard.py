@@ -1,6 +1,6 @@
 """The scorecard as a table that a phone shows as one card a proposal, and a slider over the tenant's rate.
 
-A cell that is behind the best of its column has a triangle and a hatch, a gap a dash and its reason; where a cell comes
+A cell that is behind the best of its column has a triangle and a bar at its edge, a gap its reason; where a cell comes
 from is its title, and stands again in words below the table.
 """
 
@@ -25,8 +25,14 @@ BEHIND = "▾"
 PARTS = ("silent, a page each time", "silent, NULL at least once", "reported, hangs or unsafe")
 KEY = (
     f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. The interval of 0 of N goes up to 3 of N. A cell without a value says why."
+    "does not reach the best one's. The interval of 0 of N goes up to 3 of N. A cell without a figure says why it has none."
 )
+ASLEEP, BRIEF = "free memory falls to the min watermark, as nobody wakes kswapd", "nobody wakes kswapd*"
+
+
+def brief(text: str) -> str:
+    """Return a cell's text with a star for what is said once below the table."""
+    return text.replace(ASLEEP, BRIEF)
 
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:
@@ -37,7 +43,7 @@ def cell_html(score: Score, column: Column, behind: bool) -> str:
     said = escape(f"{column.title}: {score}. {label}{score.source}", quote=True)
     spread = f"<small>{score.spread}</small>" if score.spread else ""
     head = escape(column.title, quote=True)
-    shown = f"{escape(score.mean)}{mark}{spread}{parts_html(score)}"
+    shown = f"{escape(brief(score.mean))}{mark}{spread}{parts_html(score)}"
     return f'<td{kind} data-label="{head}" title="{said}"><span>{shown}</span></td>'
 
 
@@ -56,21 +62,24 @@ def row_html(card: Scorecard, names: Sequence[str], columns: Sequence[Column], w
     cells = "".join(cell_html(row[c.name], c, card.worse(names[0], c)) for c in columns)
     named = "<br>".join(f"{escape(spoken(name))} {said_html(name, what)}" for name in names)
     if len(names) > 1 and not set(names) & set(what):
-        named = f"{escape(', '.join(map(spoken, names)))}<small>the same for these {len(names)}</small>"
+        named = f"{escape(' / '.join(map(spoken, names)))}<small>the same for these {len(names)}</small>"
     return f'<tr><th scope="row">{named}</th>{cells}</tr>'
 
 
 def said_html(name: str, what: Mapping[str, str]) -> str:
-    """Return what a row is, or its name in code where the reader's name is another, in small letters."""
-    if name in what:
-        return f"<small>{escape(what[name])}</small>"
-    return f"<small><code>{escape(name).replace('_', '_<wbr>')}</code></small>" if spoken(name) != name else ""
+    """Return what a row is, if that is told, in small letters."""
+    return f"<small>{escape(what[name])}</small>" if name in what else ""
 
 
 def unmarked(columns: Sequence[Column]) -> str:
     """Say which columns have no order, so that none of their cells is behind."""
     titles = " and ".join(f"“{escape(column.title)}”" for column in columns if not column.better)
     return f" No mark stands under {titles}, whose cells are of different kinds." * bool(titles)
+
+
+def starred(body: str) -> str:
+    """Say what the star of a cell stands for, if there is one."""
+    return f" * {ASLEEP[0].upper()}{ASLEEP[1:]}." * (BRIEF in body)
 
 
 def sources(card: Scorecard, columns: Sequence[Column]) -> dict[str, dict[str, list[str]]]:
@@ -120,13 +129,13 @@ def score_picture(
         + key_html(PARTS) * drawn
         + f'<div class="gfp-score" role="group" aria-label="{escape(alt)}">'
         f'<table><thead><tr><th scope="col">proposal</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<p class="gfp-key">{KEY}{unmarked(columns)}</p>'
+        f'<p class="gfp-key">{KEY}{unmarked(columns)}{starred(body)}</p>'
     )
     rows = []
     for group in groups:
         row = card.rows[group[0]]
         cells = (f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in columns)
-        rows.append((", ".join(map(spoken, group)), *cells))
+        rows.append((" / ".join(map(spoken, group)), *cells))
     text = f"{title}\n" * bool(title) + table(["proposal", *(column.title for column in columns)], rows).text
     return Picture(html + sources_html(card, columns), text)
 

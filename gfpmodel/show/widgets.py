@@ -206,16 +206,16 @@ def chain_stepper(row: Rule, objects: int) -> W.VBox:
     return W.VBox([W.HTML(style()), *played(drawn, half), mine])
 
 
-def stepper(text: str, row: Rule | None = None) -> W.VBox:
+def stepper(text: str, row: Rule | None = None, start: str = "rmqueue_bulk") -> W.VBox:
     """Return a player of an operation string on the small machine: play, scrub, by mouse or arrow keys.
 
-    Arguments: the string; the proposal that its flagged requests follow.
+    Arguments: the string; the proposal that its flagged requests follow; what the step says on which it opens.
     """
     name = row.name if row else None
     drawn = [live.steps(text, at, name) for at in range(len(live.all_steps(text, name)))]
-    refilled = next((at for at, one in enumerate(drawn) if "rmqueue_bulk" in one.text), 1)
+    opens = next((at for at, one in enumerate(drawn) if start in one.text), 1)
     mine = own("steps", {"ops": typed(text), "at": stepped(9 * live.MAX_STEPS)}, row=name)
-    return W.VBox([W.HTML(style()), *played(drawn, refilled), mine])
+    return W.VBox([W.HTML(style()), *played(drawn, opens), mine])
 
 
 def nesting(

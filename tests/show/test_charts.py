@@ -16,8 +16,8 @@ def test_bars_say_their_number_their_interval_and_the_marks() -> None:
     picture = bars("8 cpus", {"wait": Interval(20, 18, 22), "hold <": Interval(2, nan, nan)}, Scale(1, 100, "us", True),
                    {"reported": 50})  # fmt: skip
     assert picture.text == "8 cpus\n  wait: 20 [18, 22] us\n  hold <: 2 us"
-    assert "dashed at 50: reported" in picture.html
-    assert "logarithmic, 1 to 100 us" in picture.html
+    assert "Dashed line at 50: reported." in picture.html
+    assert "Scale: logarithmic, 1 to 100 us." in picture.html
     assert "hold &lt;" in picture.html
     assert picture.html.count("<svg role=") == picture.html.count("stroke-dasharray") == 2
     whiskers = re.findall(r"stroke-width", picture.html)

@@ -12,7 +12,7 @@ import pytest
 from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Scorecard
 from gfpmodel.locking.spoken import SPOKEN, spoken
 from gfpmodel.proposals import PROPOSALS
-from gfpmodel.show.scorecard import BEHIND, score_picture, tenant_scrubber
+from gfpmodel.show.scorecard import ASLEEP, BEHIND, brief, score_picture, tenant_scrubber
 from gfpmodel.sim.grids import TENANT_RATES
 
 DATA = Path(__file__).parents[2] / "book/data"
@@ -21,15 +21,19 @@ CELL = re.compile(r'<td( class="w")? data-label="([^"]+)" title="([^"]+)"><span>
 
 
 def test_every_cell_has_its_figure_its_mark_and_its_source(card: Scorecard) -> None:
+    html = score_picture(card).html
+    told = re.sub(r' title="[^"]*"', "", html).lower()
+    assert told.count(ASLEEP) == 1, "once, below the table"
+    assert brief(ASLEEP) in told
     found = CELL.findall(score_picture(card, EVERY).html)
     wanted = [(group[0], column) for group in card.groups(COLUMNS) for column in COLUMNS]
-    for (hatched, head, title, shown), (name, column) in zip(found, wanted, strict=True):
+    for (edged, head, title, shown), (name, column) in zip(found, wanted, strict=True):
         cell, behind = card.rows[name][column.name], card.worse(name, column)
         assert unescape(head) == column.title
         assert cell.source in unescape(title)
-        assert unescape(shown).startswith(cell.mean)
+        assert unescape(shown).startswith(brief(cell.mean))
         assert cell.spread in shown
-        assert bool(hatched) == (BEHIND in shown) == behind
+        assert bool(edged) == (BEHIND in shown) == behind
 
 
 def test_the_text_has_every_figure(card: Scorecard) -> None:
@@ -38,7 +42,7 @@ def test_the_text_has_every_figure(card: Scorecard) -> None:
     for line, group in zip(lines, card.groups(SHOWN), strict=True):
         row = card.rows[group[0]]
         words = [f"{row[c.name]}{f' {BEHIND}' if card.worse(group[0], c) else ''}" for c in SHOWN]
-        assert re.split(r" {2,}", line) == [", ".join(map(spoken, group)), *words]
+        assert re.split(r" {2,}", line) == [" / ".join(map(spoken, group)), *words]
 
 
 def test_the_sources_are_there_in_words(card: Scorecard) -> None:
