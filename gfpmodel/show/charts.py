@@ -11,7 +11,7 @@ from gfpmodel.show.figures import BLUE, px
 from gfpmodel.show.pictures import Picture
 from gfpmodel.sim import Interval
 
-WIDTH, HEIGHT = 260, 18  # of one bar, px
+WIDTH, HEIGHT = 240, 18  # of one bar, px
 
 
 @dataclass(frozen=True)

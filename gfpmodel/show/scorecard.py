@@ -1,6 +1,6 @@
 """The scorecard as a table that a phone shows as one card a proposal, and a slider over the tenant's rate.
 
-A cell that is behind the best of its column has a triangle and a bar at its edge, a gap its reason; where a cell comes
+A cell that is behind the best of its column is bold and has a triangle, a gap has its reason; where a cell comes
 from is its title, and stands again in words below the table.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from gfpmodel.evidence.scorecard import COLUMNS, SHOWN, Column, Score, Scorecard, scorecard
+from gfpmodel.evidence.scorecard import COLUMNS, GAP, SHOWN, Column, Score, Scorecard, scorecard
 from gfpmodel.locking.spoken import spoken
 from gfpmodel.show.figures import folded
 from gfpmodel.show.pictures import Picture, style, table
@@ -33,8 +33,8 @@ ASLEEP, BRIEF = "free memory falls to the min watermark, as nobody wakes kswapd"
 
 
 def brief(text: str) -> str:
-    """Return a cell's text with a star for what is said once below the table."""
-    return text.replace(ASLEEP, BRIEF)
+    """Return a cell's text: a reason alone where there is no figure, a star for what is said once below the table."""
+    return text.removeprefix(f"{GAP} ").replace(ASLEEP, BRIEF)
 
 
 def cell_html(score: Score, column: Column, behind: bool) -> str:

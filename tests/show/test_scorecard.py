@@ -27,13 +27,13 @@ def test_every_cell_has_its_figure_its_mark_and_its_source(card: Scorecard) -> N
     assert brief(ASLEEP) in told
     found = CELL.findall(score_picture(card, EVERY).html)
     wanted = [(group[0], column) for group in card.groups(COLUMNS) for column in COLUMNS]
-    for (edged, head, title, shown), (name, column) in zip(found, wanted, strict=True):
+    for (bold, head, title, shown), (name, column) in zip(found, wanted, strict=True):
         cell, behind = card.rows[name][column.name], card.worse(name, column)
         assert unescape(head) == column.title
         assert cell.source in unescape(title)
         assert unescape(shown).startswith(brief(cell.mean))
         assert cell.spread in shown
-        assert bool(edged) == (BEHIND in shown) == behind
+        assert bool(bold) == (BEHIND in shown) == behind
 
 
 def test_the_text_has_every_figure(card: Scorecard) -> None:
