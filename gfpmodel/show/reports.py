@@ -88,7 +88,7 @@ def budget(zones: Mapping[str, dict[str, Any]], title: str = "") -> Picture:
 
 
 FREE = "free for this request"
-TORN = "polygon(0 0, 100% 0, calc(100% - 9px) 33%, 100% 67%, calc(100% - 9px) 100%, 0 100%)"
+TORN = "polygon(0 0, 100% 0, calc(100% - 14px) 33%, 100% 67%, calc(100% - 14px) 100%, 0 100%)"
 KEY_OF_LINE = "the end of what is free; a request passes if its bar ends left of it"
 
 
