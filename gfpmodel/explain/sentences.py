@@ -193,7 +193,7 @@ def fitting(at: Situation, request: Asked, locks: str, alone: bool) -> str:
         kinds = ("is a spinlock_t", "it is") if alone else ("are each a spinlock_t", "one is")
         raw = f"if {kinds[1]} a raw_spinlock_t, nothing but {nouns(at, later)}{free_of}"
         return f"So: {nouns(at, without)} if {locks} {kinds[0]}; {raw}."
-    return f"So: no other request is sure to pass in this context; what is left is {nouns(at, later)}{free_of}."
+    return f"So: no other request is certain to pass in this context. Use instead {nouns(at, later)}{free_of}."
 
 
 def by_kind(request: Asked) -> list[Answer]:

@@ -16,9 +16,9 @@ from gfpmodel.io.meminfo import ORDER_OF_ZONES
 
 TESTS = {
     "mark": "too few pages were free",
-    "lowmem_reserve": "too few pages were free beside those kept for requests that can use no higher zone",
-    "HIGHATOMIC": "too few pages were free beside the HIGHATOMIC reserve, which this request may not use",
-    "CMA": "too few pages were free beside those of CMA, which this request may not use",
+    "lowmem_reserve": "too few pages were free besides those kept for requests that can use no higher zone",
+    "HIGHATOMIC": "too few pages were free outside the HIGHATOMIC reserve, which this request may not use",
+    "CMA": "too few pages were free outside CMA, whose pages this request may not use",
     "block": "no block of this order was free for this type",
     "none": "the numbers pass",
     "unknown": "a number or a rule that decides is not told",

@@ -16,7 +16,7 @@ from gfpmodel.locking.verdict import Request, Setup, Verdict, make_call, make_re
 #: Recorded cells (file, line) that the model does not reproduce, with the reason; a validation page prints it.
 #: None of boot58's cells is among them.
 MISMATCHES: dict[tuple[str, int], str] = {
-    ("verdicts-6.18R.csv", 111): "the list was not really dry: it held one page, as its length in the table says",
+    ("verdicts-6.18R.csv", 111): "the list was not really empty: it held one page, as its length in the recording says",
 }
 
 __all__ = [

@@ -149,18 +149,28 @@ def shift_story(flag: str, layout: Layout) -> Picture:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Picture:
-    """Draw a table; a truth is shown as yes or no, every other value as ``str`` gives it."""
+    """Draw a table; a truth is shown as yes or no, any other value as ``str`` gives it; a lone cell has all columns."""
     words: dict[object, str] = {True: "yes", False: "no", None: "none"}
     body = [[words[v] if v is None or isinstance(v, bool) else str(v) for v in row] for row in rows]
-    widths = [max(len(line[at]) for line in [list(headers), *body]) for at in range(len(headers))]
+    whole = [line for line in [list(headers), *body] if len(line) == len(headers)]
+    widths = [max(len(line[at]) for line in whole) for at in range(len(headers))]
     lines = [
-        "  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip()
+        line[0]
+        if len(line) == 1
+        else "  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip()
         for line in [headers, *body]
     ]
     head = "".join(f'<th scope="col">{escape(header)}</th>' for header in headers)
-    cells_html = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in body)
+    cells_html = "".join(f"<tr>{_tds(row, len(headers))}</tr>" for row in body)
     html = f'<div class="gfp-table"><table><thead><tr>{head}</tr></thead><tbody>{cells_html}</tbody></table></div>'
     return Picture(html, "\n".join(lines))
+
+
+def _tds(row: Sequence[str], columns: int) -> str:
+    """Return a row's table cells; one alone has all columns."""
+    if len(row) == 1 < columns:
+        return f"<td colspan={columns}>{escape(row[0])}</td>"
+    return "".join(map(_td, row))
 
 
 def _td(value: str) -> str:

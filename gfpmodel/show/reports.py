@@ -55,13 +55,15 @@ def explanation(one: dict[str, Any], headings: tuple[str, str] = IN_A_CHAPTER, n
     return Picture(f'<section class="gfp-report">{element(headings[0], title)}{body}</section>', render(one))
 
 
-def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> Picture:
+def budget(zones: Mapping[str, dict[str, Any]], title: str = "") -> Picture:
     """Draw what requests may use of a zone's free pages, and below it how many must stay free for each of them.
 
-    Arguments: the zone's sum by request, as ``explain`` gives it; the pages at the right end, where longer bars are
-    cut; the finding, if there is more than one request.  Raises ValueError for requests that may use other pages.
+    The frame is a fifth wider than the most that must stay, so that a small gap is seen; a longer bar is torn off.
+    Arguments: the zone's sum by request, as ``explain`` gives it; the finding, if there is more than one request.
+    Raises ValueError for requests that may use other pages.
     """
     sums = list(zones.values())
+    most = 6 * max(one["keep"] + one["reserve"] for one in sums) // 5
     (usable,) = {one["free"] - one["cma"] - one["highatomic"] for one in sums}
     free, at = sums[0]["free"], f'<b style="left: {100 * min(usable, most) / most:.4g}%"></b>'
     kept_back = f", the other {free - usable:,} are CMA's" if free > usable else ""
@@ -80,12 +82,13 @@ def budget(zones: Mapping[str, dict[str, Any]], most: int, title: str = "") -> P
     )
     key = '<i class="first"></i>free for this request <i class="middle"></i>CMA\'s <i class="last"></i>must stay free'
     head = f'<p class="gfp-finding">{escape(title)}</p><p class="gfp-shares-key">{key}<b></b>{KEY_OF_LINE}</p>'
-    end = f'<p class="gfp-key">The frame is {most:,} pages wide; a longer bar is cut off.</p>'
+    end = f'<p class="gfp-key">The frame is {most:,} pages wide. A bar with a torn end is longer than the frame.</p>'
     text = "\n".join([title, *(f"  {name}: {said}" for name, _, said in rows)])
     return Picture(f'{head}<dl class="gfp-shares">{body}</dl>{end}', text)
 
 
 FREE = "free for this request"
+TORN = "polygon(0 0, 100% 0, calc(100% - 14px) 33%, 100% 67%, calc(100% - 14px) 100%, 0 100%)"
 KEY_OF_LINE = "the end of what is free; a request passes if its bar ends left of it"
 
 
@@ -98,12 +101,13 @@ def finding(usable: int, one: Mapping[str, Any]) -> str:
 
 
 def cut(pieces: Sequence[tuple[str, int]], most: int) -> str:
-    """Draw the pieces of a bar, of which so many pages are shown."""
+    """Draw the pieces of a bar, of which so many pages are shown; a piece that does not fit has a torn end."""
     drawn, room = "", most
     for kind, pages in pieces:
         shown = min(pages, room)
+        torn = f"; clip-path: {TORN}" if pages > room else ""
         room -= shown
-        drawn += f'<i class="{kind}" style="flex: {shown:g}"></i>' * (shown > 0)
+        drawn += f'<i class="{kind}" style="flex: {shown:g}{torn}"></i>' * (shown > 0)
     return drawn + f'<i style="flex: {room:g}"></i>' * (room > 0)
 
 

@@ -663,7 +663,7 @@ def test_what_was_asked_for_inside_is_put_with_the_lock_it_was_asked_under() -> 
     assert one["summary"]["otherwise"].endswith(
         " While this CPU's list is empty, another mask for its pages changes nothing."
     )
-    assert one["summary"]["so"].endswith("what is left is a kfree() after a grace period.")
+    assert one["summary"]["so"].endswith("Use instead a kfree() after a grace period.")
 
 
 @pytest.mark.parametrize(

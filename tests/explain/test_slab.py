@@ -228,7 +228,7 @@ def test_what_the_report_refutes_is_no_way_out() -> None:
     one = one_of(wait_report("6.18.26", "(&barn->lock){+.+.}-{3:3}", RAW, "barn_get_empty_sheaf", "kvfree_call_rcu"))
     assert not any(said.startswith("kfree_rcu() with a head") for said in one["otherwise"])
     assert one["summary"]["so"].startswith(
-        "So: no other request is sure to pass in this context; what is left is a kfree() made in a task after"
+        "So: no other request is certain to pass in this context. Use instead a kfree() made in a task after"
     )
     one = one_of(wait_report("5.10.9", "(&c->lock){-.-.}-{3:3}", RAW, "___slab_alloc", "__kmalloc"))
     assert [said.partition(":")[0] for said in one["otherwise"]] == ["kmalloc_nolock()", "allocate before, in a task"]

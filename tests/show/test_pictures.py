@@ -118,6 +118,12 @@ def test_table_says_yes_no_none() -> None:
     assert table(["only a header"], []).text == "only a header"
 
 
+def test_a_lone_cell_of_a_table_has_all_columns() -> None:
+    found = table(["a", "b"], [(1, 2), ("why: a < b",)])
+    assert "<tr><td colspan=2>why: a &lt; b</td></tr>" in found.html
+    assert found.text.splitlines()[1:] == ["1  2", "why: a < b"]
+
+
 def test_hunk_shows_the_patch_and_what_the_linter_says() -> None:
     patch, report = read_patch(MAIL, "mail"), lint(MAIL, "mail")
     text = hunk(patch, "include/linux/gfp.h", 0, report).text

@@ -28,21 +28,22 @@ def zone(free_kb: int = 21900, mask: str = "0xa20(GFP_ATOMIC)") -> dict[str, Any
     ],
 )
 def test_a_request_passes_if_more_is_free_than_must_stay(free_kb: int, says: str, ends: str) -> None:
-    picture = budget({"x": zone(free_kb)}, 1400)
+    picture = budget({"x": zone(free_kb)})
     title, free, stays = picture.text.splitlines()
     assert title == says
     assert "the other 5,120 are CMA's" in free
     assert stays.endswith(f"375 of the min mark's 1,000: {ends}")
 
 
-def test_bars_are_to_scale_and_cut() -> None:
-    html = budget({"x": zone()}, 1400).html
+def test_bars_are_to_scale_and_torn_off_at_the_frame() -> None:
+    html = budget({"x": zone()}).html
     flexes = [list(map(float, re.findall(r"flex: ([\d.]+)", bar))) for bar in html.split("<dd>")[1:]]
-    assert flexes == [[355, 1400 - 355], [375, 1400 - 375]]
-    assert html.count(f"left: {100 * 355 / 1400:.4g}%") == 2
+    assert flexes == [[355, 450 - 355], [375, 450 - 375]]
+    assert [bar.count("clip-path") for bar in html.split("<dd>")[1:]] == [1, 0]
+    assert html.count(f"left: {100 * 355 / 450:.4g}%") == 2
 
 
 def test_requests_are_compared_only_with_the_same_pages() -> None:
     movable = zone(mask="0x100cca(GFP_HIGHUSER_MOVABLE)")
     with pytest.raises(ValueError, match="too many values"):
-        budget({"atomic": zone(), "movable": movable}, 1400)
+        budget({"atomic": zone(), "movable": movable})
