@@ -138,7 +138,7 @@ def some_fail(name: str, rows: list[Line], runs: list[list[Flooded]]) -> Row:
         BOOT58,
         name,
         f"{sum(said)} of {len(said)}",
-        f"{spread(totals)} of {len(rows)}" + (f", {np.mean(totals):.2g} in the mean" if len(set(totals)) > 1 else ""),
+        f"{spread(totals)} of {len(rows)}" + (f", {np.mean(totals):.2g} on average" if len(set(totals)) > 1 else ""),
         len(rows),
         sum(one not in got for one, got in zip(said, failing, strict=True)),
         "the lists at the start are not recorded, so they are drawn from the exhaustion runs" if any(said) else "",
@@ -167,7 +167,7 @@ def fell_back(rows: list[Line], start: Start) -> list[Row]:
         run = flooded(row, start, (int(row["first_fail_after"]), 0, 0), 0)
         conditions = f"{row['objs']} objects, {row['first_fail_after']} pages on the lists"
         wrong = int(row["block_fail"]) != run.block_fail
-        why = "only the mean pace is recorded; under emulation it is not even" if wrong else ""
+        why = "only the mean pace is recorded; under emulation the pace is uneven" if wrong else ""
         what = "objects that fell back in a flood"
         out.append(Row(what, BOOT58, conditions, row["block_fail"], str(run.block_fail), 1, int(wrong), why))
     return out

@@ -303,7 +303,7 @@ def second_half(found: list[Crossed]) -> Row:
         spread(shares),
         len(said),
         len(differ),
-        f"the lists at the start are not recorded, and no draw gave this number: seed "
+        f"the lists at the start are not recorded, and no draw gave the number of the run with seed "
         f"{', '.join(row['seed'] for row in differ)}"
         if differ
         else "",

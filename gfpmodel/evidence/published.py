@@ -111,7 +111,7 @@ def list_pages(path: Path, seeds: Iterable[int]) -> Row:
     said = read_published(path)["list_pages"]
     runs = [simulate(Run(one_zone(2), fork_mix(), duration=SECOND), seed) for seed in seeds]
     why = "the model's load is its fork mix; the mail does not say what ran on that machine"
-    return against("pages on a cpu's lists", said, [float(pages) for run in runs for pages in run.lists], why)
+    return against("pages on a CPU's lists", said, [float(pages) for run in runs for pages in run.lists], why)
 
 
 # hold times and wake-ups

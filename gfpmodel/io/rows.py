@@ -309,9 +309,9 @@ MEANS: dict[str, dict[str, str]] = {
         "decline": "an empty list stays empty, and a larger block is refused: zone->lock is never taken",
     },
     "watermark": {
-        "low": "stops at the low mark, whatever the list holds; with a slow path it goes on from there",
-        "min": "goes on down to the min mark",
-        "none": "no mark stops it: it takes what others have in reserve",
+        "low": "checks the low watermark before the list; with a slow path the request goes on there",
+        "min": "goes on down to the min watermark",
+        "none": "no watermark stops it: it takes what others have in reserve",
     },
     "walk": {
         "kernel": "the kernel's walk: two rounds where it avoids fragmenting, and kswapd woken for a boosted watermark",

@@ -98,7 +98,7 @@ Words = tuple[int, ...]
 def plan_of(kind: Kind) -> Callable[[Any], Words]:
     """Return what makes the words of a call of an argument: an int, or the address and the shape of an array.
 
-    It raises TypeError for what the compiled code would misread.
+    None in the place of an optional array has no words.  Raises TypeError for what the compiled code would misread.
     """
     if isinstance(kind, Items):
         return items_plan(kind)
@@ -115,7 +115,7 @@ def items_plan(kind: Items) -> Callable[[Any], Words]:
         if len(value) != len(plans):
             raise TypeError(f"{len(value)} items; expected {len(plans)}")
         out: Words = ()
-        for plan, item in zip(plans, value, strict=True):
+        for plan, item in zip(plans, value):  # noqa: B905 (as long as each other, and called very often)
             out += plan(item)
         return out
 
@@ -127,62 +127,48 @@ def array_plan(kind: Array) -> Callable[[Any], Words]:
 
     It keeps no array alive, and what it remembers is changed as a whole, because threads may call.
     """
-    last: list[tuple[Callable[[], Any], Words]] = [(lambda: None, ())]
+    last: tuple[Callable[[], Any], tuple[int, ...], Words] = (lambda: None, (), ())
 
     def words(value: Any) -> Words:
-        known, found = last[0]
-        if known() is not value or value.shape != found[1:]:
-            if value.dtype != kind.dtype or value.ndim != kind.ndim or not value.flags.c_contiguous:
-                raise TypeError(f"an array of {value.dtype}, {value.ndim} dimensions; expected {kind}")
-            found = (value.__array_interface__["data"][0], *value.shape)
-            last[0] = weakref.ref(value), found
+        nonlocal last
+        known, shape, found = last
+        if value is None and kind.optional:
+            return ()
+        if known() is value and value.shape == shape:
+            return found
+        if value.dtype != kind.dtype or value.ndim != kind.ndim or not value.flags.c_contiguous:
+            raise TypeError(f"an array of {value.dtype}, {value.ndim} dimensions; expected {kind}")
+        shape = value.shape
+        found = (value.__array_interface__["data"][0], *shape)
+        last = (weakref.ref(value), shape, found)
         return found
 
     return words
 
 
 class Native:
-    """An entry in a library: a variant for each way its optional arrays may be given.
+    """An entry in a library: a call for each way its optional arrays may be given, by how many words that makes.
 
     It keeps the library, because its calls are addresses in it.
     """
 
     def __init__(self, library: Library, kinds: list[Kind], made: list[tuple[Callable[..., int], str]]) -> None:
         self._library = library
-        self._variants = [
-            ([plan_of(kind) for kind in kinds], call, struct.Struct("@" + gives))
-            for kinds, (call, gives) in zip(variants(kinds), made, strict=True)
-        ]
-        self._optional = optional_paths(kinds)
+        self._plans = [plan_of(kind) for kind in kinds]
+        self._calls = {
+            len([*words_in(variant)]): (call, struct.Struct("@" + gives))
+            for variant, (call, gives) in zip(variants(kinds), made, strict=True)
+        }
 
     def __call__(self, *arguments: Any) -> Any:
-        some = any(item_at(arguments, path) is None for path in self._optional)
-        plans, call, gives = self._variants[-1 if some else 0]
         words: Words = ()
-        for plan, argument in zip(plans, arguments, strict=True):
+        for plan, argument in zip(self._plans, arguments, strict=True):
             words += plan(argument)
+        call, gives = self._calls[len(words)]
         out = ctypes.create_string_buffer(gives.size or 1)
         call(out, *words)
         found = gives.unpack_from(out)
         return found[0] if len(found) == 1 else found or None
-
-
-def optional_paths(kinds: Iterable[Kind], above: Words = ()) -> list[Words]:
-    """Return where the optional arrays stand among some arguments: the place in each tuple on the way to them."""
-    found: list[Words] = []
-    for at, kind in enumerate(kinds):
-        if isinstance(kind, Items):
-            found += optional_paths(kind.items, (*above, at))
-        elif isinstance(kind, Array) and kind.optional:
-            found.append((*above, at))
-    return found
-
-
-def item_at(arguments: Any, path: Words) -> Any:
-    """Return what stands at such a place."""
-    for at in path:
-        arguments = arguments[at]
-    return arguments
 
 
 # loading

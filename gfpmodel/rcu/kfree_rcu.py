@@ -325,7 +325,7 @@ class KfreeRcu:
             numbers = np.arange(start, min(count, start + (1 << 20)), dtype=np.int64)
             at = self.now + (numbers - start + 1) * every_ns
             vmalloc = numbers % 2 if kind == "mixed" else np.full_like(numbers, kind == "vmalloc")
-            self.schedule(at, np.full_like(numbers, cpu), numbers + objects[0], vmalloc * st.VMALLOC | base)
+            self._call(at, np.full_like(numbers, cpu), numbers + objects[0], vmalloc * st.VMALLOC | base)
         return objects
 
     @locked
@@ -346,13 +346,13 @@ class KfreeRcu:
         for flag in (st.VMALLOC, st.ONE_ARGUMENT):
             if len(flagged := np.flatnonzero(columns[3] & flag)):
                 self._check(int(columns[2][flagged[0]]), 0, flag == st.VMALLOC, flag == st.ONE_ARGUMENT)
+        self._call(*columns)
+
+    def _call(self, *columns: NDArray[np.int64]) -> None:
+        """Make many calls that were checked: schedule()'s columns."""
         jit.expect(room_on("rcu", self.allocator.rules.name), len(columns[0]))
         done = 0
-        when, where, which, how = columns
-        while True:
-            done = self._on(run_calls)(self.mm, self.arrays, when, where, which, how, done)
-            if done == len(at):
-                break
+        while (done := self._on(run_calls)(self.mm, self.arrays, *columns, done)) < len(columns[0]):
             self.make_room()
         self._report_foreign()
 
