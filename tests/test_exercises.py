@@ -1,7 +1,7 @@
 """Questions of the book: the same seed asks the same, every line has an answer, a wrong one gets a hint."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from gfpmodel import exercises as ex
 from gfpmodel.errors import InputError
 from gfpmodel.mm.exercises import numbers
+from gfpmodel.sim import surprises
 
 DATA = Path(__file__).parent.parent / "book" / "data"
 CELLS = list(csv.DictReader((DATA / "verdicts-5.8ft-lockdep.csv").read_text(encoding="utf-8").splitlines()))
@@ -32,6 +33,14 @@ MAKERS: list[Callable[[int], ex.Question]] = [
     ex.refill_question,
     recorded,
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_refill_once() -> Iterator[None]:
+    """Let questions about the same refill share its run: those of v7.1 and v7.3 are interpreted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surprises, "refills", cache(surprises.refills))
+        yield
 
 
 @cache
