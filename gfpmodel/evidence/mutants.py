@@ -41,12 +41,12 @@ MUTANTS = (
     Mutant("refills never double", "v6.18", "nr_pcp_alloc", "factor + 1)", "0)"),
     Mutant("doubling has no end", "v6.18", "nr_pcp_alloc", "factor < PCP_BATCH_SCALE_MAX", "factor < 30"),
     Mutant("a refill of order > 0 asks for a batch of blocks", "v6.18", "nr_pcp_alloc", "wanted >> order", "wanted"),
-    Mutant("an allocation leaves free_count", "v6.18", "halve_free_count", "PCP_FREE_COUNT) >> 1", "PCP_FREE_COUNT)"),
+    Mutant("an allocation does not halve free_count", "v6.18", "halve_free_count", "PCP_FREE_COUNT) >> 1", "PCP_FREE_COUNT)"),
     Mutant(
-        "a free leaves alloc_factor", "v6.18", "put_first", "PCP_ALLOC_FACTOR) >> 1", "PCP_ALLOC_FACTOR)"
+        "a free does not halve alloc_factor", "v6.18", "put_first", "PCP_ALLOC_FACTOR) >> 1", "PCP_ALLOC_FACTOR)"
     ),
-    Mutant("a free counts one page", "v6.18", "put_first", "free_count + (1 << order)", "free_count + 1"),
-    Mutant("no free_high", "v6.18", "free_frozen_page_commit", "free_count >= batch", "free_count >= 10**9 + batch"),
+    Mutant("a free adds 1 to free_count for any order", "v6.18", "put_first", "free_count + (1 << order)", "free_count + 1"),
+    Mutant("frees in a row never empty the lists", "v6.18", "free_frozen_page_commit", "free_count >= batch", "free_count >= 10**9 + batch"),
     Mutant(
         "a bulk free goes round robin",
         "v6.18",
@@ -72,22 +72,22 @@ MUTANTS = (
         "if zone_watermark_fast(m, zone, order, mark, highest, alloc_flags):",
         "if False:",
     ),
-    Mutant("boot frees to the head", "v6.18", "__free_pages_core", "order, True", "order"),
+    Mutant("boot puts blocks at a list's head", "v6.18", "__free_pages_core", "order, True", "order"),
     Mutant("holes belong to the first zone", "v6.18", "page_zonenum", "if end > 0:", "if False:"),
     Mutant("moved blocks go to the head", "v6.18", "move_to_free_list", "list_add_tail(", "st.list_add("),
     Mutant("a partial pageblock is claimed", "v6.18", "try_to_claim_block", "if not whole:", "if False:"),
     Mutant(
-        "half a pageblock need not suit", "v6.18", "try_to_claim_block", "free + alike < 1 <<", "free + alike < 0 <<"
+        "a pageblock is claimed of which less than half suits", "v6.18", "try_to_claim_block", "free + alike < 1 <<", "free + alike < 0 <<"
     ),
     Mutant(
-        "one request boosts once",
+        "a request boosts at most once",
         "v6.18",
         "__rmqueue_claim",
         "        current_order -= 1",
         "            else:\n                return NULL\n        current_order -= 1",
     ),
     Mutant(
-        "steal takes the largest block",
+        "a steal takes the largest block",
         "v6.18",
         "__rmqueue_steal",
         "range(order, st.MAX_ORDER)",
@@ -107,8 +107,8 @@ MUTANTS = (
         "st.NR_FREE_HIGHATOMIC",
         "st.NR_HIGHATOMIC",
     ),
-    Mutant("NON_BLOCK goes no deeper", "v6.18", "zone_watermark_ok", "mark -= mark // 4", "mark -= 0"),
-    Mutant("small zones reserve, too", "v6.18", "reserve_highatomic_pageblock", "percent < block or ", ""),
+    Mutant("ALLOC_NON_BLOCK goes no deeper", "v6.18", "zone_watermark_ok", "mark -= mark // 4", "mark -= 0"),
+    Mutant("small zones keep HIGHATOMIC blocks as well", "v6.18", "reserve_highatomic_pageblock", "percent < block or ", ""),
     Mutant(
         "no last resort for requests that cannot wait",
         "v6.18",
@@ -139,7 +139,7 @@ MUTANTS = (
         "page = get(m, head, st.PREV)",
     ),
     Mutant("free_pages_nolock() trims the lists", "v6.18", "free_frozen_page_commit", "if trylock:", "if False:"),
-    Mutant("decay takes a quarter", "v6.18", "decay_pcp_high", "high >> 3", "high >> 2"),
+    Mutant("high decays by a quarter", "v6.18", "decay_pcp_high", "high >> 3", "high >> 2"),
     Mutant("frees go out in one piece", "v7.1", "free_excess", "piece = min(count, batch)", "piece = count"),
     Mutant(
         "a high-order atomic request refills", "v7.1", "pcp_may_refill", "not (order > 0 and", "not (order > 99 and"
@@ -151,7 +151,7 @@ MUTANTS = (
         '"""\n',
         '"""\n    if alloc_flags & st.ALLOC_HIGHATOMIC:\n        reserve_highatomic_pageblock(m, zone, page, order)\n',
     ),
-    Mutant("the first pass spares HIGHATOMIC", "v7.3", "alloc_flags_first_pass", "order > 0 and atomic", "False"),
+    Mutant("the first pass leaves HIGHATOMIC alone", "v7.3", "alloc_flags_first_pass", "order > 0 and atomic", "False"),
     Mutant("the first pass reserves", "v7.3", "reserve_after_buddy", " and slow_path", ""),
     Mutant("ranges are freed page by page", "v7.3", "__free_contig_range", "order < st.MAX_ORDER - 1 and", "False and"),
     Mutant(

@@ -126,6 +126,22 @@ def test_bursts_longer_than_high_fail() -> None:
     assert later.burst_share(512, 512) == pytest.approx(later.HIGH_61 / 512, abs=later.BATCH_61 / 512)
 
 
+def test_every_run_in_which_nobody_else_asks_is_compared() -> None:
+    rows = {int(row.conditions.split()[2]): row for row in later.bursts(DATA / "rtexp-bursts.csv")}
+    assert {hold: row.compared for hold, row in rows.items()} == {
+        8: 4,
+        32: 4,
+        64: 4,
+        128: 12,
+        256: 4,
+        512: 4,
+        1000: 4,
+        40000: 3,
+    }
+    assert (rows[8].why, rows[128].differ, rows[128].why[:12]) == ("", 1, "an interrupt")
+    assert rows[40000].why.startswith("one burst") and rows[512].why.startswith("each CPU")
+
+
 def test_nolock_stops_at_its_line(tmp_path: Path) -> None:
     rows = [at for at, line in enumerate((DATA / "boot618-lowwm.csv").read_text().splitlines()) if line[:1] == "R"]
     row = later.nolock_line(some_rows("boot618-lowwm.csv", tmp_path, *rows))

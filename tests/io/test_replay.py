@@ -21,6 +21,7 @@ from gfpmodel.io.replay import (
     refill_table,
     replay,
     replay_file,
+    why_apart,
     zoneinfo_beside,
 )
 from gfpmodel.io.replay.nearest import distance, nearest
@@ -454,6 +455,14 @@ def test_the_table_of_refills() -> None:
     assert row["requests"] > 300
     assert row["difference"] == row["model"] - row["kernel"]
     assert row["kernel"] > 0
+
+
+@pytest.mark.parametrize(
+    ("trace", "difference", "why"),
+    [("anon", 0, ""), ("anon", 4, "cold"), ("anon", 5, "unknown"), ("rtexp_b", -1, "by hand"), ("anon", -1, "unknown")],
+)
+def test_why_a_trace_has_other_refills_in_the_model(trace: str, difference: int, why: str) -> None:
+    assert why_apart({"trace": trace, "difference": difference, "cold": "4"}) == why
 
 
 def test_a_trace_with_its_zoneinfo_beside_it(tmp_path: Path) -> None:

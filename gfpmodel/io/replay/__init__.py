@@ -4,7 +4,7 @@ from gfpmodel.io.replay.recording import Recording, read_recording
 from gfpmodel.io.replay.report import Report
 from gfpmodel.io.replay.run import WhatIf, replay
 from gfpmodel.io.replay.start import Overrides
-from gfpmodel.io.replay.table import refill_table, replay_file
+from gfpmodel.io.replay.table import refill_table, replay_file, why_apart
 from gfpmodel.io.replay.zoneinfo import zoneinfo_beside
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "refill_table",
     "replay",
     "replay_file",
+    "why_apart",
     "zoneinfo_beside",
 ]

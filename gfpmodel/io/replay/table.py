@@ -27,6 +27,20 @@ def refill_table(files: Mapping[str, str | None], what_if: WhatIf | None = None)
     return [compared(file, zoneinfo, what_if or WhatIf(rows=())) for file, zoneinfo in files.items()]
 
 
+def why_apart(row: Mapping[str, Any]) -> str:
+    """Say why a trace's refills are not the kernel's: ``cold``, ``by hand`` or ``unknown``, empty if they are.
+
+    ``cold``: the model has more, and no more than it began with empty lists.  ``by hand``: it has fewer, because the
+    test module took pages without an event.
+    """
+    more = int(row["difference"])
+    if more > 0:
+        return "cold" if more <= int(row["cold"]) else "unknown"
+    if more < 0:
+        return "by hand" if "rtexp" in str(row["trace"]) else "unknown"
+    return ""
+
+
 def replay_file(trace: str, zoneinfo: str | None = None, what_if: WhatIf | None = None) -> Report:
     """Read a trace and replay it on its machine; raises InputError.
 
