@@ -41,12 +41,26 @@ MUTANTS = (
     Mutant("refills never double", "v6.18", "nr_pcp_alloc", "factor + 1)", "0)"),
     Mutant("doubling has no end", "v6.18", "nr_pcp_alloc", "factor < PCP_BATCH_SCALE_MAX", "factor < 30"),
     Mutant("a refill of order > 0 asks for a batch of blocks", "v6.18", "nr_pcp_alloc", "wanted >> order", "wanted"),
-    Mutant("an allocation does not halve free_count", "v6.18", "halve_free_count", "PCP_FREE_COUNT) >> 1", "PCP_FREE_COUNT)"),
+    Mutant(
+        "an allocation does not halve free_count",
+        "v6.18",
+        "halve_free_count",
+        "PCP_FREE_COUNT) >> 1",
+        "PCP_FREE_COUNT)",
+    ),
     Mutant(
         "a free does not halve alloc_factor", "v6.18", "put_first", "PCP_ALLOC_FACTOR) >> 1", "PCP_ALLOC_FACTOR)"
     ),
-    Mutant("a free adds 1 to free_count for any order", "v6.18", "put_first", "free_count + (1 << order)", "free_count + 1"),
-    Mutant("frees in a row never empty the lists", "v6.18", "free_frozen_page_commit", "free_count >= batch", "free_count >= 10**9 + batch"),
+    Mutant(
+        "a free adds 1 to free_count for any order", "v6.18", "put_first", "free_count + (1 << order)", "free_count + 1"
+    ),
+    Mutant(
+        "frees in a row never empty the lists",
+        "v6.18",
+        "free_frozen_page_commit",
+        "free_count >= batch",
+        "free_count >= 10**9 + batch",
+    ),
     Mutant(
         "a bulk free goes round robin",
         "v6.18",
@@ -77,7 +91,11 @@ MUTANTS = (
     Mutant("moved blocks go to the head", "v6.18", "move_to_free_list", "list_add_tail(", "st.list_add("),
     Mutant("a partial pageblock is claimed", "v6.18", "try_to_claim_block", "if not whole:", "if False:"),
     Mutant(
-        "a pageblock is claimed of which less than half suits", "v6.18", "try_to_claim_block", "free + alike < 1 <<", "free + alike < 0 <<"
+        "a pageblock is claimed of which less than half suits",
+        "v6.18",
+        "try_to_claim_block",
+        "free + alike < 1 <<",
+        "free + alike < 0 <<",
     ),
     Mutant(
         "a request boosts at most once",
@@ -108,7 +126,9 @@ MUTANTS = (
         "st.NR_HIGHATOMIC",
     ),
     Mutant("ALLOC_NON_BLOCK goes no deeper", "v6.18", "zone_watermark_ok", "mark -= mark // 4", "mark -= 0"),
-    Mutant("small zones keep HIGHATOMIC blocks as well", "v6.18", "reserve_highatomic_pageblock", "percent < block or ", ""),
+    Mutant(
+        "small zones keep HIGHATOMIC blocks as well", "v6.18", "reserve_highatomic_pageblock", "percent < block or ", ""
+    ),
     Mutant(
         "no last resort for requests that cannot wait",
         "v6.18",
