@@ -117,6 +117,12 @@ def opened(request: pytest.FixtureRequest, visits: Visits) -> Visit:
     return visit
 
 
+@pytest.mark.xdist_group("one")
+def test_a_group_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist tells groups by names: where those do not say it, all workers open each page, and nothing shows."""
+    assert request.node.nodeid.endswith("@one") or not getattr(request.config.option, "loadgroup", False)
+
+
 def wait_for_change(page: Page, before: str, control: str) -> str:
     try:
         page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
