@@ -53,7 +53,8 @@ SHUT_OUT = """async (part, rules) => {
 #: The rules that compare colours take most of the time of axe.  They find the same in two elements that look alike, as
 #: all around them does: they are asked of the first of each kind, once a scheme.  No other rule asks for colours.
 COLOURS = ["color-contrast", "link-in-text-block"]
-ALL_BUT_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
+#: All the others; but "region", a quarter of their time, is of a weight (moderate) that no test asks for.
+ALL_BUT_COLOURS = {"rules": {rule: {"enabled": False} for rule in (*COLOURS, "region")}}
 #: The first text of each look that was not yet seen in this scheme.  In a drawing each text has its own background.
 TEXTS = """scheme => {
     const names = window.names ??= new Map(), seen = (window.seen ??= {})[scheme] ??= new Set(), looks = new Map();
@@ -115,6 +116,12 @@ def opened(request: pytest.FixtureRequest, visits: Visits) -> Visit:
     visit.name = request.param
     visit.open(visit.name, until="networkidle")
     return visit
+
+
+@pytest.mark.xdist_group("one")
+def test_a_group_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist tells groups by names: where those do not say it, all workers open each page, and nothing shows."""
+    assert request.node.nodeid.endswith("@one") or not getattr(request.config.option, "loadgroup", False)
 
 
 def wait_for_change(page: Page, before: str, control: str) -> str:

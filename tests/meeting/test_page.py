@@ -16,9 +16,10 @@ AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 #: What axe-core finds, of any weight, with everything unfolded.
 VIOLATIONS = """async () => {
     document.querySelectorAll('details, .own').forEach((e) => { e.open = true; e.hidden = false; });
-    return (await axe.run()).violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 120)}`)); }"""
+    const { violations } = await axe.run({ resultTypes: ['violations'] });
+    return violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 120)}`)); }"""
 
-pytestmark = pytest.mark.pages
+pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("meeting")]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,7 @@ def test_a_block_comes_from_where_it_was_or_what_it_was_part_of() -> None:
     assert moved([page], [page])["a"].count("style") == 0
 
 
+@functools.cache
 def drawings() -> dict[str, str]:
     """Return drawings by name, each a moment in which much is to be seen."""
     steps = stepper.frames(small_machine(proposal("fast_try")), "+0m +0m +0 +2 -4 -1 -2 -3 d0", 2)
