@@ -230,7 +230,7 @@ const gfpLive = (() => {
 
   // the page: its widgets are drawn after it is loaded
 
-  const AHEAD = "These pictures were computed beforehand, and the model in the page does not change them: each comes from runs of an experiment. The command below a picture repeats such a run.";
+  const AHEAD = "These pictures are stored results, computed beforehand: the model that runs in the page does not recompute them. The command below a picture repeats such a run.";
 
   function place(tries) {
     const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;

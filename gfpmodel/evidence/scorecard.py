@@ -57,7 +57,8 @@ class Score:
     def compared(self) -> Interval | None:
         """Return what is compared with other cells.
 
-        A count is compared as a share of what was asked.  A share of which N requests saw none may be 3 / N.
+        A count is compared as a share of what was asked.  A share of which N requests saw none counts as up to 3 / N,
+        as if each request stood for itself: runs that all agree do not say more.
         """
         if self.value is None or self.of is None:
             return self.value
@@ -218,21 +219,26 @@ def read_recorded(results: Results, row: Rule, _: float) -> Score:
     if row.runs == "work":
         lost = [100 * int(r["fallbacks"]) / int(r["n"]) for r in results["kfree"]]
         source = f"{len(lost)} floods of kfree_rcu() on a booted {BOOTED}: objects that found no block"
-        return Score(Interval(median(lost), min(lost), max(lost)), source, "%", "measured", text=ends(lost))
+        text = f"cache empty for {ends(lost)} of the objects"
+        return Score(Interval(median(lost), min(lost), max(lost)), source, "%", "measured", text=text)
     said = [r for r in results["refills"] if int(r["requests"]) >= FEW]
     asked = sum(int(r["requests"]) for r in said)
     if row.refill == "no":
         dry = [float(r["kernel_share"]) for r in said]
-        source = f"requests that found their list empty on a booted v6.1: {len(said)} workloads, {asked:,} requests"
-        text = f"{ends(dry)} in the main zone (DMA32)"
-        if row.scan[0] is None and row.watermark != "none":  # others look where no trace does, or pass no mark
+        source = (
+            f"requests that found their list empty on a booted v6.1: {asked:,}, in the {len(said)} of "
+            f"{len(results['refills'])} workloads that have {FEW:,} or more"
+        )
+        text = f"list empty for {ends(dry)} in the main zone (DMA32)"
+        if row.watermark != "none":  # who passes no mark does not go on to zone DMA
             with_dma = max(100 * (int(r["kernel"]) + int(r["kernel_dma"])) / int(r["requests"]) for r in said)
             text += f"; up to {with_dma:.2g} % with zone DMA"
         return Score(Interval(median(dry), min(dry), max(dry)), source, "%", "measured", text=text)
     if row.refill == "trylock":
         return gap("a trace does not say who held the lock")
     nulls, source = sum(int(r["nulls"]) for r in said), f"NULLs where v5.8's rules replay {len(said)} workloads of v6.1"
-    return on_mainline(Score(same(float(nulls)), source, "requests", "modelled", asked, exact=True), row)
+    text = f"fails in {nulls:,} of {asked:,}"
+    return on_mainline(Score(same(float(nulls)), source, "requests", "modelled", asked, exact=True, text=text), row)
 
 
 def ends(values: Sequence[float]) -> str:
@@ -289,7 +295,7 @@ def read_pays(results: Results, row: Rule, rate: float) -> Score:
     said += [f"{kept.value.mean / 1024:.0f} KiB kept on each CPU"] * bool(kept.value.mean)
     reserves = row.watermark == "none" or bool(row.mask & HIGH)
     said += ["the reserve of atomic requests"] * reserves
-    said += ["free memory falls to the min watermark, as nobody wakes kswapd"] * lets_kswapd_sleep(row)
+    said += ["free memory falls to the min watermark, if nobody else wakes kswapd"] * lets_kswapd_sleep(row)
     sources = "; ".join(score.source for score in (pages, late, kept))
     text = "; ".join(said) or "none of these costs"
     return Score(same(float(len(said))), sources, "", "modelled", exact=True, text=text)
@@ -343,7 +349,7 @@ COLUMNS = (
     Column("low", "the same, memory low", ("verdicts",), "more", read_low),
     Column("rt", "may be called: RT of 2020", ("verdicts",), "more", read_clean(RT, *LISTS)),
     Column("cross", "fails if another CPU frees", ("cross_cpu",), "less", read_cross),
-    Column("recorded", "recorded: list or cache empty, or request failed", ("refills", "kfree"), "", read_recorded),
+    Column("recorded", "in recorded workloads", ("refills", "kfree"), "", read_recorded),
     Column("pays", "who else pays", ("scan_policy", "hold_time", "memory"), "", read_pays),
     Column("lone", "fails alone", ("cross_cpu",), "less", read_lone),
     Column("tenant", "fails beside other callers", ("co_tenant",), "less", read_tenant),

@@ -24,12 +24,12 @@ from gfpmodel.sim.grids import GRIDS
 BEHIND = "▾"
 PARTS = ("silent, a page each time", "silent, NULL at least once", "reported, hangs or unsafe")
 KEY = (
-    f"{BEHIND} marks what is worse than the best of its column: fewer contexts, or a share or cost whose 95 % interval "
-    "does not reach the best one's. The interval of 0 of N goes up to 3 of N. "
+    f"{BEHIND} marks what is worse than the best in this table's column: fewer contexts, or a share or cost whose 95 % "
+    "interval does not reach the best one's. 0 of N has no interval, as all runs agree; the marks allow it 3 of N. "
     "A cell without a figure says why it has none."
 )
 #: A cost that many cells have: in words, and in a cell.
-ASLEEP, BRIEF = "free memory falls to the min watermark, as nobody wakes kswapd", "nobody wakes kswapd*"
+ASLEEP, BRIEF = "free memory falls to the min watermark, if nobody else wakes kswapd", "does not wake kswapd*"
 
 
 def brief(text: str) -> str:
