@@ -161,9 +161,14 @@ def first_failure(rows: list[Line], got: list[int]) -> Row:
 
 
 def fell_back(rows: list[Line], start: Start) -> list[Row]:
-    """Compare what falls back in floods that fail, from as many pages as the recording got before it failed."""
+    """Compare what falls back in floods that fail, from as many pages as the recording got before it failed.
+
+    A flood that was over before a block came back is left out: its number follows from that start alone.
+    """
     out = []
     for row in rows:
+        if int(row["ns"]) < int(row["delay_ms"]) * 1_000_000:
+            continue
         run = flooded(row, start, (int(row["first_fail_after"]), 0, 0), 0)
         conditions = f"{row['objs']} objects, {row['first_fail_after']} pages on the lists"
         wrong = int(row["block_fail"]) != run.block_fail

@@ -6,7 +6,6 @@ compared: when is a page to be had, and when not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +56,7 @@ def bursts(path: Path) -> list[Row]:
         said = sorted({int(row["ok"]) / int(row["calls"]) for row in each})
         got = burst_share(hold, int(each[0]["calls"]) // int(each[0]["cpus"]))
         wrong = sum(round(int(row["ok"]) / int(row["calls"]), 3) != round(got, 3) for row in each)
-        what = "pages taken from the lists by hand, as the flag would: share of tries"
+        what = "share of tries by hand that got a page"
         conditions = f"bursts of {hold} pages, 2 CPUs, high {HIGH_61}; {len(each)} runs"
         why = why_apart(each) if wrong else ""
         out.append(Row(what, BOOT61, conditions, spread(said), f"{got:.4g}", len(each), wrong, why))
@@ -172,20 +171,25 @@ def contended() -> Contended:
 
 
 def nolock_contended(path: Path) -> list[Row]:
-    """Return what contention does: nothing to a list with pages, the lower zone, or NULL."""
-    rows, rule = read_rows(path, "zones", "attempts", "null", "ok_DMA", "busy_before"), contended()
-    warm = [row for row in rows if row["mode"] == "warm"]
-    dry = [row for row in rows if row["mode"] == "dry"]
-    checks: Iterable[tuple[str, list[Line], str, str, bool]] = (
-        ("a list with pages, locks busy", warm, "null", "NULL", rule.listed),
-        ("lists empty, a lower zone to go to", [r for r in dry if r["zones"] == "2"], "null", "NULL", rule.lower),
-        ("lists empty, locks idle", [r for r in dry if r["busy_before"] == "0"], "null", "NULL", rule.idle),
+    """Return what contention does to a list with pages, and where a lower zone is left, in runs with a busy lock.
+
+    What it does elsewhere depends on when the lock is given back, so the model has no number for it.
+    """
+    rows, rule = read_rows(path, "zones", "attempts", "null", "busy_before"), contended()
+    busy = [row for row in rows if int(row["busy_before"])]
+    checks = (
+        ("a list with pages, a lock busy", [r for r in busy if r["mode"] == "warm"], rule.listed),
+        (
+            "lists empty, a lock busy, a lower zone",
+            [r for r in busy if (r["mode"], r["zones"]) == ("dry", "2")],
+            rule.lower,
+        ),
     )
     return [
-        Row(conditions_of(name, each), BOOT618, f"{len(each)} runs", f"{total(each, column)} {word}",
-            "none" if holds else "some", len(each), sum((int(row[column]) == 0) != holds for row in each))
-        for name, each, column, word, holds in checks
-    ] + [never_more_than_busy([r for r in dry if r["zones"] == "1" and r["kernel"] == "N"], rule)]  # fmt: skip
+        Row(conditions_of(name, each), BOOT618, f"{len(each)} runs", f"{total(each, 'null')} NULL",
+            "none" if holds else "some", len(each), sum((int(row["null"]) == 0) != holds for row in each))
+        for name, each, holds in checks
+    ]  # fmt: skip
 
 
 def conditions_of(name: str, rows: list[Line]) -> str:
@@ -196,19 +200,3 @@ def conditions_of(name: str, rows: list[Line]) -> str:
 def total(rows: list[Line], column: str) -> int:
     """Return the sum of a column."""
     return sum(int(row[column]) for row in rows)
-
-
-def never_more_than_busy(rows: list[Line], rule: Contended) -> Row:
-    """Compare one zone without lists: NULL only where the lock was busy."""
-    bad = sum(int(row["null"]) > int(row["busy_before"]) for row in rows)
-    share = [int(row["null"]) / int(row["busy_before"]) for row in rows if int(row["busy_before"])]
-    return Row(
-        "NULL for each request that found the lock held: lists empty, one zone",
-        BOOT618,
-        f"{len(rows)} runs, without PREEMPT_RT",
-        spread(share),
-        "at most 1" if rule.none else "any",
-        len(rows),
-        bad,
-        "less than 1 where the lock was given back between the look and the request; more than 1 is not possible",
-    )

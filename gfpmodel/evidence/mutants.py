@@ -165,14 +165,14 @@ MUTANTS = (
         "a high-order atomic request refills", "v7.1", "pcp_may_refill", "not (order > 0 and", "not (order > 99 and"
     ),
     Mutant(
-        "pages of lists reserve",
+        "a page from a list makes its pageblock HIGHATOMIC",
         "v7.1",
         "reserve_after_scan",
         '"""\n',
         '"""\n    if alloc_flags & st.ALLOC_HIGHATOMIC:\n        reserve_highatomic_pageblock(m, zone, page, order)\n',
     ),
     Mutant("the first pass leaves HIGHATOMIC alone", "v7.3", "alloc_flags_first_pass", "order > 0 and atomic", "False"),
-    Mutant("the first pass reserves", "v7.3", "reserve_after_buddy", " and slow_path", ""),
+    Mutant("the first pass makes pageblocks HIGHATOMIC", "v7.3", "reserve_after_buddy", " and slow_path", ""),
     Mutant("ranges are freed page by page", "v7.3", "__free_contig_range", "order < st.MAX_ORDER - 1 and", "False and"),
     Mutant(
         "types are never mixed without reclaim", "v7.3", "flags_without_reclaim", "if mixes and gfp", "if 0 and gfp"
