@@ -66,7 +66,7 @@ def why(at: Situation, by: str) -> str:
     if it.usages:
         return "The lock is used in two ways of which one may interrupt the other on this CPU and then wait for ever."
     locks = [lock.name for lock in at.all_forbidding()]
-    held = f"while {listed(locks)} {'is' if len(locks) == 1 else 'are'} held" if locks else ""
+    held = f"while {listed(locks, 'or')} is held" if locks else ""
     itself = f"in {where(at)}" if by.startswith(("the context itself", "what is switched off")) else ""
     there = ", nor ".join(filter(None, (itself, held)))
     if not there:

@@ -28,6 +28,11 @@ UNASKED = {
     "by hand": "the OOM killer was asked for by hand (SysRq f)",
     "page fault": "the page fault handler asked for the OOM killer, as a fault had failed for want of memory (mask 0)",
 }
+#: For whom a mask is that would have passed: for others it is no remedy.
+MEANT_FOR = {
+    "with __GFP_MEMALLOC": "__GFP_MEMALLOC is for callers that soon free more memory than they take",
+    "with __GFP_MOVABLE": "__GFP_MOVABLE is for pages that the kernel may move",
+}
 #: What goes before what the zones lack, by the kind of the report.
 BEFORE = {
     "stall": "the request had not failed, it was still reclaiming; when this was printed, ",
@@ -192,7 +197,8 @@ def otherwise(it: Failure, other: Sequence[tuple[str, str]]) -> str:
     helps = [words for words, result in other if result.startswith("passes in ")]
     untold = [words for words, result in other if result.startswith("cannot be told")]
     if helps:
-        return f"It would have got its page {listed(helps, 'or')}."
+        meant = f" {listed([MEANT_FOR[words] for words in helps])}." if MEANT_FOR.keys() >= set(helps) else ""
+        return f"It would have got its page {listed(helps, 'or')}.{meant}"
     if untold:
         return f"Whether it would have got its page {listed(untold, 'or')} cannot be told."
     return "None of the other requests tried here would have got its page at once."

@@ -32,7 +32,7 @@ WAYS = ("fast_try", "lockless", "gfp0", "trylock", "gfp_atomic_rt", "deferred_re
 NOBODY = "nobody"  #: the same day without the requests
 PAGES, CPUS = 1 << 17, 2  #: of the machine; sizes of lists are those that the kernel computes at boot
 PIECE = 200  #: operations between two looks at the lists
-CACHED, DELAY = 100, 20  #: of the deferred refill: pages in its cache, steps until its work runs
+CACHED, DELAY = 5, 20  #: of the deferred refill: pages in its cache (rcu_min_cached_objs), steps until its work runs
 MINE, OTHERS = True, False
 LOCK_KINDS = (ev.UNLOCK, ev.REFILL_DONE, ev.PCP_REFILL)  #: who gives a lock back has taken it, or tried with luck
 
