@@ -87,21 +87,23 @@ def parse_ops(
     orders: list[int] = []
     table: list[tuple[int, int, int, int]] = []
     lines: list[int] = []
-    known: set[int] = set()
+    known: dict[bytes, tuple[int, int, int, int]] = {}  # allocations, of which most say what others have said
     for line, row in enumerate(rows, first_line):
-        words = row.split()
-        if not words:
-            continue
-        try:
-            kind, cpu, order, argument = one = parse_op(words, orders)
-            gates.cpu(cpu, cpus)
-            if kind == OP_ALLOC:
-                orders.append(order)
-                if argument not in known:
+        one = known.get(row)
+        if one is None:
+            words = row.split()
+            if not words:
+                continue
+            try:
+                kind, cpu, _, argument = one = parse_op(words, orders)
+                gates.cpu(cpu, cpus)
+                if kind == OP_ALLOC:
                     check_mask(argument, rule.flag if rule else 0)
-                    known.add(argument)
-        except InputError as error:
-            raise InputError(error.message, name, line) from None
+                    known[row] = one
+            except InputError as error:
+                raise InputError(error.message, name, line) from None
+        if one[0] == OP_ALLOC:
+            orders.append(one[2])
         table.append(one)
         lines.append(line)
     return np.array(table, np.int64).reshape(-1, 4), np.array(lines, np.int64)
