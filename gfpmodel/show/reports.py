@@ -63,7 +63,7 @@ def budget(zones: Mapping[str, dict[str, Any]], title: str = "") -> Picture:
     Raises ValueError for requests that may use other pages.
     """
     sums = list(zones.values())
-    most = 6 * max(one["keep"] + one["reserve"] for one in sums) // 5
+    most = max(6 * max(one["keep"] + one["reserve"] for one in sums) // 5, 1)
     (usable,) = {one["free"] - one["cma"] - one["highatomic"] for one in sums}
     free, at = sums[0]["free"], f'<b style="left: {100 * min(usable, most) / most:.4g}%"></b>'
     kept_back = f", the other {free - usable:,} are CMA's" if free > usable else ""

@@ -47,3 +47,9 @@ def test_requests_are_compared_only_with_the_same_pages() -> None:
     movable = zone(mask="0x100cca(GFP_HIGHUSER_MOVABLE)")
     with pytest.raises(ValueError, match="too many values"):
         budget({"atomic": zone(), "movable": movable})
+
+
+def test_a_zone_that_keeps_nothing_has_a_frame_all_the_same() -> None:
+    html = budget({"x": zone() | {"keep": 0, "reserve": 0}}).html
+    assert html.count("clip-path") == 1
+    assert "left: 100%" in html
