@@ -51,7 +51,7 @@ class Booted:
         self._first, self._end = first_page, round_up(machine.end, ALIGNMENT) - self._offset
         self._pages = zeroed(self._end, st.ROW, np.uint32)
         self._flags = zeroed(self._end, 1, np.uint16)
-        self._zones = np.zeros(st.ZONE_WORDS * (st.JUDGES + 1), np.int64)
+        self._zones = np.zeros(st.ZONE_WORDS * st.JUDGES + 2 * st.JUDGED, np.int64)
         self._blocks = np.zeros((self._end >> machine.pageblock_order) + 1, np.uint8)
         self._ring = Ring(events, kinds) if events else None
         ring = None if self._ring is None else self._ring.array

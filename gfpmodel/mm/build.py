@@ -16,6 +16,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,19 @@ def compile_entries(entries: dict[str, Any], instance: Callable[[Any], Any]) -> 
     return str(whole), functions
 
 
+@cache
+def prepare_llvm() -> None:
+    """Make LLVM ready, once in a process, because it ends one in which an option is set twice.
+
+    What an operation is nobody can foresee, and a processor that guessed wrong knows it later from a table of jumps.
+    """
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.set_option("gfpmodel", "-min-jump-table-entries=1000")
+
+
 def emit(ir: str | bytes, triple: str, cpu: str) -> bytes:
     """Return the machine code of a module as an object file for a target, given by its triple, and a processor.
 
@@ -143,8 +157,7 @@ def emit(ir: str | bytes, triple: str, cpu: str) -> bytes:
     """
     import llvmlite.binding as llvm
 
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    prepare_llvm()
     target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(cpu=cpu, opt=3, reloc="pic")
     module = llvm.parse_assembly(ir) if isinstance(ir, str) else llvm.parse_bitcode(ir)

@@ -10,22 +10,23 @@ from gfpmodel.mm.events import append, count_irq_off, header_of, next_event, set
 from gfpmodel.mm.free import __free_pages
 from gfpmodel.mm.jit import inlined
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask, gfp_migratetype, prepare_alloc_pages, scanned_lists
-from gfpmodel.mm.pcp import is_nearly_high, put_first, take_first
+from gfpmodel.mm.pcp import put_first, take_first
 from gfpmodel.mm.state import (
+    NULL,
     Mm,
+    get,
     get_flags,
     get_pageblock_migratetype,
     list_empty,
     page_to_pfn,
     per_cpu_pages,
-    set_flags,
     zget,
     zput,
 )
-from gfpmodel.mm.watermark import has_plenty
+from gfpmodel.mm.watermark import has_plenty, has_plenty_for_any
 
-HASH, HASH_SHIFT = 0x9E3779B1, 28  #: spread masks, which differ in few bits, over the table
-MASK_BITS = 34  #: those of a gfp_t, and the marks of a proposal beside them
+HASH, HASH_SHIFT = 0x9E3779B1, 21  #: spread masks, which differ in few bits, over the table
+OF_ORDER, OF_CPU = 16, 17  #: and lay orders and cpus apart
 
 
 @inlined
@@ -53,41 +54,55 @@ def hit_zone(m: Mm, gfp: int, order: int) -> Any:
 
 @inlined
 def begin_run(m: Mm) -> Any:
-    """Begin a run of hits, in which hit_zone() always says the same of a mask; returns its number, of 16 bits."""
-    run = zget(m, st.MACHINE, st.HIT_RUNS) + 1 & 0xFFFF
+    """Begin a run of hits, in which hit_zone() always says the same of a mask; returns its number, of 15 bits."""
+    run = zget(m, st.MACHINE, st.HIT_RUNS) + 1 & 0x7FFF
     zput(m, st.MACHINE, st.HIT_RUNS, run)
     if run == 0:
-        for entry in range(st.JUDGED):
-            zput(m, st.JUDGES, entry, 0)
+        for word in range(2 * st.JUDGED):
+            zput(m, st.JUDGES, word, 0)
     return run
 
 
 @inlined
-def judged_zone(m: Mm, gfp: int, order: int, run: int) -> Any:
-    """Return what hit_zone() says, from the table of the masks that were asked for in this run of hits.
+def may_end_hits(m: Mm, asked: bool, page: int) -> Any:
+    """Return whether an operation, a request (``asked``) that got this block or NULL, may have made hits no hits.
 
-    A word of it is an order, a mask, the run, and the answer.
+    Only a request leaves less free, and only in the zone that it took from.
     """
-    entry = (gfp * HASH >> HASH_SHIFT) + (order << 4) & st.JUDGED - 1
-    word = zget(m, st.JUDGES, entry)
-    asked = (order << MASK_BITS | gfp) << 16 | run
-    if word >> 8 != asked:
+    if not asked:
+        return False
+    zone = (get_flags(m, page) & st.ZONE_MASK) >> st.ZONE_SHIFT
+    return page == NULL or zget(m, zone, st.ZONE_FLAGS) != 0 or not has_plenty_for_any(m, zone)
+
+
+@inlined
+def judged(m: Mm, op: int, cpu: int, gfp: int, order: int, run: int) -> Any:
+    """Return how a request is served: from which list (NULL: it goes the long way), and which flags its block gets.
+
+    A table has what hit_zone() said in this run of hits: the operation that asks, and in a word the run and the answer.
+    """
+    entry = (gfp * HASH >> HASH_SHIFT) + order * OF_ORDER + cpu * OF_CPU & st.JUDGED - 1
+    answer = zget(m, st.JUDGES, 2 * entry + 1)
+    if zget(m, st.JUDGES, 2 * entry) != op or answer >> 48 != run:
         zone, first = hit_zone(m, gfp, order)
-        word = asked << 8 | zone + 1 << 4 | first
-        zput(m, st.JUDGES, entry, word)
-    return (word >> 4 & 0xF) - 1, word & 0xF
+        head = per_cpu_pages(cpu, zone) + first if zone >= 0 else NULL
+        flags = st.IN_USE | order | zone << st.ZONE_SHIFT | lru_flag(m, gfp) if zone >= 0 else 0
+        answer = run << 48 | flags << 32 | head
+        zput(m, st.JUDGES, 2 * entry, op)
+        zput(m, st.JUDGES, 2 * entry + 1, answer)
+    return answer & st.ANY_ROW, answer >> 32 & 0xFFFF
 
 
 @inlined
-def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
+def is_hit(m: Mm, head: int) -> Any:
     """Return whether this cpu's list has a page for a request that hit_zone() has judged."""
-    return zone >= 0 and not list_empty(m, per_cpu_pages(cpu, zone) + first)
+    return not list_empty(m, head)
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, order: int) -> Any:
-    """Take a block for a request that is a hit."""
-    return take_first(m, zone, cpu, first)
+def alloc_hit(m: Mm, head: int, flags: int) -> Any:
+    """Take a block for a request that is a hit, and give it flags."""
+    return take_first(m, head, flags)
 
 
 @inlined
@@ -142,9 +157,10 @@ def record_hit(
 def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
     """Allocate 2**order pages; returns the first, or NULL."""
     zone, first = hit_zone(m, gfp, order)
-    if hit_order(order) != order or not is_hit(m, cpu, zone, first):
+    head = per_cpu_pages(cpu, zone) + first
+    if hit_order(order) != order or zone < 0 or not is_hit(m, head):
         return alloc_pages_nodemask(m, cpu, gfp, order)
-    page = alloc_hit(m, cpu, zone, first, order)
+    page = alloc_hit(m, head, st.IN_USE | order | zone << st.ZONE_SHIFT)
     count_irq_off(m.trace, hits_irq_off())
     at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, order, False, gfp)
     set_next_event(m.trace, at)
@@ -159,9 +175,11 @@ def free_hit(m: Mm, cpu: int, page: int, order: int) -> Any:
     """
     flags = get_flags(m, page)
     zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
-    if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or is_nearly_high(m, cpu, zone):
+    pcp = per_cpu_pages(cpu, zone)
+    count = get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1
+    if flags & (st.STATE_MASK | st.ORDER_MASK) != st.IN_USE or count >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
         return -1
-    put_first(m, zone, cpu, page, get_pageblock_migratetype(m, page))
+    put_first(m, zone, pcp, page, get_pageblock_migratetype(m, page), count)
     return zone
 
 
@@ -178,7 +196,6 @@ def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
 
 
 @inlined
-def put_on_lru(m: Mm, page: int, gfp: int) -> None:
-    """Let stealing count a movable page, as one that is in the page cache, if the run asks for it."""
-    if gfp & zget(m, st.MACHINE, st.LRU_MASK):
-        set_flags(m, page, get_flags(m, page) | st.PG_LRU)
+def lru_flag(m: Mm, gfp: int) -> Any:
+    """Return what has stealing count a movable page, as one that is in the page cache, if the run asks for it."""
+    return st.PG_LRU if gfp & zget(m, st.MACHINE, st.LRU_MASK) else 0

@@ -92,33 +92,25 @@ def may_lock(m: Mm, zone: int, rule: int) -> Any:
 
 
 @inlined
-def take_first(m: Mm, zone: int, cpu: int, migratetype: int) -> Any:
-    """Take the first page of a list that is not empty."""
-    pcp = per_cpu_pages(cpu, zone)
-    page = get(m, pcp + migratetype, st.NEXT)
-    list_pop(m, pcp + migratetype, page)
-    set_flags(m, page, st.IN_USE | zone << st.ZONE_SHIFT)
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) - 1)
+def take_first(m: Mm, head: int, flags: int) -> Any:
+    """Take the first page of a list that is not empty, and give it flags."""
+    page = get(m, head, st.NEXT)
+    list_pop(m, head, page)
+    set_flags(m, page, flags)
+    counts = (head & ~(st.PCP_ROWS - 1)) + st.COUNTS_ROW
+    put(m, counts, st.COUNT, get(m, counts, st.COUNT) - 1)
     return page
 
 
 @inlined
-def put_first(m: Mm, zone: int, cpu: int, page: int, migratetype: int) -> None:
-    """Put a page at the head of its type's list.
+def put_first(m: Mm, zone: int, pcp: int, page: int, migratetype: int, count: int) -> None:
+    """Put a page at the head of its type's list; ``count`` pages are on the cpu's lists then.
 
     Types without a pcp list (HIGHATOMIC, CMA) go on the MOVABLE list, the cached type stays theirs.
     """
-    pcp = per_cpu_pages(cpu, zone)
+    put(m, pcp + st.COUNTS_ROW, st.COUNT, count)
     set_flags(m, page, st.ON_PCP | zone << st.ZONE_SHIFT | migratetype << st.TYPE_SHIFT)
     list_add(m, page, pcp + (migratetype if migratetype < st.MIGRATE_PCPTYPES else st.MIGRATE_MOVABLE))
-    put(m, pcp + st.COUNTS_ROW, st.COUNT, get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1)
-
-
-@inlined
-def is_nearly_high(m: Mm, cpu: int, zone: int) -> Any:
-    """Return whether one more page brings a cpu's lists to ``high``."""
-    counts = per_cpu_pages(cpu, zone) + st.COUNTS_ROW
-    return get(m, counts, st.COUNT) + 1 >= get(m, counts, st.HIGH)
 
 
 @inlined
@@ -133,7 +125,7 @@ def __rmqueue_pcplist(m: Mm, zone: int, cpu: int, migratetype: int, alloc_flags:
             return NULL
         if rmqueue_bulk(m, zone, pcp, migratetype, alloc_flags) == 0:
             return NULL
-    return take_first(m, zone, cpu, migratetype)
+    return take_first(m, pcp + migratetype, st.IN_USE | zone << st.ZONE_SHIFT)
 
 
 @inlined
@@ -201,9 +193,10 @@ def free_unref_page_commit(m: Mm, zone: int, cpu: int, page: int, migratetype: i
 
     Models: mm/page_alloc.c:free_unref_page_commit (v5.8).
     """
-    put_first(m, zone, cpu, page, migratetype)
     pcp = per_cpu_pages(cpu, zone)
-    if get(m, pcp + st.COUNTS_ROW, st.COUNT) >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
+    count = get(m, pcp + st.COUNTS_ROW, st.COUNT) + 1
+    put_first(m, zone, pcp, page, migratetype, count)
+    if count >= get(m, pcp + st.COUNTS_ROW, st.HIGH):
         free_pcppages_bulk(m, zone, pcp, get(m, pcp + st.COUNTS_ROW, st.BATCH))
 
 

@@ -19,21 +19,21 @@ from gfpmodel.mm.events import (
 )
 from gfpmodel.mm.free import __free_pages, is_a_row, is_block_in_use
 from gfpmodel.mm.hits import (
-    MASK_BITS,
     alloc_hit,
     begin_run,
     free_hit,
     hit_order,
     hits_irq_off,
     is_hit,
-    judged_zone,
-    put_on_lru,
+    judged,
+    lru_flag,
+    may_end_hits,
     record_hit,
 )
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask
 from gfpmodel.mm.pcp import drain_pages
-from gfpmodel.mm.state import NULL, Mm, zget, zput
+from gfpmodel.mm.state import NULL, Mm, get_flags, set_flags, zget, zput
 
 # An operation is one word: kind, order, cpu, and above them a mask, a page frame number or a handle.
 OP_ALLOC, OP_FREE, OP_FREE_HANDLE, OP_DRAIN = 0, 1, 2, 3
@@ -50,47 +50,52 @@ def run_hits(
     number: int,
     stop: int,
     done: int,
+    run: int,
 ) -> Any:
     """Run operations as long as each is a page, or a block, from this cpu's list or to it, as most are.
 
-    Returns the number of the first that is not, and how many allocations were done.  There is no call in this loop,
-    so that what it needs stays in the processor's registers, the number of the next event too.
+    Returns the number of the first that is not, or of the last one, that operation, and how many allocations were
+    done.  ``run`` says for how long a hit stays one (see begin_run).  There is no call in this loop, so that what it
+    needs stays in the processor's registers, the number of the next event too.
     """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
     at, (_, enabled, last) = next_event(m.trace), header_of(m.trace)
-    start, run = number, begin_run(m)
-    cpu, asked, zone, first = 0, -1, -1, 0
-    while number < stop:
-        op = ops[u64(number)]
-        cpu, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
+    asked, cpu, gfp, head, flags = -1, 0, 0, NULL, 0
+    op = ops[u64(number)]
+    while number < stop - 1:
+        following = ops[u64(number + 1)]  # a guess what it is, allocation or free, that was wrong is known earlier then
         order = hit_order(op >> OP_ORDER_SHIFT)
         kind = (op & (1 << OP_CPU_SHIFT) - 1) - (order << OP_ORDER_SHIFT)  # with what else the order has, none here
-        header = word_of_op(m.trace, number, cpu), enabled, last
         if kind == OP_ALLOC:
-            if order << MASK_BITS | argument != asked:  # many ask for the same
-                asked = order << MASK_BITS | argument
-                zone, first = judged_zone(m, argument, order, run)
-            if not is_hit(m, cpu, zone, first):
+            if op != asked:  # many ask for the same
+                cpu, gfp = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
+                head, flags = judged(m, op, cpu, gfp, order, run)
+                if head == NULL:
+                    break
+                asked = op
+            if not is_hit(m, head):
                 break
-            page = alloc_hit(m, cpu, zone, first, order)
-            put_on_lru(m, page, argument)
+            page = alloc_hit(m, head, flags)
             results[u64(done)] = page + offset
             done += 1
-            at = record_hit(m, at, header, cpu, zone, page, order, False, argument)
+            header = word_of_op(m.trace, number, cpu), enabled, last
+            zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
+            at = record_hit(m, at, header, cpu, zone, page, order, False, gfp)
         elif kind == OP_FREE_HANDLE:
+            by, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
             page = i64(results[u64(argument)]) - offset & st.ANY_ROW
-            freed_to = free_hit(m, cpu, page, order) if is_a_row(m, page) else -1
-            if freed_to < 0:
+            zone = free_hit(m, by, page, order) if is_a_row(m, page) else -1
+            if zone < 0:
                 break
-            at = record_hit(m, at, header, cpu, freed_to, page, order, True)
+            header = word_of_op(m.trace, number, by), enabled, last
+            at = record_hit(m, at, header, by, zone, page, order, True)
         else:
             break
         write_irq_off(m.trace, irq_off, number, hits_irq_off())
+        op = following
         number += 1
-    if start < number == stop:  # else what comes next says whose it is
-        trace_op(m.trace, number - 1, cpu, hits_irq_off())
     set_next_event(m.trace, at)
-    return number, done
+    return number, op, done
 
 
 @inlined
@@ -119,14 +124,11 @@ def run_ops(
     go, one after the other (NO_RESULT for NULL), and where each operation's count of irq-off sections goes.
     The operation that is misuse and those after it are not run.
     """
-    number, done = start, zget(m, st.MACHINE, st.LAST_RESULT)
+    number, done, run = start, zget(m, st.MACHINE, st.LAST_RESULT), begin_run(m)
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    while True:
-        number, done = run_hits(m, ops, results, irq_off, number, stop, done)
-        if number == stop:
-            break
-        op = ops[u64(number)]
-        kind = op & 3
+    while number < stop:
+        number, op, done = run_hits(m, ops, results, irq_off, number, stop, done, run)
+        kind, page = op & 3, NULL
         order = op >> OP_ORDER_SHIFT & 0x3F
         cpu = op >> OP_CPU_SHIFT & 0xFFFF
         argument = op >> OP_ARG_SHIFT
@@ -134,7 +136,7 @@ def run_ops(
         if kind == OP_ALLOC:
             page = alloc_pages_nodemask(m, cpu, argument, order)
             if page != NULL:
-                put_on_lru(m, page, argument)
+                set_flags(m, page, get_flags(m, page) | lru_flag(m, argument))
             results[u64(done)] = page + offset if page != NULL else NO_RESULT
             done += 1
         elif kind == OP_DRAIN:
@@ -150,6 +152,8 @@ def run_ops(
                     break
                 __free_pages(m, cpu, page, order)
         end_of_op(m, kind, order)
+        if may_end_hits(m, kind == OP_ALLOC, page):
+            run = begin_run(m)
         write_irq_off(m.trace, irq_off, number, sections_irq_off(m.trace))
         number += 1
     zput(m, st.MACHINE, st.LAST_RESULT, done)

@@ -79,3 +79,15 @@ def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> A
     if not alloc_flags & st.ALLOC_CMA:
         free -= zget(m, zone, st.NR_FREE_CMA)
     return free > mark + zget(m, zone, st.RESERVE + highest)
+
+
+@inlined
+def has_plenty_for_any(m: Mm, zone: int) -> Any:
+    """Return whether has_plenty() holds for every request: a zone is above its highest mark and reserve together."""
+    mark, reserve = 0, 0
+    for i in range(st.ALLOC_WMARK_HIGH + 1):
+        mark = max(mark, zget(m, zone, st.WMARK + i))
+    for highest in range(st.MAX_NR_ZONES):
+        reserve = max(reserve, zget(m, zone, st.RESERVE + highest))
+    free = zget(m, zone, st.NR_FREE) - zget(m, zone, st.NR_FREE_CMA)
+    return free > mark + zget(m, zone, st.BOOST) + reserve

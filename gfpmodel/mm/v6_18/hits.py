@@ -10,7 +10,7 @@ from gfpmodel.mm.events import append
 from gfpmodel.mm.jit import inlined
 from gfpmodel.mm.page_alloc import prepare_alloc_pages, scanned_lists
 from gfpmodel.mm.state import Mm, get_flags, list_empty, zget
-from gfpmodel.mm.v6_18.locks import per_cpu_pages, pget
+from gfpmodel.mm.v6_18.locks import pcp_of, per_cpu_pages, pget
 from gfpmodel.mm.v6_18.pcp import halve_free_count, order_to_pindex, pcp_migratetype, put_first, take_first
 from gfpmodel.mm.v6_18.watermark import has_plenty
 from gfpmodel.mm.watermark import has_suitable_block
@@ -44,18 +44,22 @@ def hit_zone(m: Mm, gfp: int, order: int) -> Any:
 
 
 @inlined
-def is_hit(m: Mm, cpu: int, zone: int, first: int) -> Any:
-    """Return whether this cpu's list has a page for a request that hit_zone() has judged, and nobody holds its lock."""
-    pcp = per_cpu_pages(cpu, zone)
-    return zone >= 0 and not list_empty(m, pcp + first) and pget(m, pcp, st.PCP_HELD) == 0
+def may_end_hits(m: Mm, asked: bool, page: int) -> Any:
+    """Return whether an operation may have made hits no hits: any may, as which mark is asked depends on a flag."""
+    return True
 
 
 @inlined
-def alloc_hit(m: Mm, cpu: int, zone: int, first: int, order: int) -> Any:
-    """Take a block for a request that is a hit."""
-    pcp = per_cpu_pages(cpu, zone)
-    page = take_first(m, zone, pcp, first, order)
-    halve_free_count(m, pcp)
+def is_hit(m: Mm, head: int) -> Any:
+    """Return whether this cpu's list has a page for a request that hit_zone() has judged, and nobody holds its lock."""
+    return not list_empty(m, head) and pget(m, pcp_of(head), st.PCP_HELD) == 0
+
+
+@inlined
+def alloc_hit(m: Mm, head: int, flags: int) -> Any:
+    """Take a block for a request that is a hit, and give it flags."""
+    page = take_first(m, head, flags)
+    halve_free_count(m, pcp_of(head))
     return page
 
 

@@ -29,6 +29,12 @@ def per_cpu_pages(cpu: int, zone: int) -> Any:
     return st.AREAS_END + (cpu * st.MAX_NR_ZONES + zone) * st.LIST_ROWS
 
 
+@inlined
+def pcp_of(head: int) -> Any:
+    """Return the first row of the lists that a list's head is one of."""
+    return head & ~(st.LIST_ROWS - 1)
+
+
 @compiled
 def attempt(m: Mm, what: int) -> Any:
     """Return whether this attempt of an operation in which something is busy gets its lock."""

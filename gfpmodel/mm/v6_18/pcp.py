@@ -28,6 +28,7 @@ from gfpmodel.mm.state import (
 from gfpmodel.mm.v6_18.buddy import RMQUEUE_NORMAL, __rmqueue
 from gfpmodel.mm.v6_18.locks import (
     lock_zone,
+    pcp_of,
     pcp_spin_lock,
     pcp_spin_trylock,
     pcp_spin_unlock,
@@ -177,12 +178,13 @@ def halve_free_count(m: Mm, pcp: int) -> None:
 
 
 @inlined
-def take_first(m: Mm, zone: int, pcp: int, pindex: int, order: int) -> Any:
-    """Take the first block of a list that is not empty."""
-    page = get(m, pcp + pindex, st.NEXT)
-    list_pop(m, pcp + pindex, page)
-    set_flags(m, page, st.IN_USE | order | zone << st.ZONE_SHIFT)
-    pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) - (1 << order))
+def take_first(m: Mm, head: int, flags: int) -> Any:
+    """Take the first block of a list that is not empty, and give it flags, which say its order."""
+    page = get(m, head, st.NEXT)
+    list_pop(m, head, page)
+    set_flags(m, page, flags)
+    pcp = pcp_of(head)
+    pput(m, pcp, st.PCP_COUNT, pget(m, pcp, st.PCP_COUNT) - (1 << (flags & st.ORDER_MASK)))
     return page
 
 
@@ -195,7 +197,7 @@ def __rmqueue_pcplist(m: Mm, zone: int, pcp: int, order: int, migratetype: int, 
     pindex = order_to_pindex(migratetype, order)
     if list_empty(m, pcp + pindex) and not refill_pcplist(m, zone, pcp, order, migratetype, alloc_flags, refill):
         return NULL
-    return take_first(m, zone, pcp, pindex, order)
+    return take_first(m, pcp + pindex, st.IN_USE | order | zone << st.ZONE_SHIFT)
 
 
 @inlined
