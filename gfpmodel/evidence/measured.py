@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ import numpy as np
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
-from gfpmodel.mm import PageAllocator, Snapshot
+from gfpmodel.mm import PageAllocator, Snapshot, pack_ops
+from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.mm.state import MIGRATE_PCPTYPES, ZONE_DMA32
 from gfpmodel.sim.statistics import interval
 
@@ -114,12 +115,10 @@ def start_of(row: Line, starts: Mapping[str, Start]) -> Start:
 
 def set_lists(allocator: PageAllocator, wanted: Sequence[int], cpu: int = 0) -> None:
     """Let a cpu's lists hold so many unmovable, movable and reclaimable pages."""
-    asked = [GFP_KERNEL | flag for flag, pages in zip(TYPE_FLAGS, wanted, strict=True) for _ in range(pages)]
-    pfns = [allocator.alloc_pages(gfp, cpu=cpu) for gfp in asked]
-    allocator.drain(cpu)
-    for pfn in pfns:
-        if pfn is not None:
-            allocator.free_pages(pfn, cpu=cpu)
+    asked = np.repeat([GFP_KERNEL | flag for flag in TYPE_FLAGS], wanted)
+    pages = len(asked)
+    kinds = np.repeat([OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE], (pages, 1, pages))
+    allocator.run(pack_ops(kinds, cpu, 0, np.concatenate((asked, [0], np.arange(pages)))))
 
 
 def lists_of(allocator: PageAllocator, cpu: int = 0, zone: int = ZONE_DMA32) -> Lists:
@@ -137,8 +136,10 @@ def fill_one_list(allocator: PageAllocator, prep: str) -> None:
 
 def exhaust(allocator: PageAllocator, start_mt: int) -> list[int]:
     """Ask for FAST_TRY pages of a type until the first NULL; returns them."""
-    ask = (allocator.alloc_pages(FAST_TRY.flag | TYPE_FLAGS[start_mt]) for _ in count())
-    return list(iter(ask.__next__, None))
+    most = sum(allocator.pcp_count(0, zone) for zone in allocator.sizes.zones)  # it gets what the lists hold
+    pfns = allocator.run(pack_ops(np.full(most + 1, OP_ALLOC), 0, 0, FAST_TRY.flag | TYPE_FLAGS[start_mt])).pfns
+    got: list[int] = pfns[: np.argmax(pfns == NO_RESULT)].tolist()
+    return got
 
 
 Exhausted = tuple[int, Lists, Lists | None]  #: pages, lists afterwards, pages by type of their block
