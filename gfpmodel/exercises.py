@@ -359,8 +359,7 @@ def block_question(seed: int) -> Question:
     items = []
     for name, page, pointer in (("v5.8", 4096, 8), ("v5.9", 4096, 8), ("v5.9", 4096, 4), ("v5.9", 65536, 8)):
         chain = KfreeRcu(name, page_size=page, pointer_size=pointer)
-        for obj in chain.kmalloc(count):
-            chain.kfree_rcu(obj)
+        chain.queue(count)
         hint = f"the page has {page // pointer} words, {chain.version.header_words} of them the header"
         ask = f"{name}, pages of {page >> 10} KiB, pointers of {pointer} bytes"
         items.append(Item(ask, str(chain.blocks_of(0)), hint, ()))

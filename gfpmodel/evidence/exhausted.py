@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfpmodel.evidence.later import BOOT618
-from gfpmodel.evidence.measured import Line, Row, numbers, read_rows
+from gfpmodel.evidence.measured import Line, Row, Start, numbers, read_rows
 from gfpmodel.gfp import encode, layout
 from gfpmodel.io.procfs import read_proc
 from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
@@ -201,12 +201,11 @@ def asked(row: Line, count: int) -> NDArray[np.int64]:
 
 def run(row: Line, sizes: Mapping[int, Sizes], boosts: Mapping[int, int]) -> Ends:
     """Ask until the first NULL; returns what there was until then, and what the lists hold."""
-    a = guest(row, sizes, boosts)
+    start = Start(a := guest(row, sizes, boosts))
     most = sum(zone.managed for zone in a.sizes.zones.values()) >> int(row["order"])
-    null = a.run(asked(row, most + 1)).pfns == NO_RESULT
-    got = int(np.argmax(null))
-    a = guest(row, sizes, boosts)  # requests behind the first NULL may get something: once more, without them
-    a.run(asked(row, got + 1))
+    requests = asked(row, most + 1)
+    got = int(np.argmax(a.run(requests).pfns == NO_RESULT))
+    start.again().run(requests[: got + 1])  # those behind the first NULL may get something: once more, without them
     return Ends(got, tuple(lists_of(a, index, int(row["order"])) for index in ZONES))
 
 

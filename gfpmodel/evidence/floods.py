@@ -12,8 +12,7 @@ import numpy as np
 
 from gfpmodel.evidence.measured import BOOT58, Line, Lists, Row, Start, read_rows, set_lists, spread
 from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
-from gfpmodel.mm import PageAllocator, pack_ops
-from gfpmodel.mm.ops import OP_ALLOC, OP_FREE_HANDLE
+from gfpmodel.mm import PageAllocator
 from gfpmodel.sim.statistics import interval
 
 JIFFY_NS = 4_000_000
@@ -58,10 +57,10 @@ class Flood:
         first, others = -1, iter([*self.others, self.objects])
         other = next(others)
         while at < self.objects:
-            passed = 0
+            if other <= at:
+                give_and_take(self.allocator)  # for all of them: who comes next gets that page, and puts it back
             while other <= at:
-                other, passed = next(others), passed + 1
-            give_and_take(self.allocator, passed)
+                other = next(others)
             self.free_until(at)
             pfn = self.allocator.alloc_pages(self.gfp)
             if pfn is None:
@@ -77,13 +76,11 @@ class Flood:
         return Flooded(blocks, failed, first, peak)
 
 
-def give_and_take(allocator: PageAllocator, times: int) -> None:
-    """Take an ordinary page and free it at once, some times over: the list is refilled if it was empty."""
-    if times:
-        kinds = np.tile(np.array([OP_ALLOC, OP_FREE_HANDLE]), times)
-        what = np.full(2 * times, GFP_KERNEL)
-        what[1::2] = np.arange(times)
-        allocator.run(pack_ops(kinds, 0, 0, what))
+def give_and_take(allocator: PageAllocator) -> None:
+    """Take an ordinary page and free it at once: the list is refilled if it was empty."""
+    pfn = allocator.alloc_pages(GFP_KERNEL)
+    if pfn is not None:
+        allocator.free_pages(pfn)
 
 
 def flooded(row: Line, start: Start, lists: Lists, seed: int) -> Flooded:

@@ -7,18 +7,20 @@ file, and nothing of the model is fitted to it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gfpmodel.errors import InputError, unknown
 from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL, TYPE_FLAGS, Counted, Mix, run_mix
-from gfpmodel.mm import PageAllocator, Snapshot
+from gfpmodel.mm import PageAllocator, pack_ops
+from gfpmodel.mm.ops import NO_RESULT, OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.mm.state import MIGRATE_PCPTYPES, ZONE_DMA32
 from gfpmodel.sim.statistics import interval
 
@@ -65,14 +67,18 @@ class Start:
     """A machine in a recorded state, to which it comes back before each run."""
 
     allocator: PageAllocator
-    snapshot: Snapshot = field(init=False)
+    recorded: list[NDArray[Any]] = field(init=False)  #: its arrays: to copy them costs a tenth of restore()
 
     def __post_init__(self) -> None:
-        self.snapshot = self.allocator.snapshot()
+        self.recorded = [one.copy() for one in self._arrays()]
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        return (one for one in self.allocator.arrays if one is not None)
 
     def again(self) -> PageAllocator:
         """Return the machine as it was recorded."""
-        self.allocator.restore(self.snapshot)
+        for own, recorded in zip(self._arrays(), self.recorded, strict=True):
+            own[:] = recorded
         return self.allocator
 
 
@@ -114,12 +120,10 @@ def start_of(row: Line, starts: Mapping[str, Start]) -> Start:
 
 def set_lists(allocator: PageAllocator, wanted: Sequence[int], cpu: int = 0) -> None:
     """Let a cpu's lists hold so many unmovable, movable and reclaimable pages."""
-    asked = [GFP_KERNEL | flag for flag, pages in zip(TYPE_FLAGS, wanted, strict=True) for _ in range(pages)]
-    pfns = [allocator.alloc_pages(gfp, cpu=cpu) for gfp in asked]
-    allocator.drain(cpu)
-    for pfn in pfns:
-        if pfn is not None:
-            allocator.free_pages(pfn, cpu=cpu)
+    asked = np.repeat([GFP_KERNEL | flag for flag in TYPE_FLAGS], wanted)
+    pages = len(asked)
+    kinds = np.repeat([OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE], (pages, 1, pages))
+    allocator.run(pack_ops(kinds, cpu, 0, np.concatenate((asked, [0], np.arange(pages)))))
 
 
 def lists_of(allocator: PageAllocator, cpu: int = 0, zone: int = ZONE_DMA32) -> Lists:
@@ -137,8 +141,10 @@ def fill_one_list(allocator: PageAllocator, prep: str) -> None:
 
 def exhaust(allocator: PageAllocator, start_mt: int) -> list[int]:
     """Ask for FAST_TRY pages of a type until the first NULL; returns them."""
-    ask = (allocator.alloc_pages(FAST_TRY.flag | TYPE_FLAGS[start_mt]) for _ in count())
-    return list(iter(ask.__next__, None))
+    most = sum(allocator.pcp_count(0, zone) for zone in allocator.sizes.zones)  # it gets what the lists hold
+    pfns = allocator.run(pack_ops(np.full(most + 1, OP_ALLOC), 0, 0, FAST_TRY.flag | TYPE_FLAGS[start_mt])).pfns
+    got: list[int] = pfns[: np.argmax(pfns == NO_RESULT)].tolist()
+    return got
 
 
 Exhausted = tuple[int, Lists, Lists | None]  #: pages, lists afterwards, pages by type of their block

@@ -17,6 +17,7 @@ from gfpmodel.evidence.mixes import FAST_TRY, GFP_KERNEL
 from gfpmodel.mm import Machine, PageAllocator, Zone
 from gfpmodel.mm.state import ZONE_DMA32
 from gfpmodel.rcu import KfreeRcu, Timing
+from gfpmodel.rcu import state as st
 from gfpmodel.sim.costs import HOLD_TIMES
 from gfpmodel.sim.experiments import HoldTime, experiment
 from gfpmodel.sim.run import Run, one_zone, simulate
@@ -81,15 +82,28 @@ def rezki_loop(seed: int, fraction: int = 0, calls: int = CALLS) -> Looped:
     set_lists(allocator, (rng.randrange(allocator.sizes.zones[ZONE_DMA32].high), 0, 0))
     rcu = KfreeRcu("v5.9", allocator, proposal=FAST_TRY, timing=Timing(gp_ns=grace * MS), seed=seed)
     slab: list[int] = []
-    given_back = 0
-    for _ in range(0, calls, OBJECTS_IN_A_PAGE):
-        slab.append(allocator.alloc_pages(GFP_KERNEL) or 0)
-        rcu.queue(OBJECTS_IN_A_PAGE, every_ns=every_ns)
+    given_back, left = 0, -(-calls // OBJECTS_IN_A_PAGE)
+    while left:
+        pages = min(left, max(1, undisturbed(rcu, every_ns) // OBJECTS_IN_A_PAGE))
+        left -= pages
+        slab += [allocator.alloc_pages(GFP_KERNEL) or 0 for _ in range(pages)]
+        rcu.queue(pages * OBJECTS_IN_A_PAGE, every_ns=every_ns)
         dead = rcu.counters.freed // OBJECTS_IN_A_PAGE
         for pfn in slab[given_back:dead]:
             allocator.free_pages(pfn)
         given_back = dead
     return Looped(rcu.counters.fallbacks / calls, rcu.counters.blocks_peak)
+
+
+def undisturbed(rcu: KfreeRcu, every_ns: int) -> int:
+    """Return how many objects cpu 0 can queue, at a pace (ns), before its chain asks for a block or has anything due.
+
+    Meanwhile it takes and gives no page, so that it does not matter when others ask for theirs.
+    """
+    krc, bulk = rcu.arrays.krc, rcu.arrays.bulk
+    newest = int(krc[st.MACHINE_WORDS + st.BHEAD])
+    room = rcu.capacity - int(bulk[st.row_of(krc, newest) + st.NR_RECORDS]) if newest != st.NULL else 0
+    return min(room, (int(krc[st.NEXT_EVENT]) - rcu.now - 1) // every_ns)
 
 
 def loops(path: Path, seeds: Iterable[int]) -> list[Row]:

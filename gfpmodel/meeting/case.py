@@ -19,7 +19,7 @@ from gfpmodel.errors import InputError, NotModelledError, unknown
 from gfpmodel.gfp.layouts import MILESTONES, kernel_name, parse_config
 from gfpmodel.locking import Kernel, Verdict, make_kernel
 from gfpmodel.locking.command import Question, ask, locks_of
-from gfpmodel.locking.machine import PCP, ready
+from gfpmodel.locking.machine import PCP, Lists, ready
 from gfpmodel.locking.spoken import PLACES, UNSAFE
 from gfpmodel.locking.step import Taken
 from gfpmodel.locking.verdict import lists_of, on_engine, tries
@@ -258,6 +258,7 @@ def modelled(kernel: Kernel, case: Case) -> Kernel:
     return kernel
 
 
+@lru_cache(maxsize=64)
 def is_mask(rule: Rule) -> bool:
     """Return whether a row changes nothing: it asks with a mask that exists, under the locks as they are."""
     return replace(ORDINARY, name=rule.name, title=rule.title, request=rule.request) == rule
@@ -317,9 +318,19 @@ def walked(found: Verdict, pcp: str) -> Step:
     """Run the request of a verdict on the engine once more and return its events as a step."""
     request, rule = found.request, found.request.served_by.on(found.kernel.rt)
     taken = Taken(found.context.zones, found.context.holds_pcp_lock)
-    order, emptied = on_engine(request, found.kernel, taken)
-    mask = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
-    allocator, _ = ready(rule if rule.flag else mask, pcp, taken, emptied, lists_of(found.kernel))
+    if not rule.flag:
+        rule = Rule("request", "a mask", request=f"{request.mask:#x}", kernel=rule.kernel)
+    return stepped(rule, pcp, taken, on_engine(request, found.kernel, taken), lists_of(found.kernel))
+
+
+@lru_cache(maxsize=256)
+def stepped(rule: Rule, pcp: str, taken: Taken, asked: tuple[int, bool], lists: Lists) -> Step:
+    """Return the events of one request as a step; many cases differ only in what the engine does not see.
+
+    ``asked`` is what `on_engine` says: the order, and whether the lists that count are empty.
+    """
+    order, emptied = asked
+    allocator, _ = ready(rule, pcp, taken, emptied, lists)
     return next(iter(run_script(allocator, f"+{order}!")))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from gfpmodel.errors import InputError
-from gfpmodel.evidence import later
+from gfpmodel.evidence import later, published
 from gfpmodel.evidence.dump import restored
 from gfpmodel.evidence.floods import floods
 from gfpmodel.evidence.measured import (
@@ -157,6 +157,13 @@ def test_the_loop_never_fails_with_large_lists() -> None:
     assert eighth.fallback == 0 <= default.fallback
     assert 0 < default.peak <= 4000 // 510 + 1
     assert PACE_NS[0] < PACE_NS[1]
+
+
+def test_the_loop_finds_the_same_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = [rezki_loop(seed, 0, 60_000) for seed in (1, 2)]
+    assert any(run.fallback for run in together)
+    monkeypatch.setattr(published, "undisturbed", lambda rcu, every_ns: 0)
+    assert [rezki_loop(seed, 0, 60_000) for seed in (1, 2)] == together
 
 
 def test_counting_leaves_out_what_is_circular() -> None:
