@@ -132,6 +132,12 @@ def test_a_group_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
     assert request.node.nodeid.endswith("@one") or not getattr(request.config.option, "loadgroup", False)
 
 
+def keep_picture(page: Page, name: str, *, wrong: bool) -> None:
+    """Keep a picture of a page in which something is wrong, or of any where that is asked for."""
+    if PICTURES or wrong:
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
 def wait_for_change(page: Page, before: str, control: str) -> str:
     try:
         page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
@@ -206,9 +212,8 @@ def test_look(opened: Visit, width: int, scheme: str) -> None:
     page.evaluate(UNFOLD)
     cut, small = page.evaluate(CUT), page.evaluate(SMALL) if width == 1280 else []
     shut_out = page.evaluate(SHUT_OUT, scheme)
-    if PICTURES or overhang > 0 or shut_out:
-        name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
-        page.screenshot(path=SHOTS / name, full_page=True)
+    name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}"
+    keep_picture(page, name, wrong=overhang > 0 or bool(shut_out))
     assert not cut, "\n".join(cut)
     assert not small, "\n".join(small)
     assert overhang <= 0, f"the page is {overhang} px wider than the window"

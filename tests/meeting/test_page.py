@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from tests.test_pages import AXE, keep_picture
+
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / "_build" / "screenshots"
 CASE = "proposal=fast_try&order=1&context=raw&config=PROVE_RAW_LOCK_NESTING&load=freed_elsewhere"
-AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 #: What axe-core finds, of any weight, with everything unfolded.
 VIOLATIONS = """async () => {
     document.querySelectorAll('details, .own').forEach((e) => { e.open = true; e.hidden = false; });
@@ -163,9 +163,9 @@ def test_the_notebook_downloads(visit) -> None:
 def test_it_looks_right(visit, scheme: str, width: int) -> None:
     page = visit(f"{CASE}&versus=proposal%3Dtrylock", scheme=scheme, width=width)
     answered(page, "Invalid wait context")
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"meeting-{scheme}-{width}.png", full_page=True)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    wide = page.evaluate("() => document.documentElement.scrollWidth")
+    keep_picture(page, f"meeting-{scheme}-{width}", wrong=wide > width)
+    assert wide <= width
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(VIOLATIONS) == []
 
@@ -187,8 +187,9 @@ def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
     assert "task: <img src=x onerror=alert(1)>" in page.locator("#explained").inner_text()
     assert page.locator("#explained img").count() == 0
     assert page.url == there, "the text is no part of the address"
-    page.screenshot(path=SHOTS / f"report-{scheme}-{width}.png", full_page=True)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    wide = page.evaluate("() => document.documentElement.scrollWidth")
+    keep_picture(page, f"report-{scheme}-{width}", wrong=wide > width)
+    assert wide <= width
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(VIOLATIONS) == []
     page.locator("#printed").fill("hello")
