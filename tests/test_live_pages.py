@@ -96,9 +96,9 @@ def test_a_page_with_the_model_awake_looks_as_it_should(awake: Visit) -> None:
     if awake.origin.startswith("http"):
         return  # the same page
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    page.evaluate(UNFOLD)
     for scheme, width in (("light", 1280), ("dark", 400)):
         awake.look(scheme, width)
+        page.evaluate(UNFOLD)
         overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         found = page.evaluate(SHUT_OUT, scheme)
         keep_picture(page, f"awake-{Path(awake.name).stem}-{scheme}-{width}", wrong=overhang > 0 or bool(found))
