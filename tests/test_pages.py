@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from collections.abc import Callable
@@ -45,36 +46,43 @@ UNFOLD = """async () => {
     document.querySelectorAll('details').forEach(e => { e.open = true; });
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     document.getAnimations().forEach(e => e.finish()); }"""  # what fades in has no contrast yet
-#: What axe-core finds in a part of a page, by some of its rules: a line each.
-SHUT_OUT = """async (part, rules) => {
-    const {violations} = await axe.run(part, {...rules, resultTypes: ['violations'], preload: false});
-    return violations.filter(v => ['serious', 'critical'].includes(v.impact)).flatMap(v =>
-        v.nodes.map(n => `${v.id}: ${n.target}: ${n.html.slice(0, 120)}: ${n.failureSummary}`)); }"""
-#: The rules that compare colours take most of the time of axe.  They find the same in two elements that look alike, as
-#: all around them does: they are asked of the first of each kind, once a scheme.  No other rule asks for colours.
-COLOURS = ["color-contrast", "link-in-text-block"]
-#: All the others; but "region", a quarter of their time, is of a weight (moderate) that no test asks for.
-ALL_BUT_COLOURS = {"rules": {rule: {"enabled": False} for rule in (*COLOURS, "region")}}
+#: The rules that compare colours, with what they look at: they take most of the time of axe.  They find the same in two
+#: elements that look alike, as all around them does: they are asked of the first of each kind, once a scheme.
+COLOURS = {
+    "color-contrast": "[data-asked]",
+    "link-in-text-block": "a[href][data-asked], [role=link][data-asked]",
+}
 #: The first text of each look that was not yet seen in this scheme.  In a drawing each text has its own background.
 TEXTS = """scheme => {
     const names = window.names ??= new Map(), seen = (window.seen ??= {})[scheme] ??= new Set(), looks = new Map();
-    const texts = [];
-    for (const e of document.body.querySelectorAll('*')) {
+    const shown = e => e.checkVisibility({visibilityProperty: true});
+    const says = e => e.matches('input, textarea, select, button')
+        || [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    const look = e => {
+        if (!e || looks.has(e)) return looks.get(e);
         const s = getComputedStyle(e), large = parseFloat(s.fontSize) / (s.fontWeight >= 700 ? 14 : 18) >= 96 / 72;
-        const own = [e.tagName, e.getAttribute('class'), s.color, s.backgroundColor, s.backgroundImage, s.opacity,
-            s.textDecorationLine, large, e.checkVisibility({visibilityProperty: true})].join('|');
-        const look = `${looks.get(e.parentElement)}|${own}`;
-        if (!names.has(look)) names.set(look, names.size);
-        looks.set(e, names.get(look));
-        const says = e.matches('input, textarea, select, button')
-            || [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
-        if (says && own.endsWith('true') && (e.closest('svg') || !seen.has(looks.get(e)))) texts.push(e);
-        if (says) seen.add(looks.get(e));
-    }
-    return texts; }"""
-COLOURS_SHUT_OUT = f"""async ([scheme, rules]) => {{
-    const texts = ({TEXTS})(scheme);
-    return texts.length ? await ({SHUT_OUT})({{include: texts}}, {{runOnly: rules}}) : []; }}"""
+        const whole = [look(e.parentElement), e.tagName, e.getAttribute('class'), s.color, s.backgroundColor,
+            s.backgroundImage, s.opacity, s.textDecorationLine, large, shown(e)].join('|');
+        if (!names.has(whole)) names.set(whole, names.size);
+        looks.set(e, names.get(whole));
+        return looks.get(e);
+    };
+    const asks = e => e.closest('svg') || (!seen.has(look(e)) && seen.add(look(e)));
+    return [...document.body.querySelectorAll('*')].filter(e => says(e) && shown(e) && asks(e)); }"""
+#: What axe-core finds: by the rules of colours in those texts, and by all others where the colours are those of day,
+#: because no other rule asks for colours.  In one run, for which axe reads the page once.  "region", a quarter of the
+#: time of the others, is of a weight (moderate) that no test asks for.
+SHUT_OUT = f"""async scheme => {{
+    const texts = ({TEXTS})(scheme), asked = texts.flatMap(e => [e, ...e.querySelectorAll('*')]);
+    const colours = {json.dumps(COLOURS)}, day = scheme === 'light';
+    if (!day && !texts.length) return [];
+    axe.configure({{rules: Object.entries(colours).map(([id, selector]) => ({{id, selector}}))}});
+    asked.forEach(e => {{ e.dataset.asked = ''; }});
+    const rules = day ? {{rules: {{region: {{enabled: false}}}}}} : {{runOnly: Object.keys(colours)}};
+    const {{violations}} = await axe.run(document, {{...rules, resultTypes: ['violations'], preload: false}});
+    asked.forEach(e => {{ delete e.dataset.asked; }});
+    return violations.filter(v => ['serious', 'critical'].includes(v.impact)).flatMap(v =>
+        v.nodes.map(n => `${{v.id}}: ${{n.target}}: ${{n.html.slice(0, 120)}}: ${{n.failureSummary}}`)); }}"""
 #: What stands over the right edge of the paper and is seen there.
 CUT_OFF = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.checkVisibility() && !e.closest('mjx-assistive-mml, .visually-hidden'))
@@ -122,6 +130,12 @@ def opened(request: pytest.FixtureRequest, visits: Visits) -> Visit:
 def test_a_group_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
     """pytest-xdist tells groups by names: where those do not say it, all workers open each page, and nothing shows."""
     assert request.node.nodeid.endswith("@one") or not getattr(request.config.option, "loadgroup", False)
+
+
+def keep_picture(page: Page, name: str, *, wrong: bool) -> None:
+    """Keep a picture of a page in which something is wrong, or of any where that is asked for."""
+    if PICTURES or wrong:
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
 def wait_for_change(page: Page, before: str, control: str) -> str:
@@ -197,12 +211,9 @@ def test_look(opened: Visit, width: int, scheme: str) -> None:
         page.evaluate(AXE.read_text(encoding="utf-8"))
     page.evaluate(UNFOLD)
     cut, small = page.evaluate(CUT), page.evaluate(SMALL) if width == 1280 else []
-    shut_out = page.evaluate(COLOURS_SHUT_OUT, [scheme, COLOURS])
-    if scheme == "light":
-        shut_out += page.evaluate(f"rules => ({SHUT_OUT})(document, rules)", ALL_BUT_COLOURS)
-    if PICTURES or overhang > 0 or shut_out:
-        name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}.png"
-        page.screenshot(path=SHOTS / name, full_page=True)
+    shut_out = page.evaluate(SHUT_OUT, scheme)
+    name = f"{opened.name.removesuffix('.html').replace('/', '-')}-{scheme}-{width}"
+    keep_picture(page, name, wrong=overhang > 0 or bool(shut_out))
     assert not cut, "\n".join(cut)
     assert not small, "\n".join(small)
     assert overhang <= 0, f"the page is {overhang} px wider than the window"
@@ -272,6 +283,15 @@ def test_search_finds_a_word(visits: Visits, way: str) -> None:
     assert not visit.faults
 
 
+@pytest.fixture(scope="module")
+def builder(visits: Visits) -> Visit:
+    """Return the page of the stack builder, opened once for all that is chosen there."""
+    visit = visits("file")
+    visit.open("book/nesting.html")
+    return visit
+
+
+@pytest.mark.xdist_group("builder")
 @pytest.mark.parametrize(
     ("chosen", "shown"),
     [
@@ -282,14 +302,14 @@ def test_search_finds_a_word(visits: Visits, way: str) -> None:
         ((1, 0, 2, 3), "a mutex cannot be taken in hardirq"),
     ],
 )
-def test_the_stack_builder_shows_what_the_kernel_prints(visits: Visits, chosen: tuple[int, ...], shown: str) -> None:
-    visit = visits("file")
-    page = visit.open("book/nesting.html")
+def test_the_stack_builder_shows_what_the_kernel_prints(builder: Visit, chosen: tuple[int, ...], shown: str) -> None:
+    page = builder.page
+    assert shown not in page.evaluate(SHOWN), "it would be there whatever is chosen"
     for select, index in zip(page.locator(".jupyter-widgets select").all(), chosen, strict=True):
         select.select_option(index=index)
     page.wait_for_function(f"text => ({SHOWN})().includes(text)", arg=shown)
     assert not page.locator(".gfp-live-only").first.is_visible()
-    assert not visit.faults
+    assert not builder.faults
 
 
 @pytest.mark.parametrize("name", ["book/bits.html", "book/nolock.html", "book/side_by_side.html"])

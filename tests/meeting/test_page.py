@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from tests.test_pages import AXE, keep_picture
+
 ROOT = Path(__file__).resolve().parents[2]
-SHOTS = ROOT / "_build" / "screenshots"
 CASE = "proposal=fast_try&order=1&context=raw&config=PROVE_RAW_LOCK_NESTING&load=freed_elsewhere"
-AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 #: What axe-core finds, of any weight, with everything unfolded.
 VIOLATIONS = """async () => {
     document.querySelectorAll('details, .own').forEach((e) => { e.open = true; e.hidden = false; });
@@ -22,29 +23,45 @@ VIOLATIONS = """async () => {
 pytestmark = [pytest.mark.pages, pytest.mark.xdist_group("meeting")]
 
 
-@pytest.fixture
-def visit(browser: Browser, address: str):
-    """Return a function that opens a page; afterwards nothing may have failed or left the server."""
-    faults: list[str] = []
-    contexts = []
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """Return the one tab of all these tests: in a new one the browser compiles the page's scripts and axe again."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    yield context.new_page()
+    context.close()
 
-    def opened(case: str = "", allowed: str = "", **options: Any) -> Page:
-        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], **options)
-        contexts.append(context)
-        page = context.new_page()
-        origin = address.split("/meeting", maxsplit=1)[0] + "/"
-        page.on("request", lambda it: None if it.url.startswith((origin, "data:")) else faults.append(it.url))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda it: faults.append(it.text) if it.type == "error" and not (allowed and allowed in it.text) else None,
-        )
-        page.goto(f"{address}&{case}" if case else address)
-        return page
+
+@pytest.fixture
+def visit(tab: Page, address: str):
+    """Return a function that opens the page; afterwards nothing may have failed or left the server."""
+    faults: list[str] = []
+    origin = address.split("/meeting", maxsplit=1)[0] + "/"
+    allowed = [""]
+
+    def note_console(kind: str, text: str) -> None:
+        if kind == "error" and not (allowed[0] and allowed[0] in text):
+            faults.append(text)
+
+    heard: dict[Any, Callable[[Any], None]] = {
+        "request": lambda it: None if it.url.startswith((origin, "data:")) else faults.append(it.url),
+        "pageerror": lambda error: faults.append(str(error)),
+        "console": lambda it: note_console(it.type, it.text),
+    }
+    for event, hear in heard.items():
+        tab.on(event, hear)
+
+    def opened(case: str = "", allow: str = "", scheme: Any = "light", width: int = 1280) -> Page:
+        allowed[0] = allow
+        tab.emulate_media(color_scheme=scheme)
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.goto(f"{address}&{case}" if case else address)
+        return tab
 
     yield opened
-    for context in contexts:
-        context.close()
+    tab.unroute_all(behavior="ignoreErrors")
+    tab.goto("about:blank")
+    for event, hear in heard.items():
+        tab.remove_listener(event, hear)
     assert not faults
 
 
@@ -105,7 +122,7 @@ def test_a_stack_of_ones_own(visit) -> None:
     ("case", "said"), [("proposal=fast_tri", "did you mean fast_try"), ("context=%3Cb", "unknown context '<b'")]
 )
 def test_a_bad_address_is_told_and_left(visit, case: str, said: str) -> None:
-    page = visit(case, allowed="400")
+    page = visit(case, allow="400")
     answered(page, said)
     assert not page.locator("#take").is_visible()
     page.locator("#context").select_option("task")
@@ -144,11 +161,11 @@ def test_the_notebook_downloads(visit) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
 def test_it_looks_right(visit, scheme: str, width: int) -> None:
-    page = visit(f"{CASE}&versus=proposal%3Dtrylock", color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = visit(f"{CASE}&versus=proposal%3Dtrylock", scheme=scheme, width=width)
     answered(page, "Invalid wait context")
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"meeting-{scheme}-{width}.png", full_page=True)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    wide = page.evaluate("() => document.documentElement.scrollWidth")
+    keep_picture(page, f"meeting-{scheme}-{width}", wrong=wide > width)
+    assert wide <= width
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(VIOLATIONS) == []
 
@@ -158,7 +175,7 @@ REPORT = next((ROOT / "tests" / "data" / "reports").glob("11*.txt")).read_text(e
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
 def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
-    page = visit(color_scheme=scheme, viewport={"width": width, "height": 900}, allowed="400")
+    page = visit(scheme=scheme, width=width, allow="400")
     answered(page, "one page")
     there = page.url
     page.locator("#paste summary").focus()
@@ -170,8 +187,9 @@ def test_what_the_kernel_printed(visit, scheme: str, width: int) -> None:
     assert "task: <img src=x onerror=alert(1)>" in page.locator("#explained").inner_text()
     assert page.locator("#explained img").count() == 0
     assert page.url == there, "the text is no part of the address"
-    page.screenshot(path=SHOTS / f"report-{scheme}-{width}.png", full_page=True)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    wide = page.evaluate("() => document.documentElement.scrollWidth")
+    keep_picture(page, f"report-{scheme}-{width}", wrong=wide > width)
+    assert wide <= width
     page.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.evaluate(VIOLATIONS) == []
     page.locator("#printed").fill("hello")
