@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterable
-from functools import wraps
+from functools import cache, wraps
 from threading import RLock
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -78,11 +78,13 @@ def settle(self: object, error: type[InputError], **ranges: tuple[int, int]) -> 
 
 def settle_words(self: object, error: type[InputError]) -> None:
     """Raise ``error`` for a field of an object that is none of the words of its Literal type."""
-    for name, words in _literals(type(self)).items():
+    owner: Any = type(self)
+    for name, words in _literals(owner).items():
         if getattr(self, name) not in words:
             raise error(f"{name} is {shown(getattr(self, name))}; expected {', '.join(words)}")
 
 
+@cache
 def _literals(owner: type) -> dict[str, tuple[str, ...]]:
     hints = get_type_hints(owner)
     return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}

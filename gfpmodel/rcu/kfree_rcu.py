@@ -19,7 +19,7 @@ from gfpmodel.mm.state import IN_USE, Traced
 from gfpmodel.rcu import state as st
 from gfpmodel.rcu.cache import alloc_page, drain_page_cache, preload_block
 from gfpmodel.rcu.chain import DUPLICATE, FIRST_ONLY, LEFT, MUST_WAIT, REPEAT, kfree_rcu_monitor, kvfree_call_rcu
-from gfpmodel.rcu.clock import call_rcu, next_event, run_calls, run_events, synchronize_rcu
+from gfpmodel.rcu.clock import call_rcu, run_calls, run_events, synchronize_rcu
 from gfpmodel.rcu.snapshot import COUNTER_WORDS, Counters, Krc, RcuEvent, check_cpu, events_in, krc_at
 from gfpmodel.rcu.state import Rcu
 from gfpmodel.rcu.timing import NS_PER_S, Timing
@@ -368,8 +368,7 @@ class KfreeRcu:
     def settle(self, limit_ns: int = 3600 * NS_PER_S) -> None:
         """Let time go on until nothing more would happen, or a limit (ns)."""
         until = self.now + gates.within(limit_ns, "limit_ns", 0, MAX_NOW - self.now, InputError)
-        while (at := next_event(self.arrays.krc)[0]) <= until:
-            self._on(run_events)(self.mm, self.arrays, at)
+        self._on(run_events)(self.mm, self.arrays, until)
         self._report_foreign()
 
     @locked
