@@ -258,7 +258,7 @@ def test_pageblock_order_scales_the_steal(order: int) -> None:
 
 
 def test_what_was_said_of_a_mask_does_not_outlive_its_number_of_a_run() -> None:
-    """The number has 16 bits: when it begins again, the answers of 65,536 runs before are forgotten."""
+    """The number has 15 bits: when it begins again, the answers of 32,768 runs before are forgotten."""
     a = machine()
     words = a._words(st.MACHINE)
     assert a.alloc_pages("GFP_NOWAIT") is not None  # run 1: there is plenty, and two more are on the list
