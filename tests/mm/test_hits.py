@@ -10,6 +10,7 @@ from gfpmodel.mm import state as st
 from gfpmodel.mm.kernels import ROWS
 from gfpmodel.mm.ops import OP_ALLOC, OP_DRAIN, OP_FREE_HANDLE
 from gfpmodel.proposals import proposal
+from tests.conftest import bulk_but
 
 #: Two zones that are soon at their marks: what is a hit and what is none changes often.
 SMALL = Machine((Zone(1, 4096, 4096), Zone(2, 8192, 8192)), cpus=2, min_free_kbytes=6000, mobility_disabled=False)
@@ -18,7 +19,7 @@ FAST_TRY = (0x800000, 0x800008)
 ORDERS = (0, 0, 0, 0, 1, 2, 3, 5)
 
 
-def mixed(seed: int, masks: tuple[int, ...], count: int = 4000) -> Any:
+def mixed(seed: int, masks: tuple[int, ...], count: int = 3000) -> Any:
     """Return operations that fill the machine up to its marks and then ask and free by turns."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[int, int, int, int]] = []
@@ -47,8 +48,7 @@ def held(allocator: PageAllocator) -> list[Any]:
     return [column.tolist() for column in (pages, flags, zones, blocks)]
 
 
-@pytest.mark.parametrize("lru_movable", [False, True])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "lru_movable"), bulk_but(2, [(0, False), (1, True)]))
 @pytest.mark.parametrize("kernel", ROWS)
 def test_many_operations_do_what_they_do_one_by_one(kernel: str, seed: int, lru_movable: bool) -> None:
     """The last operation of a run goes the long way; so each does that is a run of its own."""
