@@ -19,7 +19,7 @@ FAST_TRY = (0x800000, 0x800008)
 ORDERS = (0, 0, 0, 0, 1, 2, 3, 5)
 
 
-def mixed(seed: int, masks: tuple[int, ...], count: int = 3000) -> Any:
+def mixed(seed: int, masks: tuple[int, ...], count: int = 4000) -> Any:
     """Return operations that fill the machine up to its marks and then ask and free by turns."""
     rng = np.random.default_rng(seed)
     rows: list[tuple[int, int, int, int]] = []
