@@ -101,7 +101,7 @@ distclean: clean ## remove .venv and the fetched JavaScript too
 
 # the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
 engine: $(READY)
-	@$(PY) -m gfpmodel.mm.build mm sim mm@v6.18 & other=$$!; $(PY) -m gfpmodel.mm.build rcu io evidence io@v6.18 && wait $$other
+	@$(PY) -m gfpmodel.mm.build mm sim mm@v6.18 & other=$$!; $(PY) -m gfpmodel.mm.build rcu io evidence io@v6.18 sim@v6.18 && wait $$other
 
 setup: $(READY) $(VENDOR) $(AXE)
 
