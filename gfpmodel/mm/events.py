@@ -118,6 +118,12 @@ def word_of_op(trace: Trace, op: int, cpu: int) -> Any:
 
 
 @inlined
+def word_after(trace: Trace, word: int) -> Any:
+    """Return what word_of_op() would say of the operation that follows."""
+    return word + (1 << OP_SHIFT) & (MOST_OPS << OP_SHIFT) - 1 if trace is not None else 0
+
+
+@inlined
 def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> None:
     """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off."""
     if trace is not None:

@@ -125,32 +125,47 @@ def hit_kinds() -> Any:
 
 
 @inlined
-def write_hit(m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, order: int, freed: bool, gfp: int) -> Any:
+def hit_room(header: Any) -> Any:
+    """Return up to which row of the ring a hit's three events can be written without a look at kinds and the end."""
+    _, enabled, last = header
+    return last - 3 if enabled & hit_kinds() == hit_kinds() else -1
+
+
+@inlined
+def write_hit(
+    m: Mm, at: int, header: Any, cpu: int, zone: int, pfn: int, order: int, freed: bool, migratetype: int, gfp: int
+) -> Any:
     """Write the events of a hit from number ``at`` on; returns the number of the next event."""
-    pfn = page_to_pfn(m, page)
     if freed:
         at = append(m.trace, at, header, ev.MM_PAGE_FREE, zone, pfn, order)
     at = record_section(m, at, header, zone, cpu)
     if not freed:
-        gfp &= zget(m, st.MACHINE, st.ALLOWED)
-        migratetype = gfp_migratetype(m, gfp)
         at = append(m.trace, at, header, ev.MM_PAGE_ALLOC, ev.NO_PAGE, pfn, order, migratetype, gfp)
     return at
 
 
 @inlined
 def record_hit(
-    m: Mm, at: int, header: Any, cpu: int, zone: int, page: int, order: int, freed: bool, gfp: int = 0
-) -> Any:
-    """Record a hit, a free or a request with this mask; returns the number of the next event.
+    m: Mm, at: int, header: Any, room: int, cpu: int, zone: int, pfn: int, order: int,
+    freed: bool, migratetype: int = 0, gfp: int = 0,
+) -> Any:  # fmt: skip
+    """Record a hit, a free or a request for this type; returns the number of the next event.
 
     Its three events are nearly always all wanted, and lie before the ring's end: what each asks is asked once then.
+    ``room`` is what hit_room() says of the header.
     """
-    op, enabled, last = header
-    if enabled & hit_kinds() == hit_kinds() and at & last <= last - 3:
-        write_hit(m, at & last, (op, -1, -1), cpu, zone, page, order, freed, gfp)
+    op, _, last = header
+    if at & last <= room:
+        write_hit(m, at & last, (op, -1, -1), cpu, zone, pfn, order, freed, migratetype, gfp)
         return at + 3
-    return write_hit(m, at, header, cpu, zone, page, order, freed, gfp)
+    return write_hit(m, at, header, cpu, zone, pfn, order, freed, migratetype, gfp)
+
+
+@inlined
+def recorded(m: Mm, gfp: int) -> Any:
+    """Return what the event of a request says of its mask: the migratetype, and the bits that are allowed now."""
+    gfp &= zget(m, st.MACHINE, st.ALLOWED)
+    return gfp_migratetype(m, gfp), gfp
 
 
 @inlined
@@ -162,7 +177,10 @@ def alloc_pages(m: Mm, cpu: int, gfp: int, order: int) -> Any:
         return alloc_pages_nodemask(m, cpu, gfp, order)
     page = alloc_hit(m, head, st.IN_USE | order | zone << st.ZONE_SHIFT)
     count_irq_off(m.trace, hits_irq_off())
-    at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, order, False, gfp)
+    header, pfn = header_of(m.trace), page_to_pfn(m, page)
+    migratetype, mask = recorded(m, gfp)
+    at = next_event(m.trace)
+    at = record_hit(m, at, header, hit_room(header), cpu, zone, pfn, order, False, migratetype, mask)
     set_next_event(m.trace, at)
     return page
 
@@ -191,7 +209,8 @@ def free_pages(m: Mm, cpu: int, page: int, order: int) -> None:
         __free_pages(m, cpu, page, order)
     else:
         count_irq_off(m.trace, hits_irq_off())
-        at = record_hit(m, next_event(m.trace), header_of(m.trace), cpu, zone, page, order, True)
+        header, pfn = header_of(m.trace), page_to_pfn(m, page)
+        at = record_hit(m, next_event(m.trace), header, hit_room(header), cpu, zone, pfn, order, True)
         set_next_event(m.trace, at)
 
 

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from gfpmodel.mm import state as st
 from gfpmodel.mm.events import (
+    CPU_SHIFT,
     header_of,
     next_event,
     sections_irq_off,
     set_next_event,
     trace_op,
+    word_after,
     word_of_op,
     write_irq_off,
 )
@@ -23,12 +25,14 @@ from gfpmodel.mm.hits import (
     begin_run,
     free_hit,
     hit_order,
+    hit_room,
     hits_irq_off,
     is_hit,
     judged,
     lru_flag,
     may_end_hits,
     record_hit,
+    recorded,
 )
 from gfpmodel.mm.jit import compiled, entry, i64, inlined, u64
 from gfpmodel.mm.page_alloc import alloc_pages_nodemask
@@ -59,8 +63,9 @@ def run_hits(
     needs stays in the processor's registers, the number of the next event too.
     """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
-    at, (_, enabled, last) = next_event(m.trace), header_of(m.trace)
-    asked, cpu, gfp, head, flags = -1, 0, 0, NULL, 0
+    at, (_, enabled, last), room = next_event(m.trace), header_of(m.trace), hit_room(header_of(m.trace))
+    word = word_of_op(m.trace, number, 0)
+    asked, cpu, migratetype, gfp, head, flags = -1, 0, 0, 0, NULL, 0
     op = ops[u64(number)]
     while number < stop - 1:
         following = ops[u64(number + 1)]  # a guess what it is, allocation or free, that was wrong is known earlier then
@@ -72,27 +77,27 @@ def run_hits(
                 head, flags = judged(m, op, cpu, gfp, order, run)
                 if head == NULL:
                     break
-                asked = op
+                asked, (migratetype, gfp) = op, recorded(m, gfp)
             if not is_hit(m, head):
                 break
             page = alloc_hit(m, head, flags)
             results[u64(done)] = page + offset
             done += 1
-            header = word_of_op(m.trace, number, cpu), enabled, last
+            header = word | cpu << CPU_SHIFT, enabled, last
             zone = (flags & st.ZONE_MASK) >> st.ZONE_SHIFT
-            at = record_hit(m, at, header, cpu, zone, page, order, False, gfp)
+            at = record_hit(m, at, header, room, cpu, zone, page + offset, order, False, migratetype, gfp)
         elif kind == OP_FREE_HANDLE:
             by, argument = op >> OP_CPU_SHIFT & 0xFFFF, op >> OP_ARG_SHIFT
             page = i64(results[u64(argument)]) - offset & st.ANY_ROW
             zone = free_hit(m, by, page, order) if is_a_row(m, page) else -1
             if zone < 0:
                 break
-            header = word_of_op(m.trace, number, by), enabled, last
-            at = record_hit(m, at, header, by, zone, page, order, True)
+            header = word | by << CPU_SHIFT, enabled, last
+            at = record_hit(m, at, header, room, by, zone, page + offset, order, True)
         else:
             break
         write_irq_off(m.trace, irq_off, number, hits_irq_off())
-        op = following
+        op, word = following, word_after(m.trace, word)
         number += 1
     set_next_event(m.trace, at)
     return number, op, done
