@@ -99,8 +99,7 @@ clean: ## remove what was built, keep .venv and the fetched JavaScript
 distclean: clean ## remove .venv and the fetched JavaScript too
 	rm -rf .venv book/assets/vendor tests/vendor tools/live/vendor
 
-# the compiled engine, kept in the user's cache for all clones of the same source; what a second make finds costs nothing
-engine: $(READY)
+engine: $(READY) ## compile the engine, once for all clones of the same source on a machine
 	@$(PY) -m gfpmodel.mm.build mm sim mm@v6.18 & other=$$!; $(PY) -m gfpmodel.mm.build rcu io evidence io@v6.18 sim@v6.18 && wait $$other
 
 setup: $(READY) $(VENDOR) $(AXE)

@@ -73,4 +73,6 @@ def mixed(kind: str, n: int, rng: random.Random) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
     sys.stdout.write(make_ops(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from gfpmodel.mm import jit
@@ -137,12 +138,22 @@ def compile_entries(entries: dict[str, Any], instance: Callable[[Any], Any]) -> 
     return str(whole), functions
 
 
-@cache
 def prepare_llvm() -> None:
     """Make LLVM ready, once in a process, because it ends one in which an option is set twice.
 
-    What an operation is nobody can foresee, and a processor that guessed wrong knows it later from a table of jumps.
+    The option makes no tables of jumps, in all that is compiled in this process: what an operation is nobody can
+    foresee, and a processor that guessed wrong finds out later from a table.
     """
+    with PREPARING:
+        set_options()
+
+
+PREPARING = Lock()
+
+
+@cache
+def set_options() -> None:
+    """Do what prepare_llvm() does, once."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()

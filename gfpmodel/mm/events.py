@@ -119,16 +119,19 @@ def word_of_op(trace: Trace, op: int, cpu: int) -> Any:
 
 @inlined
 def word_after(trace: Trace, word: int) -> Any:
-    """Return what word_of_op() would say of the operation that follows."""
-    return word + (1 << OP_SHIFT) & (MOST_OPS << OP_SHIFT) - 1 if trace is not None else 0
+    """Return what word_of_op() says, without a cpu, of the operation that follows.
+
+    It is the number that is masked, as the sum of words would overflow, of which LLVM may suppose that it does not.
+    """
+    return ((word >> OP_SHIFT) + 1 & MOST_OPS - 1) << OP_SHIFT if trace is not None else 0
 
 
 @inlined
-def trace_op(trace: Trace, op: int, cpu: int, irq_off: int = 0) -> None:
-    """Say which operation of this run, on which cpu, the next events belong to, and how often it had interrupts off."""
+def trace_op(trace: Trace, op: int, cpu: int) -> None:
+    """Say which operation of this run, on which cpu, the next events belong to; interrupts were not yet off in it."""
     if trace is not None:
         trace[OP] = word_of_op(trace, op, cpu)
-        trace[IRQ_OFF] = irq_off
+        trace[IRQ_OFF] = 0
 
 
 @inlined

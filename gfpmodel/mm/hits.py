@@ -25,7 +25,7 @@ from gfpmodel.mm.state import (
 )
 from gfpmodel.mm.watermark import has_plenty, has_plenty_for_any
 
-HASH, HASH_SHIFT = 0x9E3779B1, 21  #: spread masks, which differ in few bits, over the table
+HASH, HASH_SHIFT = 0x9E377B, 23  #: spread masks, which differ in few bits, over the table, and a product fits a word
 OF_ORDER, OF_CPU = 16, 17  #: and lay orders and cpus apart
 
 
@@ -54,7 +54,7 @@ def hit_zone(m: Mm, gfp: int, order: int) -> Any:
 
 @inlined
 def begin_run(m: Mm) -> Any:
-    """Begin a run of hits, in which hit_zone() always says the same of a mask; returns its number, of 15 bits."""
+    """Begin a run of hits, in which what hit_zone() calls a hit stays one; returns its number, of 15 bits."""
     run = zget(m, st.MACHINE, st.HIT_RUNS) + 1 & 0x7FFF
     zput(m, st.MACHINE, st.HIT_RUNS, run)
     if run == 0:
@@ -67,7 +67,8 @@ def begin_run(m: Mm) -> Any:
 def may_end_hits(m: Mm, asked: bool, page: int) -> Any:
     """Return whether an operation, a request (``asked``) that got this block or NULL, may have made hits no hits.
 
-    Only a request leaves less free, and only in the zone that it took from.
+    Only a request leaves less free, and only in the zone that it took from.  What one that got NULL did on its way,
+    which is seldom, is not asked.
     """
     if not asked:
         return False

@@ -258,8 +258,8 @@ def library(room: str) -> tuple[Any, Way]:
                 return load(manifest, code_hash(room)), cast(Way, kind)
             except Unfit as error:
                 say(f"{manifest} is not used: {error}")
-    if forced == "here" and build_now(room, "GFPMODEL_ENGINE asks for it"):
-        return library.__wrapped__(room)
+    if forced == "ahead":
+        say("GFPMODEL_ENGINE=ahead, but no library came with this package: the engine runs interpreted")
     return None, "interpreted"
 
 
@@ -271,6 +271,8 @@ def way(room: str = "mm") -> Way:
 def runner(one: Entry) -> Callable[..., Any]:
     """Return what runs an entry, the way that is chosen."""
     room = room_of(one.name)
+    if room and forced_way() == "here" and way(room) == "interpreted":
+        build_now(room, "GFPMODEL_ENGINE=here asks for it")
     found = library(room)[0] if room else None
     native = found.native(one.name, one.function) if found else None
     if native is not None:
@@ -300,16 +302,20 @@ def build_now(room: str, why: str) -> bool:
         from gfpmodel.mm.build import build
         from gfpmodel.mm.library import load
     except ImportError:
-        say(f"{why}: they run interpreted, which is slow; with Numba installed they would be compiled")
+        say(
+            f"{why}: with Numba installed (pip install numba) the engine would be compiled; it runs interpreted, slowly"
+        )
         return False
+    try:
+        cache_dir(room).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return not_kept(error)
     say(f"compiling the engine ({room}) with Numba, once on this machine, because {why}: about a minute or two")
     try:
         build(room, cache_dir(room))
         load(cache_dir(room) / f"{room}.json", code_hash(room))
     except OSError as error:
-        why = f"{cache_home()}: {error.strerror}"
-        say(f"it cannot be kept in {why}; the engine runs interpreted, and GFPMODEL_CACHE can name a folder")
-        return False
+        return not_kept(error)
     except Exception as error:  # a compiler of another version may raise anything
         first = (str(error) or type(error).__name__).splitlines()[0]
         say(f"it cannot be compiled here ({first}); the engine runs interpreted")
@@ -319,6 +325,15 @@ def build_now(room: str, why: str) -> bool:
         if room_of(name) == room:
             one.forget()
     return True
+
+
+def not_kept(error: OSError) -> bool:
+    """Say that a library cannot be kept; returns that there is none."""
+    say(
+        f"a compiled engine cannot be kept in {cache_home()}: {error.strerror}; it runs interpreted, "
+        "and GFPMODEL_CACHE can name a folder"
+    )
+    return False
 
 
 def say(line: str) -> None:

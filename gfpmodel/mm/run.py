@@ -59,7 +59,7 @@ def run_hits(
     """Run operations as long as each is a page, or a block, from this cpu's list or to it, as most are.
 
     Returns the number of the first that is not, or of the last one, that operation, and how many allocations were
-    done.  ``run`` says for how long a hit stays one (see begin_run).  There is no call in this loop, so that what it
+    done.  ``run`` is the number of the run of hits (see begin_run).  There is no call in this loop, so that what it
     needs stays in the processor's registers, the number of the next event too.
     """
     offset = zget(m, st.MACHINE, st.PFN_OFFSET)
@@ -68,7 +68,7 @@ def run_hits(
     asked, cpu, migratetype, gfp, head, flags = -1, 0, 0, 0, NULL, 0
     op = ops[u64(number)]
     while number < stop - 1:
-        following = ops[u64(number + 1)]  # a guess what it is, allocation or free, that was wrong is known earlier then
+        following = ops[u64(number + 1)]  # read early: a processor that guessed its kind wrong finds out sooner
         order = hit_order(op >> OP_ORDER_SHIFT)
         kind = (op & (1 << OP_CPU_SHIFT) - 1) - (order << OP_ORDER_SHIFT)  # with what else the order has, none here
         if kind == OP_ALLOC:

@@ -120,7 +120,7 @@ RULE_WORDS = 8
 THP, DEFRAG_MODE, BUSY, TRYLOCKS, AMOUNT, HIT_RUNS = range(48, 54)
 
 #: What was last said of requests: so many pairs of words from a sixth zone on, a request and how it is served.
-JUDGES, JUDGED = MACHINE + 1, 64
+JUDGES, JUDGED = MACHINE + 1, 256
 
 # What is busy during one operation, besides what is held all the time: a bit for each zone whose lock is, one for each
 # zone whose lists (of this cpu) are, and one for each attempt, by its number from 0, that fails.

@@ -83,7 +83,7 @@ def has_plenty(m: Mm, zone: int, mark: int, highest: int, alloc_flags: int) -> A
 
 @inlined
 def has_plenty_for_any(m: Mm, zone: int) -> Any:
-    """Return whether has_plenty() holds for every request: a zone is above its highest mark and reserve together."""
+    """Return whether has_plenty() holds for every request: it is above the highest mark, boost and reserve together."""
     mark, reserve = 0, 0
     for i in range(st.ALLOC_WMARK_HIGH + 1):
         mark = max(mark, zget(m, zone, st.WMARK + i))

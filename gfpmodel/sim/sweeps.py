@@ -96,14 +96,18 @@ class Sweep:
             for seed in range(self.seeds):
                 yield vars(parameters), seed
 
-    def seconds(self) -> float:
-        """Return about how long all points take one core; every kind of point looked at is checked on the way."""
+    def typical(self) -> tuple[float, float]:
+        """Return about how many runs and events a point has; every kind of point looked at is checked on the way."""
         kinds = max(len(self) // self.seeds, 1)
         probes = list(islice(self.parameters(), 0, None, max(kinds // PROBES, 1)))
         runs = [run for p in probes for run in experiment(self.name).runs(p, self.kernel).values()]
+        return len(runs) / len(probes), sum(run.expected_events() for run in runs) / len(probes)
+
+    def seconds(self) -> float:
+        """Return about how long all points take one core, as the engine runs now."""
+        runs, events = self.typical()
         way = jit.way(room_on("sim", self.kernel))
-        one = sum(run.expected_events() / EVENTS_A_SECOND[way] + SECONDS_A_RUN for run in runs) / len(probes)
-        return one * len(self)
+        return (events / EVENTS_A_SECOND[way] + runs * SECONDS_A_RUN) * len(self)
 
 
 def parse_settings(
@@ -177,6 +181,8 @@ def run_sweep(
     check_out(out)
     done = Done(sweep, Path(f"{out}.points") if out else None)
     left = [key for key in done.order if key not in done.rows]
+    if executor is None:  # before any worker begins, so that what pays for all is built for all, and said once
+        jit.expect(room_on("sim", sweep.kernel), int(sweep.typical()[1] * len(left)))
     with done, progress(len(done.order), len(done.order) - len(left)) as bar:
         try:
             for key, row in completed(sweep, left, executor, cores):

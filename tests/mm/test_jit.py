@@ -22,11 +22,15 @@ print(PageAllocator(Machine((Zone(2, 32768, 16384),))).alloc_pages(), jit.way())
 """
 
 
-def run(**environment: str) -> tuple[str, str]:
-    """Ask for one page in a new process: what it prints, and what it says on stderr."""
+def run(*command: str, **environment: str) -> tuple[str, str]:
+    """Ask for one page in a new process, or run a command: what it prints, and what it says on stderr."""
     inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"}
     done = subprocess.run(
-        [sys.executable, "-c", ONE], env=inherited | environment, capture_output=True, text=True, check=True
+        [sys.executable, *(command or ("-c", ONE))],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip(), done.stderr.strip()
 
@@ -34,6 +38,18 @@ def run(**environment: str) -> tuple[str, str]:
 def test_the_first_page_comes_without_a_compiler(tmp_path: Path) -> None:
     assert run(GFPMODEL_CACHE=str(tmp_path)) == ("48128 interpreted", "")
     assert run(GFPMODEL_CACHE=str(tmp_path), GFPMODEL_ENGINE="interpreted") == ("48128 interpreted", "")
+
+
+def test_the_way_that_is_forced_and_is_not_there_is_said(tmp_path: Path) -> None:
+    out, said = run(GFPMODEL_CACHE=str(tmp_path), GFPMODEL_ENGINE="ahead")
+    assert out == "48128 interpreted"
+    assert said == "gfpmodel: GFPMODEL_ENGINE=ahead, but no library came with this package: the engine runs interpreted"
+
+
+def test_who_asks_which_way_it_is_waits_for_no_compiler(tmp_path: Path) -> None:
+    out, said = run("-m", "gfpmodel", "--version", GFPMODEL_CACHE=str(tmp_path), GFPMODEL_ENGINE="here")
+    assert "mm interpreted" in out
+    assert said == ""
 
 
 def test_a_word_that_is_no_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,9 +293,9 @@ def test_a_cache_that_cannot_be_written_is_said_once(here: Path, capsys: pytest.
     pytest.importorskip("numba")
     here.write_text("a file where the folder should be")
     assert [jit.build_now(room, "of a test") for room in ("mm", "rcu", "mm")] == [False] * 3
-    said = capsys.readouterr().err.splitlines()
-    assert len([line for line in said if f"cannot be kept in {here}" in line]) == 1
-    assert "GFPMODEL_CACHE can name a folder" in said[1]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"cannot be kept in {here}" in said
+    assert "GFPMODEL_CACHE can name a folder" in said
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:

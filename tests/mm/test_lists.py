@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gfpmodel.mm import Machine, PageAllocator, Zone
+from gfpmodel.mm import Machine, PageAllocator, Zone, pack_ops
 from gfpmodel.mm import state as st
 from gfpmodel.mm.events import RECORDED_KINDS
 from gfpmodel.proposals import proposal
@@ -261,9 +261,12 @@ def test_what_was_said_of_a_mask_does_not_outlive_its_number_of_a_run() -> None:
     """The number has 15 bits: when it begins again, the answers of 32,768 runs before are forgotten."""
     a = machine()
     words = a._words(st.MACHINE)
-    assert a.alloc_pages("GFP_NOWAIT") is not None  # run 1: there is plenty, and two more are on the list
+    four = pack_ops(np.zeros(4, np.int64), 0, 0, 0x800)
+    assert a.alloc_pages("GFP_NOWAIT") is not None  # its refill leaves pages on the list, which four more can hit
+    words[st.HIT_RUNS] = 0
+    assert a.run(four).pfns.min() > 0  # run 1: there is plenty
     a._words(2)[st.WMARK : st.WMARK + 3] = 1 << 20
     words[st.HIT_RUNS] = 0x7FFF
     a.run(np.zeros(0, np.int64))
     assert words[st.HIT_RUNS] == 0
-    assert a.alloc_pages("GFP_NOWAIT") is None
+    assert a.run(four).pfns.tolist() == [st.ANY_ROW] * 4  # run 1 again

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gfpmodel.errors import InputError
+from gfpmodel.mm import jit
 from gfpmodel.sim import EXPERIMENTS, Sweep, run_sweep, summary
 from gfpmodel.sim.sweeps import parse_settings
 
@@ -106,6 +107,16 @@ def die(*_: object) -> None:
     import os
 
     os._exit(1)
+
+
+def test_what_all_points_need_is_expected_before_the_first_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a library that pays is built at once, and by the process that starts the others."""
+    expected: list[tuple[str, int]] = []
+    monkeypatch.setattr(jit, "expect", lambda room, operations: expected.append((room, operations)))
+    run_sweep(Sweep("kswapd", {}, seeds=3), workers=1)
+    (room, whole), *each = expected
+    assert (room, len(each)) == ("sim", 3)
+    assert whole == pytest.approx(sum(operations for _, operations in each), abs=len(each))  # whole numbers
 
 
 def test_a_dead_process_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
