@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from itertools import islice, product
 from math import prod
 from multiprocessing import get_context, parent_process
@@ -96,6 +97,7 @@ class Sweep:
             for seed in range(self.seeds):
                 yield vars(parameters), seed
 
+    @cached_property
     def typical(self) -> tuple[float, float]:
         """Return about how many runs and events a point has; every kind of point looked at is checked on the way."""
         kinds = max(len(self) // self.seeds, 1)
@@ -105,7 +107,7 @@ class Sweep:
 
     def seconds(self) -> float:
         """Return about how long all points take one core, as the engine runs now."""
-        runs, events = self.typical()
+        runs, events = self.typical
         way = jit.way(room_on("sim", self.kernel))
         return (events / EVENTS_A_SECOND[way] + runs * SECONDS_A_RUN) * len(self)
 
@@ -182,7 +184,7 @@ def run_sweep(
     done = Done(sweep, Path(f"{out}.points") if out else None)
     left = [key for key in done.order if key not in done.rows]
     if executor is None:  # before any worker begins, so that what pays for all is built for all, and said once
-        jit.expect(room_on("sim", sweep.kernel), int(sweep.typical()[1] * len(left)))
+        jit.expect(room_on("sim", sweep.kernel), int(sweep.typical[1] * len(left)))
     with done, progress(len(done.order), len(done.order) - len(left)) as bar:
         try:
             for key, row in completed(sweep, left, executor, cores):

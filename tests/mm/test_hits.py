@@ -16,7 +16,7 @@ from tests.conftest import bulk_but
 #: Two zones that are soon at their marks: what is a hit and what is none changes often.
 SMALL = Machine((Zone(1, 4096, 4096), Zone(2, 8192, 8192)), cpus=2, min_free_kbytes=6000, mobility_disabled=False)
 MASKS = (0xCC0, 0xCC8, 0xCD0, 0x2800, 0xA20, 0xCC4, 0)
-FAST_TRY = (0x800000, 0x800808)  #: it leaves a boosted zone's flag standing, if its mask may wake kswapd
+FAST_TRY = (0x800000, 0x800808)  #: one of them may wake kswapd
 ORDERS = (0, 0, 0, 0, 1, 2, 3, 5)
 
 
